@@ -1,0 +1,289 @@
+//! The boundary between the executable and a request plugin.
+//!
+//! Two tables of functions and plain data, nothing else: [`HostApi`] is what the executable offers a plugin,
+//! [`PluginApi`] is what a plugin offers the executable (exported as [`ENTRY_SYMBOL`]). Both sides check
+//! [`ABI_VERSION`] before they call anything else. The executable knows no Python, the plugin no sockets.
+//!
+//! Life of a request, seen from the plugin's interpreter thread:
+//! `take` → read the [`RequestView`] → `respond` once → `write`/`send_file` any number of times → `finish` once.
+//! After `finish` the view must not be touched again.
+
+use std::ffi::c_void;
+
+/// Raised with every change of a type or a meaning in this crate.
+pub const ABI_VERSION: u32 = 1;
+
+/// The symbol every plugin exports: `extern "C" fn() -> *const PluginApi`.
+pub const ENTRY_SYMBOL: &std::ffi::CStr = c"uwring_plugin";
+
+/// Borrowed bytes. Who lends them, and for how long, is said where a `Slice` is used.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Slice {
+    /// First byte; may dangle when `len` is 0.
+    pub ptr: *const u8,
+    /// Length in bytes.
+    pub len: usize,
+}
+
+impl Slice {
+    /// No bytes.
+    pub const EMPTY: Slice = Slice { ptr: std::ptr::NonNull::dangling().as_ptr(), len: 0 };
+
+    /// Lends `bytes`.
+    pub const fn new(bytes: &[u8]) -> Slice {
+        Slice { ptr: bytes.as_ptr(), len: bytes.len() }
+    }
+
+    /// The bytes themselves.
+    ///
+    /// # Safety
+    /// The lender must still hold the bytes, unchanged, for all of `'a`.
+    pub const unsafe fn as_bytes<'a>(self) -> &'a [u8] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: the caller promises that the lender still holds `len` unchanged bytes at `ptr`.
+        unsafe { std::slice::from_raw_parts(self.ptr, self.len) }
+    }
+}
+
+/// Index into [`RequestView::areas`]: the bytes as received, uwsgi block or HTTP head.
+pub const AREA_HEAD: u8 = 0;
+/// Index into [`RequestView::areas`]: text made for this request (decoded path, peer address, joined fields).
+pub const AREA_DERIVED: u8 = 1;
+/// Index into [`RequestView::areas`]: text that is the same for every request of a listener.
+pub const AREA_FIXED: u8 = 2;
+
+/// [`Var::kind`]: the name is the environ key, byte for byte.
+pub const VAR_PLAIN: u8 = 0;
+/// [`Var::kind`]: the name is an HTTP field name as received. The environ key is `HTTP_` and the name in upper
+/// case with `-` as `_`; `Content-Type` and `Content-Length` take no prefix (RFC 3875 §4.1.18).
+pub const VAR_FIELD: u8 = 1;
+
+/// One request variable, in wire order. Of equal names the last wins.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Var {
+    /// Area of the name.
+    pub name_area: u8,
+    /// Area of the value.
+    pub value_area: u8,
+    /// [`VAR_PLAIN`] or [`VAR_FIELD`].
+    pub kind: u8,
+    /// Length of the name in bytes is kept in 16 bits: both protocols bound it.
+    pub name_len: u16,
+    /// Offset of the name in its area.
+    pub name_off: u32,
+    /// Offset of the value in its area.
+    pub value_off: u32,
+    /// Length of the value in bytes.
+    pub value_len: u32,
+}
+
+/// [`RequestView::protocol`]: uwsgi.
+pub const PROTOCOL_UWSGI: u8 = 0;
+/// [`RequestView::protocol`]: HTTP/1.x.
+pub const PROTOCOL_HTTP: u8 = 1;
+
+/// A request as an interpreter thread sees it, between `take` and `finish`. The host owns everything in it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct RequestView {
+    /// The bytes that [`Var`] offsets point into, by `AREA_*`.
+    pub areas: [Slice; 3],
+    /// First of `vars_len` variables.
+    pub vars: *const Var,
+    /// Number of variables.
+    pub vars_len: usize,
+    /// Which listening socket it came by: environ templates are learned per listener.
+    pub listener: u32,
+    /// `PROTOCOL_*`.
+    pub protocol: u8,
+    /// 1 where the body's length is unknown until it ends (a chunked body that is still arriving).
+    pub body_unsized: u8,
+    /// Open file holding the complete body from offset 0, or -1. Owned by the host, readable with `pread`.
+    pub body_fd: i32,
+    /// `wsgi.url_scheme`.
+    pub scheme: Slice,
+    /// Length of the whole body in bytes (0: none). Meaningless where `body_unsized`.
+    pub body_len: u64,
+    /// The first bytes of the body, already in memory. All of it when `body_len` equals its length.
+    /// Where it is less and `body_fd` is -1, the rest comes by [`HostApi::read_body`].
+    pub body: Slice,
+}
+
+/// [`ResponseHead::flags`]: the application set `Date`.
+pub const HEAD_HAS_DATE: u32 = 1;
+/// [`ResponseHead::flags`]: the application set `Connection: close`. (The field itself is not among `fields`.)
+pub const HEAD_CLOSE: u32 = 2;
+/// [`ResponseHead::flags`]: the application set `Server`.
+pub const HEAD_HAS_SERVER: u32 = 4;
+
+/// Status and fields of a response. Lent for the call only.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ResponseHead {
+    /// Three-digit code.
+    pub status: u16,
+    /// Number of fields in `fields`.
+    pub field_count: u32,
+    /// `HEAD_*`.
+    pub flags: u32,
+    /// Code and reason, as `200 OK`. Checked: no CR, LF or NUL.
+    pub status_line: Slice,
+    /// `Name: value CRLF` for each field, checked (token names, no CR, LF or NUL in values), without the
+    /// hop-by-hop ones. `Content-Length` is among them when the application set it.
+    pub fields: Slice,
+    /// Value of `Content-Length`, or -1.
+    pub content_length: i64,
+}
+
+/// All went well.
+pub const OK: i32 = 0;
+/// The client is gone, or the write timed out: stop producing, call `finish`.
+pub const ERR_GONE: i32 = -1;
+/// Called out of order (a second `respond`, a `write` before it).
+pub const ERR_MISUSE: i32 = -2;
+/// `read_body`: the client sent nothing for `socket-timeout`.
+pub const ERR_TIMEOUT: i32 = -3;
+
+/// [`HostApi::finish`]: the application answered.
+pub const OUTCOME_OK: u32 = 0;
+/// [`HostApi::finish`]: the application raised. Where nothing was sent yet the host answers 500, otherwise it
+/// breaks the response off so that the client notices.
+pub const OUTCOME_EXCEPTION: u32 = 1;
+/// [`HostApi::finish`]: no application for this request: the host answers 500 with uWSGI's text.
+pub const OUTCOME_NO_APP: u32 = 2;
+
+/// [`HostApi::control`]: ask the master for a graceful reload. Result 1, or 0 without a master.
+pub const CONTROL_RELOAD: u32 = 1;
+/// [`HostApi::control`]: ask the master to stop gracefully. Result 1, or 0.
+pub const CONTROL_STOP: u32 = 2;
+/// [`HostApi::control`]: take user lock `arg`, waiting for it. Call detached. Result 1, 0 for an unknown lock.
+pub const CONTROL_LOCK: u32 = 3;
+/// [`HostApi::control`]: give user lock `arg` back. Result 1, 0 for an unknown lock.
+pub const CONTROL_UNLOCK: u32 = 4;
+/// [`HostApi::control`]: result 1 where user lock `arg` is taken, 0 free, -1 for an unknown lock.
+pub const CONTROL_IS_LOCKED: u32 = 5;
+/// [`HostApi::control`]: requests this worker has finished.
+pub const CONTROL_REQUESTS: u32 = 6;
+/// [`HostApi::control`]: requests all workers have finished.
+pub const CONTROL_TOTAL_REQUESTS: u32 = 7;
+/// [`HostApi::control`]: worker `arg`'s process id, 0 where it does not run; `arg` 0: the master's.
+pub const CONTROL_PID: u32 = 8;
+
+/// What the executable offers. Valid for the life of the process; `ctx` goes first into every call.
+///
+/// Functions marked *detached* may block and must be called without the interpreter lock; no other one blocks.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct HostApi {
+    /// [`ABI_VERSION`] the executable was built with.
+    pub abi: u32,
+    /// 0 in the template process (only `log` and `control` may be called), else the worker's number from 1.
+    pub worker_id: u32,
+    /// The executable's own.
+    pub ctx: *const c_void,
+    /// Next request for interpreter thread `thread` (0-based), or null. The pointer is given back by `finish`.
+    pub take: unsafe extern "C" fn(ctx: *const c_void, thread: u32) -> *mut RequestView,
+    /// *Detached.* Sleeps until there may be a request: 1; 0 when the worker stops and nothing is left to take.
+    pub wait: unsafe extern "C" fn(ctx: *const c_void, thread: u32) -> i32,
+    /// Starts the response. `last` 1: `body` is all of it (the host may then add `Content-Length` on HTTP).
+    /// Never blocks. Returns [`OK`], [`ERR_GONE`] or [`ERR_MISUSE`].
+    pub respond: unsafe extern "C" fn(
+        ctx: *const c_void,
+        request: *mut RequestView,
+        head: *const ResponseHead,
+        body: Slice,
+        last: u8,
+    ) -> i32,
+    /// *Detached.* Queues more of the body; waits while more than the high-water mark is unsent.
+    pub write: unsafe extern "C" fn(ctx: *const c_void, request: *mut RequestView, body: Slice) -> i32,
+    /// Queues `len` bytes of file `fd` from `offset` as the rest of the body. The host duplicates `fd`.
+    pub send_file: unsafe extern "C" fn(
+        ctx: *const c_void,
+        request: *mut RequestView,
+        fd: i32,
+        offset: u64,
+        len: u64,
+    ) -> i32,
+    /// *Detached.* More body bytes into `buf`: the count, 0 at the end, [`ERR_GONE`] or [`ERR_TIMEOUT`].
+    pub read_body: unsafe extern "C" fn(
+        ctx: *const c_void,
+        request: *mut RequestView,
+        buf: *mut u8,
+        capacity: usize,
+    ) -> isize,
+    /// Ends the request with an `OUTCOME_*`; `request` is the host's again.
+    pub finish: unsafe extern "C" fn(ctx: *const c_void, request: *mut RequestView, outcome: u32),
+    /// Sets `%(name)` for this request's log line (`uwsgi.set_logvar`).
+    pub set_logvar:
+        unsafe extern "C" fn(ctx: *const c_void, request: *mut RequestView, name: Slice, value: Slice),
+    /// Writes one line to the server log, without a trailing newline.
+    pub log: unsafe extern "C" fn(ctx: *const c_void, line: Slice),
+    /// One of `CONTROL_*`.
+    pub control: unsafe extern "C" fn(ctx: *const c_void, what: u32, arg: u64) -> i64,
+}
+
+/// A named setting for the plugin. Names repeat for lists. Lent for the call only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Name.
+    pub name: Slice,
+    /// Value.
+    pub value: Slice,
+    /// 0 where the option was given without a value (`uwsgi.opt` shows `True`).
+    pub has_value: u8,
+}
+
+/// How the plugin shall start. Lent for the call only.
+#[repr(C)]
+#[derive(Debug)]
+pub struct PluginConfig {
+    /// First of `settings_len`: what the server worked out for the plugin (see `docs/internals.md`).
+    pub settings: *const Setting,
+    /// Number of settings.
+    pub settings_len: usize,
+    /// First of `options_len`: every option as given, in order, for `uwsgi.opt`.
+    pub options: *const Setting,
+    /// Number of options.
+    pub options_len: usize,
+    /// Path of the interpreter's executable, for `sys.executable` and the search of the virtualenv.
+    pub program: Slice,
+    /// `processes`.
+    pub processes: u32,
+    /// `threads`, the interpreter threads of one worker.
+    pub threads: u32,
+    /// The master's process id.
+    pub master_pid: u32,
+    /// `buffer-size` in bytes.
+    pub buffer_size: u32,
+}
+
+/// What a plugin offers. Functions return 0 for success unless said otherwise; they have logged what went wrong.
+#[repr(C)]
+pub struct PluginApi {
+    /// [`ABI_VERSION`] the plugin was built with.
+    pub abi: u32,
+    /// Starts the interpreter. Once a process, on its main thread, which then owns it.
+    pub start: unsafe extern "C" fn(host: *const HostApi, config: *const PluginConfig) -> i32,
+    /// Imports the applications. Returns how many were loaded, negative where one that was asked for failed.
+    pub load: unsafe extern "C" fn() -> i32,
+    /// Around a fork of the template, on its main thread (`PyOS_BeforeFork` and friends).
+    pub before_fork: unsafe extern "C" fn(),
+    /// After the fork, in the parent.
+    pub after_fork_parent: unsafe extern "C" fn(),
+    /// After the fork, in the child.
+    pub after_fork_child: unsafe extern "C" fn(),
+    /// In a worker, on its main thread, before the first `serve`: hooks, random seeds, `post_fork_hook`.
+    pub worker_start: unsafe extern "C" fn(host: *const HostApi) -> i32,
+    /// Serves requests as interpreter thread `thread` until `wait` returns 0. Thread 0 is the main thread.
+    pub serve: unsafe extern "C" fn(thread: u32),
+    /// After the last `serve` returned, on the main thread: `uwsgi.atexit`, then the interpreter ends.
+    pub worker_stop: unsafe extern "C" fn(),
+}
+
+/// The type behind [`ENTRY_SYMBOL`].
+pub type Entry = unsafe extern "C" fn() -> *const PluginApi;

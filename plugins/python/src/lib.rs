@@ -1,0 +1,1 @@
+//! uwring's request plugin for CPython.

@@ -1,0 +1,24 @@
+//! Every hard limit, each with its reason and unit.
+
+/// Smallest `buffer-size` accepted, bytes: a browser's ordinary request must fit.
+pub const BUFFER_SIZE_MIN: u32 = 1024;
+/// Largest `buffer-size`, bytes: what the 16-bit size of a uwsgi packet can say.
+pub const BUFFER_SIZE_MAX: u32 = 65_535;
+/// `buffer-size` where none is given, bytes. uWSGI's 4,096 turns a large cookie into a 502.
+pub const BUFFER_SIZE_DEFAULT: u32 = 32_768;
+/// Request variables or fields in one request; uWSGI's `max-vars` allows about as many.
+pub const VARS_MAX: usize = 256;
+/// A request body up to this rides along in memory, bytes.
+pub const BODY_MEMORY_MAX: u64 = 64 * 1024;
+/// Unsent response bytes at which the application waits for the client.
+pub const OUTPUT_HIGH_WATER: usize = 256 * 1024;
+/// A complete response up to this is handed over at once even past the high-water mark, bytes.
+pub const OUTPUT_WHOLE_MAX: usize = 1024 * 1024;
+/// Size of a pooled receive buffer, bytes: an ordinary request head fits.
+pub const POOL_BUFFER_BYTES: usize = 4096;
+/// Pooled receive buffers of one worker. Untouched ones cost address space only.
+pub const POOL_BUFFERS: u16 = 1024;
+/// Body bytes read and thrown away when a connection ends with some unread, so that the answer is not reset.
+pub const LINGER_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Time for the same, milliseconds.
+pub const LINGER_MS: u64 = 2_000;

@@ -1,0 +1,5 @@
+//! No policy; the clock is its only contact with the world.
+
+pub mod clock;
+pub mod limits;
+pub mod text;

@@ -1,0 +1,1 @@
+//! Sizes, durations and addresses: parse and print.

@@ -1,0 +1,3 @@
+//! argv → settings → personality → exit code.
+
+fn main() {}

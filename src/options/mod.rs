@@ -1,0 +1,3 @@
+//! What the user asked for: one table of options, many sources, one typed result.
+
+pub mod settings;

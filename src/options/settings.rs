@@ -1,0 +1,278 @@
+//! The typed result of all sources: what the rest of the server reads. Names follow the options.
+
+use std::path::PathBuf;
+
+/// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin(pub String);
+
+/// One option as it was given, after expansion, in order (`uwsgi.opt`, `show-config`).
+#[derive(Clone, Debug)]
+pub struct Given {
+    /// Name as written.
+    pub key: String,
+    /// `None`: a flag given without a value on the command line.
+    pub value: Option<String>,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Processes, signals, privileges.
+    pub process: Process,
+    /// Listening sockets.
+    pub sockets: Sockets,
+    /// Requests, their limits and times.
+    pub request: Requests,
+    /// The Python application.
+    pub python: Python,
+    /// Logs.
+    pub logging: Logging,
+    /// Every option as given, in order.
+    pub given: Vec<Given>,
+}
+
+/// Processes, signals, privileges.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// `processes`/`workers`.
+    pub processes: u32,
+    /// `threads`: interpreter threads of one worker.
+    pub threads: u32,
+    /// `lazy-apps`: each worker imports the application itself.
+    pub lazy_apps: bool,
+    /// `need-app`: refuse to start without an application. On by default here.
+    pub need_app: bool,
+    /// `no-orphans`: workers die with the master at once.
+    pub no_orphans: bool,
+    /// `max-requests`: replace a worker after so many requests; 0 never.
+    pub max_requests: u64,
+    /// `harakiri`, seconds; 0 off.
+    pub harakiri: u64,
+    /// `worker-reload-mercy`, seconds a worker may take to finish its requests when told to end.
+    pub worker_reload_mercy: u64,
+    /// `forkbomb-delay`, seconds between respawns of workers that die at once.
+    pub forkbomb_delay: u64,
+    /// `vacuum`: remove unix sockets and pidfiles at exit.
+    pub vacuum: bool,
+    /// `pidfile`, `pidfile2`, `safe-pidfile`, `safe-pidfile2`.
+    pub pidfiles: Vec<PathBuf>,
+    /// `daemonize`/`daemonize2`: log file of the background server.
+    pub daemonize: Option<String>,
+    /// `uid`, name or number.
+    pub uid: Option<String>,
+    /// `gid`, name or number.
+    pub gid: Option<String>,
+    /// `add-gid`, names or numbers.
+    pub add_gid: Vec<String>,
+    /// `no-initgroups`: keep only `gid` and `add-gid`.
+    pub no_initgroups: bool,
+    /// `chdir`, before the application is imported.
+    pub chdir: Option<PathBuf>,
+    /// `chdir2`, after.
+    pub chdir2: Option<PathBuf>,
+    /// `umask`.
+    pub umask: Option<u32>,
+    /// `env` (`Some`) and `unenv` (`None`), in order.
+    pub env: Vec<(String, Option<String>)>,
+    /// `auto-procname`.
+    pub auto_procname: bool,
+    /// `procname-prefix` / `procname-prefix-spaced` (the blank is included).
+    pub procname_prefix: String,
+    /// `procname-append`.
+    pub procname_append: String,
+    /// `procname`.
+    pub procname: Option<String>,
+    /// `procname-master`.
+    pub procname_master: Option<String>,
+    /// `touch-reload`: reload when one of these changes.
+    pub touch_reload: Vec<PathBuf>,
+    /// `exit-on-reload`.
+    pub exit_on_reload: bool,
+    /// `skip-atexit`.
+    pub skip_atexit: bool,
+    /// `locks`: user locks beside lock 0.
+    pub locks: u32,
+}
+
+impl Default for Process {
+    fn default() -> Process {
+        Process {
+            processes: 1,
+            threads: 1,
+            lazy_apps: false,
+            need_app: true,
+            no_orphans: false,
+            max_requests: 0,
+            harakiri: 0,
+            worker_reload_mercy: 60,
+            forkbomb_delay: 2,
+            vacuum: false,
+            pidfiles: Vec::new(),
+            daemonize: None,
+            uid: None,
+            gid: None,
+            add_gid: Vec::new(),
+            no_initgroups: false,
+            chdir: None,
+            chdir2: None,
+            umask: None,
+            env: Vec::new(),
+            auto_procname: false,
+            procname_prefix: String::new(),
+            procname_append: String::new(),
+            procname: None,
+            procname_master: None,
+            touch_reload: Vec::new(),
+            exit_on_reload: false,
+            skip_atexit: false,
+            locks: 0,
+        }
+    }
+}
+
+/// What is spoken on a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SocketProtocol {
+    /// `uwsgi-socket`, and `socket` unless `protocol` says otherwise.
+    #[default]
+    Uwsgi,
+    /// `http`, `http-socket`, `http11-socket`.
+    Http,
+    /// `protocol = auto`: known by the first byte.
+    Auto,
+}
+
+/// One listening socket asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketSpec {
+    /// Address as written (REFERENCE: `host:port`, `[v6]:port`, path, `@abstract`, `fd://N`).
+    pub address: String,
+    /// What is spoken.
+    pub protocol: SocketProtocol,
+    /// Clients may be anyone (`http`, `http-socket`): uploads are spooled before the application is called.
+    pub faces_clients: bool,
+}
+
+/// Listening sockets.
+#[derive(Clone, Debug, Default)]
+pub struct Sockets {
+    /// In order of declaration.
+    pub specs: Vec<SocketSpec>,
+    /// `listen`; `None`: as much as the kernel allows (`net.core.somaxconn`).
+    pub listen: Option<u32>,
+    /// `chmod-socket`, a file mode.
+    pub chmod: Option<u32>,
+    /// `chown-socket`, `user[:group]`.
+    pub chown: Option<String>,
+    /// `reuse-port`.
+    pub reuse_port: bool,
+    /// `so-keepalive`.
+    pub keepalive: bool,
+    /// `freebind`.
+    pub freebind: bool,
+}
+
+/// Requests, their limits and times.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    /// `buffer-size`, bytes of a uwsgi block or an HTTP head.
+    pub buffer_size: u32,
+    /// `post-buffering`: read bodies whole before the application is called; bytes kept in memory, 0 off.
+    pub post_buffering: u64,
+    /// `limit-post`, bytes; 0 no limit.
+    pub limit_post: u64,
+    /// `socket-timeout`, milliseconds a read of the body or a write may make no progress.
+    pub socket_timeout_ms: u64,
+    /// `header-timeout`, milliseconds for a whole request head.
+    pub header_timeout_ms: u64,
+    /// `http-keepalive`, milliseconds an idle HTTP connection is kept; 0 closes after each answer.
+    pub keepalive_ms: u64,
+    /// `manage-script-name`.
+    pub manage_script_name: bool,
+    /// `max-connections` of one worker.
+    pub connections_max: u32,
+}
+
+impl Default for Requests {
+    fn default() -> Requests {
+        Requests {
+            buffer_size: crate::base::limits::BUFFER_SIZE_DEFAULT,
+            post_buffering: 0,
+            limit_post: 0,
+            socket_timeout_ms: 60_000,
+            header_timeout_ms: 30_000,
+            keepalive_ms: 60_000,
+            manage_script_name: false,
+            connections_max: 20_000,
+        }
+    }
+}
+
+/// The Python application.
+#[derive(Clone, Debug, Default)]
+pub struct Python {
+    /// `module`/`wsgi`, in order; `module:callable` kept as written.
+    pub modules: Vec<String>,
+    /// `wsgi-file`/`file`.
+    pub files: Vec<String>,
+    /// `callable`.
+    pub callable: Option<String>,
+    /// `mount`: `(mountpoint, application)`.
+    pub mounts: Vec<(String, String)>,
+    /// `pythonpath`/`pp`, in order.
+    pub pythonpath: Vec<String>,
+    /// `home`/`virtualenv`/`venv`/`pyhome`.
+    pub home: Option<String>,
+    /// `python`: the interpreter to load where there is no `home`; path or name.
+    pub interpreter: Option<String>,
+    /// `pyargv`.
+    pub pyargv: Option<String>,
+    /// `import`/`pyimport` and `shared-import`: modules imported after and before the application.
+    pub imports: Vec<String>,
+    /// `shared-import`/`shared-pyimport`.
+    pub shared_imports: Vec<String>,
+    /// `wsgi-disable-file-wrapper`.
+    pub no_file_wrapper: bool,
+    /// `optimize`.
+    pub optimize: u32,
+    /// `no-default-app`.
+    pub no_default_app: bool,
+    /// `ignore-script-name`.
+    pub ignore_script_name: bool,
+    /// `catch-exceptions`.
+    pub catch_exceptions: bool,
+}
+
+/// Logs.
+#[derive(Clone, Debug, Default)]
+pub struct Logging {
+    /// `disable-logging`: no request lines but those the options below force.
+    pub disable_requests: bool,
+    /// `log-4xx`.
+    pub log_4xx: bool,
+    /// `log-5xx`.
+    pub log_5xx: bool,
+    /// `log-slow`, milliseconds; 0 off.
+    pub log_slow_ms: u64,
+    /// `log-zero`.
+    pub log_zero: bool,
+    /// `log-big`, bytes; 0 off.
+    pub log_big: u64,
+    /// `log-x-forwarded-for`.
+    pub x_forwarded_for: bool,
+    /// `log-micros`.
+    pub micros: bool,
+    /// `log-date`/`log-prefix`: `Some("")` the default form, else a strftime format.
+    pub date: Option<String>,
+    /// `log-format`/`logformat`.
+    pub format: Option<String>,
+    /// `memory-report`.
+    pub memory_report: bool,
+    /// `logto`.
+    pub logto: Option<String>,
+    /// `logto2`.
+    pub logto2: Option<String>,
+}

@@ -1,0 +1,120 @@
+//! A request as the protocols describe it: variables in wire order, body framing, and marks on the few variables
+//! the server itself needs. Filled by `proto`, read by `worker`, `logging` and (as plain data) the plugin.
+
+use uwring_abi::{AREA_DERIVED, AREA_FIXED, AREA_HEAD, Var};
+
+/// Bytes somewhere in the request's areas. The default is empty.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// `AREA_*` of `uwring_abi`.
+    pub area: u8,
+    /// Offset in the area.
+    pub off: u32,
+    /// Length in bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// `len` received bytes from `off`.
+    pub fn head(off: u32, len: u32) -> Span {
+        Span { area: AREA_HEAD, off, len }
+    }
+
+    /// Whether it covers no bytes.
+    pub fn is_empty(self) -> bool {
+        self.len == 0
+    }
+}
+
+/// How the request's body is delimited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Body {
+    /// There is none.
+    #[default]
+    None,
+    /// This many bytes follow the head.
+    Sized(u64),
+    /// HTTP chunks follow the head.
+    Chunked,
+}
+
+/// The version that decides how the response is framed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// The uwsgi protocol: the response ends with the connection.
+    #[default]
+    Uwsgi,
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+}
+
+/// One parsed request head. Reused from request to request: [`Request::clear`] keeps the memory.
+#[derive(Debug, Default)]
+pub struct Request {
+    /// Every variable, in wire order.
+    pub vars: Vec<Var>,
+    /// The bytes of `AREA_DERIVED`.
+    pub derived: Vec<u8>,
+    /// Framing of what follows the head.
+    pub body: Body,
+    /// Framing of the answer.
+    pub version: Version,
+    /// The connection may carry another request after this one.
+    pub keep_alive: bool,
+    /// The client waits for `100 Continue` before it sends the body.
+    pub expect_continue: bool,
+    /// HEAD: the answer has no body.
+    pub is_head: bool,
+    /// Length of the head on the wire, bytes (a uwsgi packet with its 4-byte header).
+    pub head_bytes: usize,
+    /// Of a uwsgi packet; 0 otherwise.
+    pub modifier1: u8,
+    /// Of a uwsgi packet; 0 otherwise.
+    pub modifier2: u8,
+    /// REQUEST_METHOD.
+    pub method: Span,
+    /// REQUEST_URI.
+    pub uri: Span,
+    /// SERVER_PROTOCOL.
+    pub protocol: Span,
+    /// REMOTE_ADDR.
+    pub addr: Span,
+    /// REMOTE_USER.
+    pub user: Span,
+    /// HTTP_HOST, else SERVER_NAME.
+    pub host: Span,
+    /// HTTP_USER_AGENT.
+    pub agent: Span,
+    /// HTTP_REFERER.
+    pub referer: Span,
+    /// HTTP_X_FORWARDED_FOR.
+    pub forwarded_for: Span,
+    /// `wsgi.url_scheme` as a trusted front end named it; empty where none did.
+    pub scheme: Span,
+    /// HTTPS was `on` or `1`.
+    pub https: bool,
+}
+
+impl Request {
+    /// Ready for the next head, keeping allocations.
+    pub fn clear(&mut self) {
+        let (mut vars, mut derived) = (std::mem::take(&mut self.vars), std::mem::take(&mut self.derived));
+        vars.clear();
+        derived.clear();
+        *self = Request { vars, derived, ..Request::default() };
+    }
+
+    /// The bytes of `span`; `head` and `fixed` are the areas that live elsewhere.
+    pub fn bytes<'a>(&'a self, span: Span, head: &'a [u8], fixed: &'a [u8]) -> &'a [u8] {
+        let area: &[u8] = match span.area {
+            AREA_HEAD => head,
+            AREA_DERIVED => &self.derived,
+            AREA_FIXED => fixed,
+            _ => &[],
+        };
+        let start = span.off as usize;
+        area.get(start..start + span.len as usize).unwrap_or(&[])
+    }
+}

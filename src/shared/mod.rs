@@ -1,0 +1,3 @@
+//! What outlives a worker: made before the first fork, shared by every process of the server.
+
+pub mod area;
