@@ -202,7 +202,7 @@ fn malformed(error: httparse::Error, head: &[u8], limits: &Limits) -> Error {
                 format!("more than {max} fields in a request (buffer-size does not change that)"),
             )
         }
-        Http::Version => Error::refuse(505, version(head)),
+        Http::Version => bad_version(head),
         _ if head.first() == Some(&0) => Error::refuse(
             400,
             "invalid HTTP request: a uwsgi packet on an HTTP socket? (nginx: proxy_pass, not uwsgi_pass)",
@@ -214,11 +214,17 @@ fn malformed(error: httparse::Error, head: &[u8], limits: &Limits) -> Error {
     }
 }
 
-fn version(head: &[u8]) -> &'static str {
-    if head.starts_with(b"PRI * HTTP/2.0") {
-        "HTTP/2 without TLS is not spoken here"
-    } else {
-        "not HTTP/1.0 or HTTP/1.1"
+/// A version we don't speak is told so; a request line whose last word is no version is just invalid.
+fn bad_version(head: &[u8]) -> Error {
+    let line = head.trim_ascii_start();
+    if line.starts_with(b"PRI * HTTP/2.0") {
+        return Error::refuse(505, "invalid HTTP request: HTTP/2 without TLS is not spoken here");
+    }
+    match line.splitn(3, |b| *b == b' ').nth(2) {
+        Some(version) if version.starts_with(b"HTTP/") => {
+            Error::refuse(505, "invalid HTTP request: neither HTTP/1.0 nor HTTP/1.1")
+        }
+        _ => Error::refuse(400, "invalid HTTP request: no version in the request line"),
     }
 }
 
