@@ -59,7 +59,7 @@ impl Fields {
         if !head[..name_off].ends_with(b"\r\n") {
             return Err(bare_line_feed());
         }
-        if name.contains(&b'_') {
+        if has_underscore(name) {
             return Ok(());
         }
         if name.len() > usize::from(u16::MAX) {
@@ -137,6 +137,11 @@ impl Fields {
     }
 
     fn connection(&mut self, value: &[u8]) {
+        // What nearly everybody sends.
+        if value == b"keep-alive" {
+            self.persist = true;
+            return;
+        }
         for option in tokens(value) {
             self.close |= option.eq_ignore_ascii_case(b"close");
             self.persist |= option.eq_ignore_ascii_case(b"keep-alive");
@@ -221,6 +226,23 @@ pub(super) fn is_host(value: &[u8]) -> bool {
 /// The members of a comma-separated list (RFC 9110 §5.6.1), without empty ones.
 fn tokens(value: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     value.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+/// Eight bytes at a time: every name is asked.
+#[inline]
+fn has_underscore(name: &[u8]) -> bool {
+    const ONES: u64 = u64::MAX / 255;
+    // The classic test for a zero byte, after `_` became one.
+    let within = |word: &[u8; 8]| {
+        let word = u64::from_ne_bytes(*word) ^ (ONES * b'_' as u64);
+        word.wrapping_sub(ONES) & !word & (ONES << 7) != 0
+    };
+    let (words, rest) = name.as_chunks::<8>();
+    words.iter().any(within)
+        || match name.last_chunk() {
+            Some(last) => within(last),
+            None => rest.contains(&b'_'),
+        }
 }
 
 /// One of 64 bits by length, first and last letter, case aside.
