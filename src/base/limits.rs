@@ -12,8 +12,6 @@ pub const VARS_MAX: usize = 256;
 pub const BODY_MEMORY_MAX: u64 = 64 * 1024;
 /// Unsent response bytes at which the application waits for the client.
 pub const OUTPUT_HIGH_WATER: usize = 256 * 1024;
-/// A complete response up to this is handed over at once even past the high-water mark, bytes.
-pub const OUTPUT_WHOLE_MAX: usize = 1024 * 1024;
 /// Size of a pooled receive buffer, bytes: an ordinary request head fits.
 pub const POOL_BUFFER_BYTES: usize = 4096;
 /// Pooled receive buffers of one worker. Untouched ones cost address space only.

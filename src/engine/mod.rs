@@ -1,1 +1,131 @@
-//! (skeleton)
+//! One loop in one process. The [`Reactor`] trait is all that the rest of the server sees of the kernel's
+//! interface: operations go in with the buffers they need, [`Event`]s come out of [`Reactor::wait`] and bring
+//! the buffers back. `ring` keeps the promise with io_uring; another engine can keep it without a change
+//! elsewhere.
+//!
+//! Every operation is named by the caller's [`Token`], which comes back in its event. The engine owns a buffer
+//! from submission to event, so a connection can be forgotten at any time without freeing memory the kernel
+//! still writes to.
+#![allow(unsafe_code)]
+
+pub mod buffers;
+pub mod ring;
+pub mod timer;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use buffers::Chunk;
+
+/// The caller's name for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub u64);
+
+/// What became of an operation.
+#[derive(Debug)]
+pub enum Event {
+    /// [`Reactor::accept`]: a connection, or why not (`ECANCELED` after [`Reactor::cancel_accept`]).
+    Accepted {
+        /// As submitted.
+        token: Token,
+        /// The connection, close-on-exec.
+        result: io::Result<OwnedFd>,
+    },
+    /// [`Reactor::recv`]: bytes in a pooled buffer; `None` at the end of the stream.
+    Received {
+        /// As submitted.
+        token: Token,
+        /// To be given back with [`Reactor::release`].
+        result: io::Result<Option<Chunk>>,
+    },
+    /// [`Reactor::recv_into`]: so many bytes were appended to the buffer; 0 at the end of the stream.
+    Filled {
+        /// As submitted.
+        token: Token,
+        /// Bytes appended.
+        result: io::Result<usize>,
+        /// The caller's again.
+        buffer: Vec<u8>,
+    },
+    /// [`Reactor::send`]: everything was sent, or the connection is broken.
+    Sent {
+        /// As submitted.
+        token: Token,
+        /// Broken: why.
+        result: io::Result<()>,
+        /// The caller's again, contents as submitted.
+        buffer: Vec<u8>,
+    },
+    /// [`Reactor::send_file`]: everything was sent, or not.
+    FileSent {
+        /// As submitted.
+        token: Token,
+        /// `UnexpectedEof`: the file is shorter than it was said to be.
+        result: io::Result<()>,
+    },
+    /// [`Reactor::write`]: everything was written, or not.
+    Written {
+        /// As submitted.
+        token: Token,
+        /// Why not (`ENOSPC`…).
+        result: io::Result<()>,
+        /// The caller's again, contents as submitted.
+        buffer: Vec<u8>,
+    },
+    /// [`Reactor::watch`]: the descriptor was readable or hung up since the last such event.
+    Readable {
+        /// As submitted.
+        token: Token,
+    },
+}
+
+/// What happens to the connection after a [`Reactor::send`].
+#[derive(Debug)]
+pub enum Then {
+    /// It stays open and belongs to the caller: only its number is borrowed.
+    Keep(RawFd),
+    /// It is closed, whether or not everything could be sent.
+    Close(OwnedFd),
+}
+
+/// When the caller must hear that a [`Reactor::send`] has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// At the next event of another kind at the latest: the cheapest.
+    Lazy,
+    /// As soon as it has.
+    Prompt,
+}
+
+/// The promises of an engine.
+pub trait Reactor {
+    /// Accepts one connection from `listener`.
+    fn accept(&mut self, listener: RawFd, token: Token);
+    /// Receives once into a pooled buffer. Waits by itself while the pool is empty.
+    fn recv(&mut self, fd: RawFd, token: Token);
+    /// Receives once, at most `max` bytes, appending to `buffer`.
+    fn recv_into(&mut self, fd: RawFd, token: Token, buffer: Vec<u8>, max: usize);
+    /// Sends all of `buffer`. An event comes for both ways of [`Then`].
+    fn send(&mut self, then: Then, token: Token, buffer: Vec<u8>, notice: Notice);
+    /// Sends `len` bytes of `file` from `offset`.
+    fn send_file(&mut self, fd: RawFd, token: Token, file: Arc<OwnedFd>, offset: u64, len: u64);
+    /// Writes all of `buffer` to `file` at `offset`, or at its end (streams: just on) where that is `None`.
+    fn write(&mut self, file: &Arc<File>, token: Token, buffer: Vec<u8>, offset: Option<u64>);
+    /// Reports whenever `fd` becomes readable or hangs up, until the engine ends.
+    fn watch(&mut self, fd: RawFd, token: Token);
+    /// Asks for the end of the accept submitted with `token`. Its event comes all the same, and may still bring
+    /// a connection. (A receive is ended by shutting its connection down.)
+    fn cancel_accept(&mut self, token: Token);
+    /// Closes `fd` without waiting.
+    fn close(&mut self, fd: OwnedFd);
+    /// Submits what was asked for and waits for events, at most `timeout` (`None`: until there is one).
+    /// Appends to `events`.
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;
+    /// The bytes of a received chunk.
+    fn bytes<'a>(&'a self, chunk: &'a Chunk) -> &'a [u8];
+    /// Gives a chunk's buffer back to the pool.
+    fn release(&mut self, chunk: Chunk);
+}
