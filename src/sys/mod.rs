@@ -2,3 +2,9 @@
 
 pub mod futex;
 pub mod net;
+pub mod tempfile;
+
+/// Error numbers the server tells apart.
+pub mod errno {
+    pub use libc::{EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+}

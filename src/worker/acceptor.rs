@@ -1,0 +1,131 @@
+//! Listening sockets: accepting while there is room, and what a new connection gets.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use super::connection::{Conn, Name};
+use super::ring_thread::{Door, Ring};
+use super::{Plan, stop::Phase};
+use crate::base::clock::Millis;
+use crate::engine::{Reactor, Token};
+use crate::sys::errno;
+use crate::proto::http::Site;
+
+/// Rest after the kernel had no descriptor or memory for a connection, milliseconds: long enough not to spin,
+/// short enough not to be noticed.
+const PAUSE_MS: u64 = 100;
+
+/// The listening sockets and their accepts.
+pub struct Doors {
+    doors: Vec<Door>,
+    armed: Vec<bool>,
+    /// Accepts asked to end.
+    cancelling: Vec<bool>,
+    paused_until: Option<Millis>,
+}
+
+impl Doors {
+    /// Those of `plan`.
+    pub fn new(plan: &Plan) -> Doors {
+        let doors: Vec<Door> = plan
+            .listeners
+            .iter()
+            .map(|listener| Door { site: Site::new(&listener.name), listener: listener.clone() })
+            .collect();
+        for door in doors.iter().filter(|d| d.listener.is_tcp()) {
+            // A socket that cannot have it works all the same, slower.
+            let _ = crate::sys::net::set_nodelay(door.listener.fd.as_raw_fd());
+        }
+        let count = doors.len();
+        Doors { doors, armed: vec![false; count], cancelling: vec![false; count], paused_until: None }
+    }
+
+    /// The door a connection came by.
+    pub fn door(&self, listener: usize) -> &Door {
+        &self.doors[listener]
+    }
+
+    /// Whether an accept is under way.
+    pub fn any_armed(&self) -> bool {
+        self.armed.contains(&true)
+    }
+
+    /// Milliseconds until accepting goes on after a pause.
+    pub fn pause_left(&self, now: Millis) -> Option<u64> {
+        self.paused_until.map(|until| until.since(now))
+    }
+}
+
+impl<R: Reactor> Ring<R> {
+    /// Arms or cancels accepts so that they agree with the room there is.
+    pub(super) fn regulate_accepts(&mut self) {
+        if self.doors.paused_until.is_some_and(|until| until <= self.now.millis()) {
+            self.doors.paused_until = None;
+        }
+        let busy = self.in_flight + self.backlog.len() + self.newcomers;
+        let room = busy < self.gate.capacity()
+            && self.conns.len() < self.plan.settings.request.connections_max as usize
+            && self.doors.paused_until.is_none()
+            && self.phase == Phase::Open;
+        for index in 0..self.doors.doors.len() {
+            let token = Name::Listener(index).token();
+            if room && !self.doors.armed[index] {
+                self.doors.armed[index] = true;
+                self.doors.cancelling[index] = false;
+                self.engine.accept(self.doors.doors[index].listener.fd.as_raw_fd(), token);
+            } else if !room && self.doors.armed[index] && !self.doors.cancelling[index] && self.must_not_hold() {
+                self.doors.cancelling[index] = true;
+                self.engine.cancel_accept(token);
+            }
+        }
+    }
+
+    /// An armed accept takes the wake-up for a connection that another worker could serve at once.
+    fn must_not_hold(&self) -> bool {
+        !self.gate.is_alone() || self.phase != Phase::Open
+    }
+
+    pub(super) fn accepted(&mut self, token: Token, result: io::Result<OwnedFd>) {
+        let Name::Listener(index) = Name::of(token) else { return };
+        self.doors.armed[index] = false;
+        match result {
+            Ok(fd) => self.welcome(fd, index),
+            Err(error) => self.not_accepted(index, &error),
+        }
+    }
+
+    fn welcome(&mut self, fd: OwnedFd, listener: usize) {
+        self.generation = (self.generation + 1) & 0xff_ffff;
+        let raw = fd.as_raw_fd();
+        let mut conn = Conn::new(fd, self.generation, listener);
+        conn.receiving = true;
+        conn.deadline = Some(self.now.millis().after(self.plan.settings.request.header_timeout_ms));
+        let generation = conn.generation;
+        let token = Name::Conn(self.conns.insert(conn), generation).token();
+        self.engine.recv(raw, token);
+        self.newcomers += 1;
+        self.fresh.push(token);
+    }
+
+    fn not_accepted(&mut self, index: usize, error: &io::Error) {
+        match error.raw_os_error() {
+            // Cancelled by us, or the client went away before it was accepted.
+            Some(errno::ECANCELED | errno::ECONNABORTED | errno::EINTR | errno::EAGAIN) => {}
+            Some(errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM) => {
+                let name = &self.doors.doors[index].listener.name;
+                if self.doors.paused_until.is_none() {
+                    crate::log!(
+                        "[uwring] accept on {name}: {error}; {} connections open, waiting {PAUSE_MS} ms \
+                         (see `max-fd` and `ulimit -n`)",
+                        self.conns.len()
+                    );
+                }
+                self.doors.paused_until = Some(self.now.millis().after(PAUSE_MS));
+            }
+            _ => {
+                crate::log!("[uwring] accept on {}: {error}", self.doors.doors[index].listener.name);
+                self.doors.paused_until = Some(self.now.millis().after(PAUSE_MS));
+            }
+        }
+    }
+}
