@@ -63,8 +63,10 @@ impl<J> Exchange<J> {
         Exchange { view, job }
     }
 
-    /// Fills the plugin's view. The slices are kept as addresses: see [`View`].
-    pub fn lend(&mut self, view: &View<'_>) {
+    /// Fills the plugin's view from the job and what the caller adds. The slices are kept as addresses: see
+    /// [`View`].
+    pub fn lend<'a>(&'a mut self, show: impl FnOnce(&'a J) -> View<'a>) {
+        let view = show(&self.job);
         self.view = RequestView {
             areas: view.areas.map(Slice::new),
             vars: view.vars.as_ptr(),

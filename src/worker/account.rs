@@ -1,7 +1,5 @@
 //! The end of a request in figures: shared counters and the request line.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use super::job::Parcel;
 use super::ring_thread::Ring;
 use crate::base::clock;
@@ -26,7 +24,7 @@ impl<R: Reactor> Ring<R> {
         }
         self.log_request(parcel, requests, took);
         let max = plan.settings.process.max_requests;
-        if max > 0 && requests - self.first_request >= max {
+        if max > 0 && requests - self.requests_before >= max {
             self.recycle_worker();
         }
     }

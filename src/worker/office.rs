@@ -1,10 +1,16 @@
 //! What the `uwsgi` module asks of the server beyond the request at hand.
 
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use uwring_abi as abi;
 
+use super::Plan;
 use crate::shared::area::{Area, Ask};
+
+/// One of `CONTROL_*`, from a worker.
+pub fn of_worker(plan: &Plan, what: u32, arg: u64) -> i64 {
+    control(&plan.area, plan.notify.as_raw_fd(), plan.master_pid, plan.slot, what, arg)
+}
 
 /// One of `CONTROL_*`, from worker `worker` (0: the template).
 pub fn control(area: &Area, notify: RawFd, master_pid: u32, worker: u32, what: u32, arg: u64) -> i64 {

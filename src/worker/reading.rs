@@ -63,14 +63,15 @@ impl<R: Reactor> Ring<R> {
     }
 
     /// Bytes of a head.
-    fn feed(&mut self, token: Token, chunk: Chunk) {
+    pub(super) fn feed(&mut self, token: Token, chunk: Chunk) {
+        self.know_peer(token);
         let mut parcel = match self.conn(token).and_then(|conn| conn.job.take()) {
             Some(parcel) => parcel,
             None => self.fresh_job(),
         };
         let job = &mut parcel.job;
         let step = if job.head.is_empty() {
-            let step = self.parse(token, self.engine_bytes(&chunk), job);
+            let step = self.parse(token, self.engine.bytes(&chunk), job);
             match step {
                 Ok(Step::NeedMore) => {
                     job.head.extend_from_slice(self.engine.bytes(&chunk));
@@ -85,6 +86,17 @@ impl<R: Reactor> Ring<R> {
             self.reparse(token, job)
         };
         self.after_parse(token, parcel, step);
+    }
+
+    /// HTTP requests carry their client's address in the environ; a front end's uwsgi packet brings it along.
+    fn know_peer(&mut self, token: Token) {
+        let Some(conn) = self.conn(token) else { return };
+        let listener = conn.listener;
+        if self.doors.door(listener).listener.protocol != SocketProtocol::Uwsgi
+            && let Some(conn) = self.conn(token)
+        {
+            conn.peer();
+        }
     }
 
     /// Bytes that came behind the last request.
@@ -493,7 +505,7 @@ impl<R: Reactor> Ring<R> {
             } else {
                 &job.body
             };
-            let scheme = match request.bytes(request.scheme, head, fixed) {
+            let scheme: &[u8] = match request.bytes(request.scheme, head, fixed) {
                 [] if request.https => b"https",
                 [] => b"http",
                 scheme => scheme,

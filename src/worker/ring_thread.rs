@@ -58,6 +58,8 @@ pub struct Ring<R> {
     pub(super) logbook: Logbook,
     pub(super) now: Micros,
     pub(super) phase: Phase,
+    /// What the slot's counter stood at when this process took it over.
+    pub(super) requests_before: u64,
     events: Vec<Event>,
     due: Vec<Token>,
 }
@@ -85,6 +87,7 @@ impl<R: Reactor> Ring<R> {
             logbook: Logbook::new(&plan),
             now,
             phase: Phase::Open,
+            requests_before: plan.slot().requests_total(),
             events: Vec::new(),
             due: Vec::new(),
             plan,

@@ -199,6 +199,6 @@ impl Host for Desk {
     }
 
     fn control(&self, what: u32, arg: u64) -> i64 {
-        office::control(&self.plan, what, arg)
+        office::of_worker(&self.plan, what, arg)
     }
 }

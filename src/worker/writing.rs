@@ -168,7 +168,7 @@ impl<R: Reactor> Ring<R> {
             return self.close(token);
         }
         if let Some(chunk) = conn.pending.take() {
-            return self.feed_pending(token, chunk);
+            return self.feed(token, chunk);
         }
         if !conn.leftover.is_empty() {
             return self.feed_leftover(token);
