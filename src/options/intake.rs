@@ -10,7 +10,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::docs;
 use super::draft::Draft;
@@ -119,7 +119,8 @@ impl<'a> Intake<'a> {
             "xml" | "yaml" | "yml" | "json" | "js" => {
                 self.add(suffix.to_owned(), Some(word.to_owned()), &origin)
             }
-            "py" | "wsgi" => {
+            // `shop.wsgi:application` is Django's module shop.wsgi, unless there is a file of that name.
+            "py" | "wsgi" if suffix == "py" || file == word || Path::new(file).exists() => {
                 let (file, callable) = word.split_once(':').map_or((word, None), |(f, c)| (f, Some(c)));
                 if let Some(callable) = callable {
                     self.add("callable".to_owned(), Some(callable.to_owned()), &origin)?;

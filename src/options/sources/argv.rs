@@ -34,7 +34,7 @@ pub fn origin() -> Origin {
 
 /// Splits a command line. It begins with the name of the program.
 pub fn split(argv: &[OsString]) -> Result<Line, Error> {
-    let argv = argv.iter().map(|arg| with_equals(arg));
+    let argv = argv.iter().map(with_equals);
     let matches = command().try_get_matches_from(argv).map_err(|error| usage(&error))?;
     let mut options = Vec::new();
     for id in matches.ids().filter(|id| id.as_str() != WORDS) {

@@ -11,7 +11,7 @@ const ADDRESS: Takes = Takes::Value("ADDRESS");
 pub const ROWS: &[Row] = &[
     row(
         &["socket"],
-        Set(ADDRESS, |s, v| plain(s, v)),
+        Set(ADDRESS, plain),
         "listen here, for what `protocol` says (uwsgi): HOST:PORT, a path, @ABSTRACT or fd://N",
     )
     .short('s'),
