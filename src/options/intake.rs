@@ -7,6 +7,9 @@
 //! Values of options that act at once are expanded with what is known by then; uWSGI leaves them as they are,
 //! so that `include = $(HOME)/x.ini` finds no file.
 
+mod expanding;
+mod finishing;
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -17,7 +20,7 @@ use super::draft::Draft;
 use super::error::{Error, did_you_mean};
 use super::expand::logic::{self, Block, Facts};
 use super::expand::{self, magic};
-use super::row::{Kind, Row, Step, Verdict};
+use super::row::{Kind, Row, Step, Test, Verdict};
 use super::settings::{Given, Origin};
 use super::sources::{argv, env, ini};
 use super::table::{self, Known};
@@ -114,8 +117,9 @@ impl<'a> Intake<'a> {
         let (file, _) = ini::name_and_section(word);
         let suffix = file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
         match suffix {
-            _ if word.starts_with('[') => Ok(()),
-            "ini" => self.add("ini".to_owned(), Some(word.to_owned()), &origin),
+            _ if word.starts_with('[') || self.ended.is_some() => Ok(()),
+            // As in uWSGI, the file is read and no `ini` is put on the list.
+            "ini" => self.act(Step::Ini, "ini", Some(word.to_owned()), &origin),
             "xml" | "yaml" | "yml" | "json" | "js" => {
                 self.add(suffix.to_owned(), Some(word.to_owned()), &origin)
             }
@@ -205,7 +209,7 @@ impl<'a> Intake<'a> {
         Ok(())
     }
 
-    fn open_if(&mut self, test: super::row::Test, wanted: bool, key: &str, value: &str, origin: &Origin) {
+    fn open_if(&mut self, test: Test, wanted: bool, key: &str, value: &str, origin: &Origin) {
         let facts = Facts {
             env: &|name| self.variable(name),
             option: &|name| {
@@ -217,7 +221,9 @@ impl<'a> Intake<'a> {
         let found = logic::test(test, value, &facts);
         let items = match (wanted, found) {
             (true, Some(found)) => vec![Some(found)],
-            (false, None) => vec![None],
+            // There is no value of what is not there, but there is a name.
+            (false, None) if matches!(test, Test::Env | Test::Opt | Test::Reload) => vec![None],
+            (false, None) => vec![Some(value.to_owned())],
             _ => Vec::new(),
         };
         self.block = Some(Block { key: key.to_owned(), origin: origin.clone(), items });
@@ -251,7 +257,11 @@ impl<'a> Intake<'a> {
             failed(cause, hint)
         })?;
         self.notes.push(format!("[uWSGI] getting INI configuration from {name}"));
-        let of_file = magic::OfFile::new(name, &file, if section == ini::SECTION { "" } else { section });
+        let of_file = magic::OfFile::new(
+            name.trim_end_matches(':'),
+            &file,
+            if section == ini::SECTION { "" } else { section },
+        );
         let first = self.first_file.get_or_insert_with(|| of_file.clone());
         let text = magic::replace(&text, &of_file, first, &self.process);
         let lines = ini::lines(&text, section);
@@ -301,6 +311,3 @@ fn read_text(file: &str) -> Result<String, String> {
     })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
-
-mod expanding;
-mod finishing;

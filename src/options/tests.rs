@@ -215,6 +215,7 @@ fn blocks_keep_drop_and_repeat() {
         ("x = 1\nif-opt = x\ny = %(_)\nendif", "x=1 if-opt=x y=1 endif="),
         ("if-opt = x\ny = 1\nendif\nx = 1", "if-opt=x endif= x=1"),
         ("if-exists = /\nx = %(_)\nendif", "if-exists=/ x=/ endif="),
+        ("if-not-dir = /no/such\nx = %(_)\nendif", "if-not-dir=/no/such x=/no/such endif="),
         ("if-not-dir = /\nx = 1\nendif", "if-not-dir=/ endif="),
         ("if-reload=\nx = 1\nendif", "if-reload= endif="),
         ("if-exists = $(ROOT)\nx = %(_)\nendif", "if-exists=$(ROOT) x=/ endif="),
@@ -366,6 +367,7 @@ fn commands_and_information_end_the_reading() {
         other => panic!("nothing printed: {other:?}"),
     };
     assert_eq!(printed(&["--version"]), "2.0.31-uwring-0.1.0\n");
+    assert_eq!(printed(&["--version", "/no/such.ini"]), "2.0.31-uwring-0.1.0\n");
     assert!(printed(&["-h"]).contains("-p, --processes N"));
     assert_eq!(printed(&["--ini", "{}/app.ini", "--get", "chdir", "--get=threads"]), "/shop\n2\n");
     let config = printed(&["--ini", "{}/app.ini", "-M", "--show-config", "--no-server"]);

@@ -56,7 +56,11 @@ pub fn test(test: Test, value: &str, facts: &Facts) -> Option<String> {
 pub fn items(kind: Items, value: &str) -> Result<Vec<String>, String> {
     Ok(match kind {
         Items::Words => value.split(' ').filter(|w| !w.is_empty()).map(str::to_owned).collect(),
-        Items::Glob => glob::paths(value),
+        Items::Glob => match glob::paths(value) {
+            // As a shell has it, a pattern nothing matches is itself.
+            none if none.is_empty() => vec![value.to_owned()],
+            paths => paths,
+        },
         Items::Times => {
             /// More options than that are a mistake.
             const MOST: u32 = 10_000;
@@ -104,6 +108,7 @@ mod tests {
     #[test]
     fn each_kind_of_items() {
         assert_eq!(items(Items::Words, "a  b c").unwrap(), ["a", "b", "c"]);
+        assert_eq!(items(Items::Glob, "/no/such/*").unwrap(), ["/no/such/*"]);
         assert_eq!(items(Items::Times, "3").unwrap(), ["1", "2", "3"]);
         assert!(items(Items::Times, "x").is_err());
         let folder = tempfile::tempdir().expect("a folder for the test");

@@ -218,4 +218,13 @@ mod tests {
         assert_eq!(files("<@(f)>", read), Ok("<secret\n>".to_owned()));
         assert_eq!(files("@(g)", read), Err("g".to_owned()));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in "[%$@()ab0-9 +*/é-]*") {
+            expand(&text);
+            environment(&text, |_| None);
+            assert_eq!(files(&text, |_| Err(())).is_ok(), files(&text, |_| Ok::<_, ()>(String::new())) == Ok(text));
+        }
+    }
 }

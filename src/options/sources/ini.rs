@@ -101,4 +101,12 @@ mod tests {
             assert_eq!(name_and_section(name), expected, "{name}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in "[\\[\\]=;# \r\nuwsgié]*", name in "[:/a.é]*") {
+            lines(&text, SECTION);
+            name_and_section(&name);
+        }
+    }
 }
