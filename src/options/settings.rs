@@ -6,6 +6,12 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(pub String);
 
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// One option as it was given, after expansion, in order (`uwsgi.opt`, `show-config`).
 #[derive(Clone, Debug)]
 pub struct Given {
