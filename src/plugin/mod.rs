@@ -2,3 +2,5 @@
 //! make up the boundary (`plugins/abi`).
 
 pub mod host;
+pub mod load;
+pub mod python;
