@@ -1,1 +1,4 @@
-//! (skeleton)
+//! x
+pub mod channel;
+pub mod lines;
+pub mod state;

@@ -3,9 +3,11 @@
 pub mod event;
 pub mod files;
 pub mod futex;
+pub mod host;
 pub mod identity;
 pub mod memory;
 pub mod net;
+pub mod packets;
 pub mod process;
 pub mod signals;
 pub mod socket;
@@ -17,7 +19,7 @@ use std::io;
 
 /// Error numbers the server tells apart.
 pub mod errno {
-    pub use libc::{EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    pub use libc::{EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, ESRCH};
 }
 
 /// What the kernel, or the user's words for it, would not do.

@@ -95,7 +95,7 @@ fn masters() -> SigSet {
 
 /// In a freshly forked child: dispositions as a program expects them, and nothing blocked.
 pub fn reset() -> io::Result<()> {
-    for signal in MASTER.into_iter().chain([Signal::SIGALRM, Signal::SIGSEGV, Signal::SIGFPE]) {
+    for signal in MASTER {
         set(signal, SigHandler::SigDfl)?;
     }
     ASKED.store(Command::Run as u32, Ordering::Relaxed);
@@ -170,6 +170,13 @@ pub fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// Sends `signal` to the process numbered `pid`: for a number from a pidfile, where there is nothing better.
+pub fn send_to_number(pid: u32, signal: Signal) -> io::Result<()> {
+    // 0 and negative numbers would mean groups of processes.
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal)?)
 }
 
 #[cfg(test)]
