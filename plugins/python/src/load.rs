@@ -122,7 +122,9 @@ impl<'py> Loader<'_, 'py> {
             traceback::log(self.py, error);
         }
         let index = self.apps.len();
-        log(&format!("unable to load app {index} (mountpoint='{mountpoint}') (callable not found or import error)"));
+        log(&format!(
+            "unable to load app {index} (mountpoint='{mountpoint}') (callable not found or import error)"
+        ));
         false
     }
 
@@ -159,7 +161,8 @@ impl<'py> Loader<'_, 'py> {
         begun: Instant,
     ) -> Result<(), Failure> {
         for (position, (key, value)) in dict.iter().enumerate() {
-            let key = text_of(&key).ok_or_else(|| PyTypeError::new_err("the app mountpoint must be a string"))?;
+            let key =
+                text_of(&key).ok_or_else(|| PyTypeError::new_err("the app mountpoint must be a string"))?;
             let at = if position == 0 && mountpoint.is_empty() { "" } else { key.as_str() };
             if self.is_taken(at) {
                 continue;
@@ -178,7 +181,8 @@ impl<'py> Loader<'_, 'py> {
 
     /// `module[:callable]`.
     fn from_module(&self, what: &str) -> Result<Found<'py>, Failure> {
-        let (name, callable) = what.split_once(':').map_or((what, None), |(name, callable)| (name, Some(callable)));
+        let (name, callable) =
+            what.split_once(':').map_or((what, None), |(name, callable)| (name, Some(callable)));
         let module = self.py.import(name)?.into_any();
         if let Some(several) = self.several(&module)? {
             return Ok(Found::Several(several, module));
@@ -186,7 +190,10 @@ impl<'py> Loader<'_, 'py> {
         let name = callable.filter(|name| !name.is_empty()).unwrap_or_else(|| self.callable());
         let found = attribute(&module, name)?;
         if !found.is_callable() {
-            return Err(PyTypeError::new_err(format!("\"{name}\" must be a callable object in module {what}")).into());
+            return Err(PyTypeError::new_err(format!(
+                "\"{name}\" must be a callable object in module {what}"
+            ))
+            .into());
         }
         Ok(Found::One(found))
     }
@@ -228,7 +235,9 @@ impl<'py> Loader<'_, 'py> {
     fn several(&self, module: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let uwsgi = self.py.import("uwsgi")?.into_any();
         for place in [&uwsgi, module] {
-            if let Some(dict) = place.getattr_opt("applications")?.and_then(|dict| dict.cast_into::<PyDict>().ok()) {
+            if let Some(dict) =
+                place.getattr_opt("applications")?.and_then(|dict| dict.cast_into::<PyDict>().ok())
+            {
                 return Ok(Some(dict));
             }
         }

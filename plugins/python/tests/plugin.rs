@@ -35,8 +35,11 @@ const SCENARIOS: &[Scenario] = &[
 ];
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    if let Some((_, scenario)) = arguments.first().and_then(|name| SCENARIOS.iter().find(|(known, _)| known == name)) {
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if let Some((_, scenario)) =
+        arguments.first().and_then(|name| SCENARIOS.iter().find(|(known, _)| known == name))
+    {
         scenario();
         return ExitCode::SUCCESS;
     }
@@ -55,10 +58,10 @@ fn main() -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Cargo puts the library two levels above the tests' own folder.
+/// Cargo builds the library into the tests' own folder; the one above it may be older.
 fn plugin_dir() -> PathBuf {
     let this = std::env::current_exe().expect("the path of this test");
-    this.parent().and_then(Path::parent).expect("target/profile/deps").to_owned()
+    this.parent().expect("target/profile/deps").to_owned()
 }
 
 fn apps() -> PathBuf {
@@ -99,6 +102,16 @@ fn ask(plugin: Plugin, request: Request) -> Reply {
     let reply = replies.remove(0);
     assert!(reply.outcome.is_some());
     reply
+}
+
+/// One after the other in one `serve`: what an interpreter thread learns from the first serves the others.
+fn ask_all(plugin: Plugin, requests: Vec<Request>) -> Vec<Reply> {
+    let count = requests.len();
+    requests.into_iter().for_each(fake::push);
+    plugin.serve(0);
+    let replies = fake::replies();
+    assert_eq!(replies.len(), count);
+    replies
 }
 
 #[track_caller]
@@ -145,35 +158,55 @@ fn environ() {
     }
     assert_lacks(&first, "uwsgi.core");
     assert_lacks(&first, "HTTP_CONTENT");
-    assert_eq!(ask(plugin, request.clone()).text(), first, "a copy equals what was learned");
+    let same = ask_all(plugin, vec![request.clone(), request.clone(), request]);
+    assert_eq!(same[0].text(), same[1].text(), "a copy equals what was learned");
+    assert_eq!(same[0].text(), same[2].text());
+    assert_has(&ask(plugin, Request::get("/keys").uwsgi().var("X-y", b"as is")).text(), "X-y='as is'");
 
     // What an application does to its environ is gone with it.
-    ask(plugin, Request::get("/evil_environ"));
-    assert_lacks(&ask(plugin, Request::get("/keys")).text(), "SECRET");
-    assert_has(&ask(plugin, Request::get("/keys")).text(), "wsgi.version=(1, 0)");
+    let evil = Request::get("/evil_environ");
+    let replies = ask_all(plugin, vec![evil.clone(), evil, Request::get("/keys"), Request::get("/keys")]);
+    for reply in &replies[2..] {
+        assert_lacks(&reply.text(), "SECRET");
+        assert_has(&reply.text(), "wsgi.version=(1, 0)");
+    }
+    values_that_change(plugin);
+}
 
-    // Values that come and go, the same sequence of names all the time.
-    for round in 0..40 {
-        let value = "v".repeat(round * 10);
-        let fixed = if round % 3 == 0 { "a" } else { "b" };
-        let request = Request::get("/keys").field("X-Changes", &value).field("X-Some", fixed);
-        let request = if round % 5 == 0 { Request { scheme: "https", ..request } } else { request };
-        let text = ask(plugin, request).text();
-        assert_has(&text, &format!("HTTP_X_CHANGES='{value}'"));
-        assert_has(&text, &format!("HTTP_X_SOME='{fixed}'"));
-        assert_has(&text, if round % 5 == 0 { "url_scheme='https'" } else { "url_scheme='http'" });
+fn values_that_change(plugin: Plugin) {
+    let scheme = |round| if round % 5 == 0 { "https" } else { "http" };
+    let fixed = |round| if round % 3 == 0 { "a" } else { "b" };
+    let requests = (0..60_usize).map(|round| {
+        let request =
+            Request::get("/keys").field("X-Changes", &"v".repeat(round * 10)).field("X-Some", fixed(round));
+        Request { scheme: scheme(round), ..request }
+    });
+    for (round, reply) in ask_all(plugin, requests.collect()).iter().enumerate() {
+        assert_has(&reply.text(), &format!("HTTP_X_CHANGES='{}'\n", "v".repeat(round * 10)));
+        assert_has(&reply.text(), &format!("HTTP_X_SOME='{}'", fixed(round)));
+        assert_has(&reply.text(), &format!("url_scheme='{}'", scheme(round)));
     }
+
     // The last of equal names wins, learned or not, whichever of them changes.
-    for (one, two) in [("1", "2"), ("3", "2"), ("3", "4"), ("1", "4"), ("4", "1")] {
-        let request = Request::get("/keys").field("X-Twice", one).field("X_Twice", two);
-        assert_has(&ask(plugin, request).text(), &format!("HTTP_X_TWICE='{two}'"));
+    let pairs = [("1", "2"), ("3", "2"), ("3", "4"), ("1", "4"), ("4", "1")];
+    let requests = pairs.map(|(one, two)| Request::get("/keys").field("X-Twice", one).field("X_Twice", two));
+    for (reply, (_, two)) in ask_all(plugin, requests.to_vec()).iter().zip(pairs) {
+        assert_has(&reply.text(), &format!("HTTP_X_TWICE='{two}'"));
     }
-    // More names than are kept.
-    for round in 0..600 {
-        let request = Request::get("/keys").field(&format!("X-Name-{round}"), "x");
-        assert_has(&ask(plugin, request).text(), &format!("HTTP_X_NAME_{round}='x'"));
+
+    // More names and more sequences than are kept.
+    let requests = (0..600).map(|round| Request::get("/keys").field(&format!("X-Name-{round}"), "x"));
+    for (round, reply) in ask_all(plugin, requests.collect()).iter().enumerate() {
+        assert_has(&reply.text(), &format!("HTTP_X_NAME_{round}='x'"));
     }
-    assert_has(&ask(plugin, Request::get("/keys").uwsgi().var("X-y", b"as is")).text(), "X-y='as is'");
+
+    // Nothing of one sequence shows up in another.
+    let long = Request::get("/keys").field("X-One", "1").field("X-Two", "2");
+    let requests = vec![long.clone(), long.clone(), Request::get("/keys").field("X-One", "3"), long];
+    let replies = ask_all(plugin, requests);
+    assert_lacks(&replies[2].text(), "X_TWO");
+    assert_has(&replies[2].text(), "HTTP_X_ONE='3'");
+    assert_has(&replies[3].text(), "HTTP_X_ONE='1'");
 }
 
 fn bodies() {
@@ -208,7 +241,11 @@ fn bodies() {
     assert_eq!(ask(plugin, gone).outcome, Some(OUTCOME_OK));
 
     let reply = ask(plugin, Request::new("HEAD", "/counted"));
-    assert_eq!((reply.text().as_str(), reply.writes, reply.last), ("1", 0, false), "only what the head needs");
+    assert_eq!(
+        (reply.text().as_str(), reply.writes, reply.last),
+        ("1", 0, false),
+        "only what the head needs"
+    );
     assert_eq!(ask(plugin, Request::get("/closes")).text(), "1");
 }
 
@@ -235,7 +272,10 @@ fn failures() {
     assert_eq!((reply.text().as_str(), reply.outcome), ("x", Some(OUTCOME_EXCEPTION)));
     assert_eq!(ask(plugin, Request::get("/closes")).text(), "1");
     let reply = ask(plugin, Request::get("/replaced"));
-    assert_eq!((reply.status.as_str(), reply.field("X-Why"), reply.text().as_str()), ("500 Oops", Some("key"), "oops"));
+    assert_eq!(
+        (reply.status.as_str(), reply.field("X-Why"), reply.text().as_str()),
+        ("500 Oops", Some("key"), "oops")
+    );
     fake::log_lines();
     let reply = ask(plugin, Request::get("/too_late"));
     assert_eq!((reply.code, reply.text().as_str(), reply.outcome), (200, "sent", Some(OUTCOME_EXCEPTION)));
@@ -294,7 +334,10 @@ fn input() {
     let in_file = Request { file: Some(file.as_raw_fd()), ..Request::new("POST", "/read") };
     let shapes = [
         ("memory", Request::new("POST", "/read").body(body)),
-        ("arriving", Request::new("POST", "/read").body(b"line o").arriving(&[b"ne\nline", b" two\nre", b"st"], sized)),
+        (
+            "arriving",
+            Request::new("POST", "/read").body(b"line o").arriving(&[b"ne\nline", b" two\nre", b"st"], sized),
+        ),
         ("unsized", Request::new("POST", "/read").arriving(&[b"line one\n", b"line two\nres", b"t"], None)),
         ("file", in_file.arriving(&[], sized)),
     ];
@@ -303,8 +346,14 @@ fn input() {
         ("i.read(None)", "b'line one\\nline two\\nrest'"),
         ("i.read(-1)", "b'line one\\nline two\\nrest'"),
         ("i.read(0)", "b''"),
-        ("[i.read(4), i.read(7), i.read(100), i.read(), i.read(1)]", "[b'line', b' one\\nli', b'ne two\\nrest', b'', b'']"),
-        ("[i.readline(), i.readline(3), i.readline(), i.readline(), i.readline()]", "[b'line one\\n', b'lin', b'e two\\n', b'rest', b'']"),
+        (
+            "[i.read(4), i.read(7), i.read(100), i.read(), i.read(1)]",
+            "[b'line', b' one\\nli', b'ne two\\nrest', b'', b'']",
+        ),
+        (
+            "[i.readline(), i.readline(3), i.readline(), i.readline(), i.readline()]",
+            "[b'line one\\n', b'lin', b'e two\\n', b'rest', b'']",
+        ),
         ("[i.readline(0), i.readline(-1), i.readline(None)]", "[b'', b'line one\\n', b'line two\\n']"),
         ("i.readlines()", "[b'line one\\n', b'line two\\n', b'rest']"),
         ("[i.readlines(10), i.read(2)]", "[[b'line one\\n', b'line two\\n'], b're']"),
@@ -324,7 +373,8 @@ fn input() {
         assert_eq!(reply.text(), "[b'line o', 2, b'ne', 18, b'rest', 0, b'line one\\n']");
     }
     // Failures, in uWSGI's words.
-    let short = Request::new("POST", "/read").body(b"abc").arriving(&[], Some(10)).var("QUERY_STRING", b"i.read()");
+    let short =
+        Request::new("POST", "/read").body(b"abc").arriving(&[], Some(10)).var("QUERY_STRING", b"i.read()");
     fake::log_lines();
     assert_eq!(ask(plugin, short.clone()).outcome, Some(OUTCOME_EXCEPTION));
     let lines = fake::log_lines();
@@ -336,9 +386,9 @@ fn input() {
     assert_eq!(ask(plugin, seeks).outcome, Some(OUTCOME_EXCEPTION));
 
     // Kept beyond its request it is empty, and nobody else's.
-    ask(plugin, Request::new("POST", "/keep_input").body(b"secret"));
-    let reply = ask(plugin, Request::new("POST", "/kept_input").body(b"other"));
-    assert_eq!(reply.text(), "(b'', b'', True, False)");
+    let keep = Request::new("POST", "/keep_input").body(b"secret");
+    let replies = ask_all(plugin, vec![keep, Request::new("POST", "/kept_input").body(b"other")]);
+    assert_eq!(replies[1].text(), "(b'', b'', True, False)");
     let reply = ask(plugin, Request::get("/read").var("QUERY_STRING", b"i.read()"));
     assert_eq!(reply.text(), "b''");
     assert_eq!(ask(plugin, Request::new("POST", "/hello").body(b"unread")).text(), "hello");
@@ -363,7 +413,9 @@ fn files() {
 
 fn module() {
     let plugin = start_app(|settings| {
-        for (key, value) in [("module", Some("wsgi")), ("master", None), ("env", Some("A=1")), ("env", Some("B=2"))] {
+        for (key, value) in
+            [("module", Some("wsgi")), ("master", None), ("env", Some("A=1")), ("env", Some("B=2"))]
+        {
             let value = value.map(str::to_owned);
             settings.given.push(Given { key: key.to_owned(), value, origin: Origin("test".to_owned()) });
         }
@@ -554,7 +606,8 @@ fn bench() {
     let mut settings = settings();
     settings.python.modules = vec!["hooked:fast".to_owned()];
     let (plugin, _) = start(&settings);
-    let mut request = Request::get("/hello").var("SERVER_NAME", b"localhost").var("REMOTE_ADDR", b"127.0.0.1");
+    let mut request =
+        Request::get("/hello").var("SERVER_NAME", b"localhost").var("REMOTE_ADDR", b"127.0.0.1");
     for number in 0..20 {
         request = request.field(&format!("X-Field-Number-{number}"), "a value of ordinary length");
     }
@@ -565,9 +618,12 @@ fn bench() {
         }
         request
     };
-    for (name, request, changing) in
-        [("http, same values", &request, 0), ("http, 4 change", &request, 4), ("uwsgi, same", &uwsgi, 0), ("uwsgi, 4 change", &uwsgi, 4)]
-    {
+    for (name, request, changing) in [
+        ("http, same values", &request, 0),
+        ("http, 4 change", &request, 4),
+        ("uwsgi, same", &uwsgi, 0),
+        ("uwsgi, 4 change", &uwsgi, 4),
+    ] {
         let mut best = f64::MAX;
         for _ in 0..5 {
             for round in 0..ROUNDS {

@@ -6,9 +6,9 @@ use std::os::fd::RawFd;
 use std::sync::Mutex;
 
 use uwring_abi::{
-    ABI_VERSION, CONTROL_IS_LOCKED, CONTROL_LOCK, CONTROL_PID, CONTROL_TOTAL_REQUESTS, CONTROL_UNLOCK, ERR_GONE,
-    ERR_MISUSE, ERR_TIMEOUT, HostApi, OK, PROTOCOL_HTTP, PROTOCOL_UWSGI, RequestView, ResponseHead, Slice, VAR_FIELD,
-    VAR_PLAIN, Var,
+    ABI_VERSION, CONTROL_IS_LOCKED, CONTROL_LOCK, CONTROL_PID, CONTROL_TOTAL_REQUESTS, CONTROL_UNLOCK,
+    ERR_GONE, ERR_MISUSE, ERR_TIMEOUT, HostApi, OK, PROTOCOL_HTTP, PROTOCOL_UWSGI, RequestView, ResponseHead,
+    Slice, VAR_FIELD, VAR_PLAIN, Var,
 };
 
 /// The master's process id that the host pretends to have.
@@ -70,7 +70,9 @@ impl Request {
 
     pub fn new(method: &str, path: &str) -> Request {
         let mut request = Request { scheme: "http", protocol: PROTOCOL_HTTP, ..Request::default() };
-        for (name, value) in [("REQUEST_METHOD", method), ("PATH_INFO", path), ("SCRIPT_NAME", ""), ("QUERY_STRING", "")] {
+        for (name, value) in
+            [("REQUEST_METHOD", method), ("PATH_INFO", path), ("SCRIPT_NAME", ""), ("QUERY_STRING", "")]
+        {
             request.vars.push((name.into(), value.into(), VAR_PLAIN));
         }
         request
@@ -254,7 +256,13 @@ unsafe extern "C" fn write(_: *const c_void, view: *mut RequestView, body: Slice
     if live.request.writes_until_gone.is_some_and(|limit| live.reply.writes >= limit) { ERR_GONE } else { OK }
 }
 
-unsafe extern "C" fn send_file(_: *const c_void, view: *mut RequestView, fd: i32, offset: u64, len: u64) -> i32 {
+unsafe extern "C" fn send_file(
+    _: *const c_void,
+    view: *mut RequestView,
+    fd: i32,
+    offset: u64,
+    len: u64,
+) -> i32 {
     let live = live(view);
     let mut data = vec![0; len as usize];
     // SAFETY: `data` has room for `len` bytes.
@@ -265,7 +273,12 @@ unsafe extern "C" fn send_file(_: *const c_void, view: *mut RequestView, fd: i32
     OK
 }
 
-unsafe extern "C" fn read_body(_: *const c_void, view: *mut RequestView, buf: *mut u8, capacity: usize) -> isize {
+unsafe extern "C" fn read_body(
+    _: *const c_void,
+    view: *mut RequestView,
+    buf: *mut u8,
+    capacity: usize,
+) -> isize {
     let live = live(view);
     if live.request.timeout {
         return ERR_TIMEOUT as isize;
