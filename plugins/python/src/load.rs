@@ -79,10 +79,10 @@ impl From<PyErr> for Failure {
 impl<'py> Loader<'_, 'py> {
     fn load_all(&mut self) {
         for module in self.config.values("module") {
-            self.load_one("", |loader| loader.from_module(module));
+            self.load_one("", |loader| loader.find_in_module(module));
         }
         for file in self.config.values("file") {
-            self.load_one("", |loader| loader.from_file(file));
+            self.load_one("", |loader| loader.find_in_file(file));
         }
         for mount in self.config.values("mount") {
             let Some((mountpoint, what)) = mount.split_once('=') else {
@@ -92,7 +92,7 @@ impl<'py> Loader<'_, 'py> {
             };
             let file = what.ends_with(".py") || what.ends_with(".wsgi");
             let loaded = self.load_one(mountpoint, |loader| {
-                if file { loader.from_file(what) } else { loader.from_module(what) }
+                if file { loader.find_in_file(what) } else { loader.find_in_module(what) }
             });
             self.mount_failed |= !loaded;
         }
@@ -180,7 +180,7 @@ impl<'py> Loader<'_, 'py> {
     }
 
     /// `module[:callable]`.
-    fn from_module(&self, what: &str) -> Result<Found<'py>, Failure> {
+    fn find_in_module(&self, what: &str) -> Result<Found<'py>, Failure> {
         let (name, callable) =
             what.split_once(':').map_or((what, None), |(name, callable)| (name, Some(callable)));
         let module = self.py.import(name)?.into_any();
@@ -199,7 +199,7 @@ impl<'py> Loader<'_, 'py> {
     }
 
     /// `path[:callable]`.
-    fn from_file(&self, what: &str) -> Result<Found<'py>, Failure> {
+    fn find_in_file(&self, what: &str) -> Result<Found<'py>, Failure> {
         let (path, callable) = match what.rsplit_once(':') {
             Some((path, callable)) if !std::path::Path::new(what).exists() => (path, Some(callable)),
             _ => (what, None),

@@ -78,7 +78,9 @@ unsafe extern "C" fn start_response(
     let py = unsafe { Python::assume_attached() };
     let argument = |index: isize| {
         // SAFETY: CPython passes `count` positional arguments, then one for each name; asked for below only.
-        let pointer = unsafe { *args.offset(index) };
+        let place = unsafe { args.offset(index) };
+        // SAFETY: as above.
+        let pointer = unsafe { *place };
         // SAFETY: a borrowed reference that the caller holds during the call.
         unsafe { Bound::from_borrowed_ptr(py, pointer) }
     };

@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let this = std::env::current_exe().expect("the path of this test");
+    build();
     let mut failed = 0;
     for (name, _) in SCENARIOS {
         let status = Command::new(&this).arg(name).env("UWRING_PLUGIN_DIR", plugin_dir()).status();
@@ -56,6 +57,17 @@ fn main() -> ExitCode {
         failed += u32::from(!passed);
     }
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Cargo builds a cdylib for nobody but itself, so `cargo test` alone would test an old one.
+fn build() {
+    let Some(cargo) = std::env::var_os("CARGO") else { return };
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--package", env!("CARGO_PKG_NAME")]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    assert!(command.status().is_ok_and(|status| status.success()), "the plugin does not build");
 }
 
 /// Cargo builds the library into the tests' own folder; the one above it may be older.
