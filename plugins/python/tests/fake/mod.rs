@@ -1,5 +1,7 @@
 //! A host in memory: requests wait in a list, responses are written down.
 
+pub mod bench;
+
 use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::os::fd::RawFd;
