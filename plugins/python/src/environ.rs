@@ -112,7 +112,12 @@ impl Environs {
     }
 
     /// Builds a dict variable by variable, and remembers it.
-    fn learn<'py>(&mut self, py: Python<'py>, request: &Request, signature: u64) -> PyResult<(Bound<'py, PyDict>, Roles)> {
+    fn learn<'py>(
+        &mut self,
+        py: Python<'py>,
+        request: &Request,
+        signature: u64,
+    ) -> PyResult<(Bound<'py, PyDict>, Roles)> {
         let (vars, areas) = (request.vars(), request.areas());
         let dict = self.constant.bind(py).copy()?;
         dict.set_item(self.scheme_key.bind(py), latin1(py, request.scheme())?)?;
@@ -126,7 +131,11 @@ impl Environs {
             dict.set_item(&key, latin1(py, value)?)?;
             roles.note(index, name, var.kind);
             shadow(py, &mut slots, &key);
-            let value = if value.len() > CACHED_BYTES_MAX { Cached::Varies } else { Cached::Value(value.to_vec(), 0) };
+            let value = if value.len() > CACHED_BYTES_MAX {
+                Cached::Varies
+            } else {
+                Cached::Value(value.to_vec(), 0)
+            };
             slots.push(Slot { name: name.into(), kind: var.kind, key: key.unbind(), value });
         }
         if all_kept {
@@ -142,7 +151,10 @@ impl Environs {
 }
 
 /// What was learned for the request's listener and protocol: few, so a list will do.
-fn templates<'a>(learned: &'a mut Vec<((u32, u8), Vec<Template>)>, request: &Request) -> &'a mut Vec<Template> {
+fn templates<'a>(
+    learned: &'a mut Vec<((u32, u8), Vec<Template>)>,
+    request: &Request,
+) -> &'a mut Vec<Template> {
     let of = (request.listener(), request.protocol());
     let at = learned.iter().position(|(known, _)| *known == of).unwrap_or(learned.len());
     if at == learned.len() {
@@ -196,10 +208,19 @@ impl Template {
     fn fits(&self, signature: u64, vars: &[Var], areas: &Areas<'_>) -> bool {
         self.signature == signature
             && self.slots.len() == vars.len()
-            && self.slots.iter().zip(vars).all(|(slot, var)| slot.kind == var.kind && *slot.name == *areas.name(var))
+            && self
+                .slots
+                .iter()
+                .zip(vars)
+                .all(|(slot, var)| slot.kind == var.kind && *slot.name == *areas.name(var))
     }
 
-    fn copy<'py>(&mut self, py: Python<'py>, vars: &[Var], areas: &Areas<'_>) -> PyResult<Bound<'py, PyDict>> {
+    fn copy<'py>(
+        &mut self,
+        py: Python<'py>,
+        vars: &[Var],
+        areas: &Areas<'_>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let template = self.dict.bind(py);
         let dict = template.copy()?;
         for (slot, var) in self.slots.iter_mut().zip(vars) {
@@ -212,7 +233,13 @@ impl Template {
 impl Slot {
     /// Sets the value in `dict` unless the copy has it; keeps it in `template` while that is worth it.
     #[inline]
-    fn apply(&mut self, py: Python<'_>, value: &[u8], template: &Bound<'_, PyDict>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
+    fn apply(
+        &mut self,
+        py: Python<'_>,
+        value: &[u8],
+        template: &Bound<'_, PyDict>,
+        dict: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
         match &mut self.value {
             Cached::Value(known, misses) if known.as_slice() == value => {
                 *misses = misses.saturating_sub(1);
@@ -243,7 +270,10 @@ fn signature(vars: &[Var], areas: &Areas<'_>) -> u64 {
     let mut signature = vars.len() as u64;
     for var in vars {
         let name = areas.name(var);
-        let edge = name.first().zip(name.last()).map_or(0, |(first, last)| u64::from(*first) << 8 | u64::from(*last));
+        let edge = name
+            .first()
+            .zip(name.last())
+            .map_or(0, |(first, last)| u64::from(*first) << 8 | u64::from(*last));
         let word = u64::from(var.name_len) << 24 | u64::from(var.kind) << 16 | edge;
         // An odd multiplier with well spread bits (Fibonacci hashing).
         signature = (signature.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);

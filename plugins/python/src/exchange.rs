@@ -63,7 +63,14 @@ pub struct Head {
 
 impl Head {
     const fn new() -> Head {
-        Head { status: 0, line: Vec::new(), fields: Vec::new(), field_count: 0, flags: 0, content_length: None }
+        Head {
+            status: 0,
+            line: Vec::new(),
+            fields: Vec::new(),
+            field_count: 0,
+            flags: 0,
+            content_length: None,
+        }
     }
 
     /// For the next response; the room is kept.
