@@ -30,12 +30,14 @@ const SCENARIOS: &[Scenario] = &[
     ("several_apps", several_apps),
     ("factories", factories),
     ("hooks", hooks),
+    ("lazy_apps", lazy_apps),
     ("threads", threads),
     ("forked", forked),
     ("virtualenv", virtualenv),
     ("script_for_python", script_for_python),
     ("c_locale", c_locale),
     ("caught_exceptions", caught_exceptions),
+    ("decorators", decorators),
 ];
 
 fn main() -> ExitCode {
@@ -570,6 +572,16 @@ fn hooks() {
     assert_eq!(fake::log_lines(), "uwsgi.atexit\nthread\natexit");
 }
 
+fn lazy_apps() {
+    let mut settings = settings();
+    settings.python.modules = vec!["hooked".to_owned()];
+    let (plugin, interpreter) = load::load(&settings).expect("a Python with a shared library");
+    plugin.start(&fake::api(0), &settings, &interpreter).expect("the interpreter starts");
+    plugin.worker_start(&fake::api(3)).expect("the worker starts");
+    assert_eq!(plugin.load(), 1);
+    assert_eq!(ask(plugin, Request::get("/x")).text(), "post_fork 3");
+}
+
 fn threads() {
     let plugin = start_app(|settings| settings.process.threads = 2);
     assert_has(&ask(plugin, Request::get("/keys")).text(), "uwsgi.core=0");
@@ -668,6 +680,18 @@ fn caught_exceptions() {
     assert_has(&reply.text(), "LookupError: no luck");
     let reply = ask(plugin, Request::get("/fails_later"));
     assert_eq!((reply.code, reply.outcome), (200, Some(OUTCOME_EXCEPTION)));
+}
+
+/// With the package of uWSGI's own decorators, where PYTHONPATH has it.
+fn decorators() {
+    let mut settings = settings();
+    settings.python.modules = vec!["decorated".to_owned()];
+    let (plugin, loaded) = start(&settings);
+    if loaded < 0 && fake::log_lines().contains("No module named 'uwsgidecorators'") {
+        println!("skipped: no package uwsgidecorators");
+        return;
+    }
+    assert_eq!(ask(plugin, Request::get("/")).text(), "(['postfork'], 'locked')");
 }
 
 // Cost ----------------------------------------------------------------------------------------------------
