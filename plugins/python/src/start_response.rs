@@ -356,7 +356,22 @@ fn refuse_breaks(text: &[u8]) -> PyResult<()> {
     Ok(())
 }
 
-/// RFC 9110 §5.6.2.
+/// RFC 9110 §5.6.2, a lookup for each byte of each name.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let marks = b"!#$%&'*+-.^_`|~";
+        let mut index = 0;
+        while index < 256 {
+            table[index] = (index as u8).is_ascii_alphanumeric();
+            index += 1;
+        }
+        let mut index = 0;
+        while index < marks.len() {
+            table[marks[index] as usize] = true;
+            index += 1;
+        }
+        table
+    };
+    TOKEN[usize::from(byte)]
 }
