@@ -8,8 +8,8 @@ use pyo3::types::{PyBytes, PyDict, PyModule, PyString};
 
 use crate::apps::{App, Apps, default_of};
 use crate::config::{Config, config};
-use crate::host::log;
-use crate::traceback;
+use crate::host::{self, log};
+use crate::{module, traceback};
 
 /// Loads everything that was asked for. The number of applications; negative where a mount failed, or where
 /// something was asked for and nothing came.
@@ -31,6 +31,10 @@ pub fn load(py: Python<'_>) -> i32 {
     }
     Apps::publish(py, apps, config);
     freeze(py);
+    if host::worker_id() > 0 {
+        // `lazy-apps`: the hook is only known now, after `worker_start`. uWSGI forgets it here.
+        module::call_hook(py, "post_fork_hook");
+    }
     if mount_failed || (count == 0 && asked) { -1 } else { count }
 }
 

@@ -30,8 +30,14 @@ const SCENARIOS: &[Scenario] = &[
     ("several_apps", several_apps),
     ("factories", factories),
     ("hooks", hooks),
+    ("lazy_apps", lazy_apps),
     ("threads", threads),
     ("forked", forked),
+    ("virtualenv", virtualenv),
+    ("script_for_python", script_for_python),
+    ("c_locale", c_locale),
+    ("caught_exceptions", caught_exceptions),
+    ("decorators", decorators),
 ];
 
 fn main() -> ExitCode {
@@ -566,6 +572,16 @@ fn hooks() {
     assert_eq!(fake::log_lines(), "uwsgi.atexit\nthread\natexit");
 }
 
+fn lazy_apps() {
+    let mut settings = settings();
+    settings.python.modules = vec!["hooked".to_owned()];
+    let (plugin, interpreter) = load::load(&settings).expect("a Python with a shared library");
+    plugin.start(&fake::api(0), &settings, &interpreter).expect("the interpreter starts");
+    plugin.worker_start(&fake::api(3)).expect("the worker starts");
+    assert_eq!(plugin.load(), 1);
+    assert_eq!(ask(plugin, Request::get("/x")).text(), "post_fork 3");
+}
+
 fn threads() {
     let plugin = start_app(|settings| settings.process.threads = 2);
     assert_has(&ask(plugin, Request::get("/keys")).text(), "uwsgi.core=0");
@@ -608,6 +624,74 @@ fn forked() {
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
     assert_eq!(status, 0, "the child served as worker 2");
     assert_eq!(ask(plugin, Request::get("/hello")).text(), "hello", "the parent goes on");
+}
+
+/// The interpreter under test as a command.
+fn python() -> String {
+    std::env::var("UWRING_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
+}
+
+fn virtualenv() {
+    let home = std::env::temp_dir().join(format!("uwring-venv-{}", std::process::id()));
+    let made = Command::new(python()).args(["-m", "venv", "--without-pip"]).arg(&home).status();
+    if !made.is_ok_and(|status| status.success()) {
+        println!("skipped: this Python cannot make a virtualenv");
+        return;
+    }
+    let plugin = start_app(|settings| {
+        settings.python.interpreter = None;
+        settings.python.home = Some(home.display().to_string());
+    });
+    let text = ask(plugin, Request::get("/process")).text();
+    assert_has(&text, &format!("'prefix': '{}'", home.display()));
+    assert_has(&text, &format!("'executable': '{}/bin/python'", home.display()));
+    let child = ask(plugin, Request::get("/child")).text();
+    assert_eq!(child, home.display().to_string(), "a child started from sys.executable is in the virtualenv");
+    std::fs::remove_dir_all(home).expect("our own folder");
+}
+
+/// As the shims of version managers are.
+fn script_for_python() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = std::env::temp_dir().join(format!("uwring-shim-{}", std::process::id()));
+    std::fs::create_dir(&folder).expect("a folder of our own");
+    let script = folder.join("python3");
+    std::fs::write(&script, format!("#!/bin/sh\nexec {} \"$@\"\n", python())).expect("a script");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("our own file");
+    let plugin = start_app(|settings| settings.python.interpreter = Some(script.display().to_string()));
+    assert_lacks(&ask(plugin, Request::get("/process")).text(), &folder.display().to_string());
+    std::fs::remove_dir_all(folder).expect("our own folder");
+}
+
+/// Containers have no locale: texts are UTF-8 all the same, as under `python`.
+fn c_locale() {
+    for name in ["LANG", "LC_ALL", "LC_CTYPE"] {
+        // SAFETY: no other thread yet.
+        unsafe { std::env::remove_var(name) };
+    }
+    let plugin = start_app(|_| {});
+    assert_has(&ask(plugin, Request::get("/process")).text(), "'encoding': 'utf-8'");
+}
+
+fn caught_exceptions() {
+    let plugin = start_app(|settings| settings.python.catch_exceptions = true);
+    let reply = ask(plugin, Request::get("/raises"));
+    assert_eq!((reply.code, reply.outcome), (500, Some(OUTCOME_OK)));
+    assert_has(&reply.text(), "LookupError: no luck");
+    let reply = ask(plugin, Request::get("/fails_later"));
+    assert_eq!((reply.code, reply.outcome), (200, Some(OUTCOME_EXCEPTION)));
+}
+
+/// With the package of uWSGI's own decorators, where PYTHONPATH has it.
+fn decorators() {
+    let mut settings = settings();
+    settings.python.modules = vec!["decorated".to_owned()];
+    let (plugin, loaded) = start(&settings);
+    if loaded < 0 && fake::log_lines().contains("No module named 'uwsgidecorators'") {
+        println!("skipped: no package uwsgidecorators");
+        return;
+    }
+    assert_eq!(ask(plugin, Request::get("/")).text(), "(['postfork'], 'locked')");
 }
 
 // Cost ----------------------------------------------------------------------------------------------------

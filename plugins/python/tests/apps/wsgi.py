@@ -287,6 +287,12 @@ def process(environ, start_response):
     return [repr(facts).encode()]
 
 
+def child(environ, start_response):
+    import subprocess
+    ok(start_response)
+    return [subprocess.check_output([sys.executable, '-c', 'import sys; print(sys.prefix, end="")'])]
+
+
 def closes(environ, start_response):
     ok(start_response)
     count = len(closed)

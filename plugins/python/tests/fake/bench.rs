@@ -5,11 +5,11 @@ use std::ffi::c_void;
 
 use uwring_abi::{HostApi, OK, RequestView, ResponseHead, Slice};
 
-use super::{Live, Request};
+use super::{Request, Waiting};
 
 #[derive(Default)]
 struct Bench {
-    requests: Vec<Box<Live>>,
+    requests: Vec<Waiting>,
     left: usize,
     out: Vec<u8>,
 }
@@ -21,7 +21,7 @@ thread_local! {
 /// The next `serve` gets `rounds` requests, these in turn.
 pub fn prepare(requests: Vec<Request>, rounds: usize) {
     BENCH.with_borrow_mut(|bench| {
-        bench.requests = requests.into_iter().map(Request::live).collect();
+        bench.requests = requests.into_iter().map(|request| Waiting(request.live())).collect();
         bench.left = rounds;
     });
 }
@@ -38,7 +38,7 @@ unsafe extern "C" fn take(_: *const c_void, _: u32) -> *mut RequestView {
         }
         bench.left -= 1;
         let index = bench.left % bench.requests.len();
-        &raw mut bench.requests[index].view
+        &raw mut bench.requests[index].0.view
     })
 }
 
@@ -53,14 +53,14 @@ unsafe extern "C" fn respond(
     body: Slice,
     _: u8,
 ) -> i32 {
+    // SAFETY: lent for the call.
+    let head = unsafe { &*head };
     BENCH.with_borrow_mut(|bench| {
         bench.out.clear();
-        // SAFETY: lent for the call, head and slices.
-        bench.out.extend_from_slice(unsafe { (*head).status_line.as_bytes() });
-        // SAFETY: as above.
-        bench.out.extend_from_slice(unsafe { (*head).fields.as_bytes() });
-        // SAFETY: as above.
-        bench.out.extend_from_slice(unsafe { body.as_bytes() });
+        for slice in [head.status_line, head.fields, body] {
+            // SAFETY: lent for the call.
+            bench.out.extend_from_slice(unsafe { slice.as_bytes() });
+        }
     });
     OK
 }
