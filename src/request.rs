@@ -1,7 +1,7 @@
 //! A request as the protocols describe it: variables in wire order, body framing, and marks on the few variables
 //! the server itself needs. Filled by `proto`, read by `worker`, `logging` and (as plain data) the plugin.
 
-use uwring_abi::{AREA_DERIVED, AREA_FIXED, AREA_HEAD, Var};
+use uwring_abi::{AREA_DERIVED, AREA_FIXED, AREA_HEAD, VAR_PLAIN, Var};
 
 /// Bytes somewhere in the request's areas. The default is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,13 @@ pub enum Body {
     Sized(u64),
     /// HTTP chunks follow the head.
     Chunked,
+}
+
+impl Body {
+    /// So many bytes, which may be none.
+    pub fn sized(len: u64) -> Body {
+        if len == 0 { Body::None } else { Body::Sized(len) }
+    }
 }
 
 /// The version that decides how the response is framed.
@@ -95,6 +102,8 @@ pub struct Request {
     pub scheme: Span,
     /// HTTPS was `on` or `1`.
     pub https: bool,
+    /// There was a `Content-Length`.
+    pub length_given: bool,
 }
 
 impl Request {
@@ -104,6 +113,28 @@ impl Request {
         vars.clear();
         derived.clear();
         *self = Request { vars, derived, ..Request::default() };
+    }
+
+    /// Appends `text` to the derived bytes.
+    pub fn derive(&mut self, text: &[u8]) -> Span {
+        let off = u32::try_from(self.derived.len()).unwrap_or(u32::MAX);
+        self.derived.extend_from_slice(text);
+        Span { area: AREA_DERIVED, off, len: u32::try_from(text.len()).unwrap_or(u32::MAX) }
+    }
+
+    /// Sets CONTENT_LENGTH once the length of a chunked body is known: frameworks read no body without it.
+    pub fn set_content_length(&mut self, len: u64) {
+        let name = self.derive(b"CONTENT_LENGTH");
+        let value = self.derive(len.to_string().as_bytes());
+        self.vars.push(Var {
+            name_area: name.area,
+            value_area: value.area,
+            kind: VAR_PLAIN,
+            name_len: u16::try_from(name.len).unwrap_or(u16::MAX),
+            name_off: name.off,
+            value_off: value.off,
+            value_len: value.len,
+        });
     }
 
     /// The bytes of `span`; `head` and `fixed` are the areas that live elsewhere.

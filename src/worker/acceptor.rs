@@ -33,10 +33,11 @@ pub struct Doors {
 impl Doors {
     /// Those of `plan`.
     pub fn new(plan: &Plan) -> Doors {
+        let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
         let doors: Vec<Door> = plan
             .listeners
             .iter()
-            .map(|listener| Door { site: Site::new(&listener.name), listener: listener.clone() })
+            .map(|listener| Door { site: Site::new(&host, port(&listener.name)), listener: listener.clone() })
             .collect();
         for door in doors.iter().filter(|d| d.listener.is_tcp()) {
             // A socket that cannot have it works all the same, slower.
@@ -60,6 +61,11 @@ impl Doors {
     pub fn pause_left(&self, now: Millis) -> Option<u64> {
         self.paused_until.map(|until| until.since(now))
     }
+}
+
+/// SERVER_PORT as uWSGI has it: the listening socket's, and 80 for a unix socket.
+fn port(name: &str) -> u16 {
+    name.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80)
 }
 
 impl<R: Reactor> Ring<R> {

@@ -418,8 +418,8 @@ impl<R: Reactor> Ring<R> {
 
     fn chunked_complete(&mut self, token: Token, mut parcel: Parcel) {
         // The length is known now; frameworks read no body without it.
-        let len = parcel.job.body_len.to_string();
-        parcel.job.request.set_content_length(&len);
+        let len = parcel.job.body_len;
+        parcel.job.request.set_content_length(len);
         if parcel.job.spool.is_some() && !parcel.job.body.is_empty() {
             return self.write_spool(token, parcel);
         }
@@ -561,7 +561,7 @@ impl<R: Reactor> Ring<R> {
         if !http {
             return proto::uwsgi::parse(data, &limits, &mut job.request);
         }
-        let peer = conn.peer.as_deref();
+        let Some(peer) = conn.peer.as_deref() else { return Ok(Step::NeedMore) };
         proto::http::parse(data, &limits, &door.site, peer, &mut job.request)
     }
 }
