@@ -1,7 +1,7 @@
 //! A request as the protocols describe it: variables in wire order, body framing, and marks on the few variables
 //! the server itself needs. Filled by `proto`, read by `worker`, `logging` and (as plain data) the plugin.
 
-use uwring_abi::{AREA_DERIVED, AREA_FIXED, AREA_HEAD, VAR_PLAIN, Var};
+use uwring_abi::{AREA_DERIVED, AREA_FIXED, AREA_HEAD, VAR_FIELD, VAR_PLAIN, Var};
 
 /// Bytes somewhere in the request's areas. The default is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,6 +137,16 @@ impl Request {
         });
     }
 
+    /// The value of the variable that the environ knows as `name`; of several the last.
+    pub fn value<'a>(&'a self, name: &[u8], head: &'a [u8], fixed: &'a [u8]) -> Option<&'a [u8]> {
+        let span = |area, off, len| Span { area, off, len };
+        let var = self.vars.iter().rfind(|var| {
+            let own = self.bytes(span(var.name_area, var.name_off, var.name_len.into()), head, fixed);
+            if var.kind == VAR_FIELD { is_key_of(name, own) } else { own == name }
+        })?;
+        Some(self.bytes(span(var.value_area, var.value_off, var.value_len), head, fixed))
+    }
+
     /// The bytes of `span`; `head` and `fixed` are the areas that live elsewhere.
     pub fn bytes<'a>(&'a self, span: Span, head: &'a [u8], fixed: &'a [u8]) -> &'a [u8] {
         let area: &[u8] = match span.area {
@@ -147,5 +157,40 @@ impl Request {
         };
         let start = span.off as usize;
         area.get(start..start + span.len as usize).unwrap_or(&[])
+    }
+}
+
+/// Whether `key` is what the HTTP field `field` is called in an environ.
+fn is_key_of(key: &[u8], field: &[u8]) -> bool {
+    let bare = field.eq_ignore_ascii_case(b"content-type") || field.eq_ignore_ascii_case(b"content-length");
+    let name = if bare { Some(key) } else { key.strip_prefix(b"HTTP_") };
+    name.is_some_and(|name| {
+        let upper = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
+        name.len() == field.len() && name.iter().copied().eq(field.iter().map(upper))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_the_names_of_an_environ() {
+        for (key, field, same) in [
+            ("HTTP_X_FORWARDED_FOR", "X-Forwarded-For", true),
+            ("CONTENT_TYPE", "content-type", true),
+            ("HTTP_CONTENT_TYPE", "content-type", false),
+            ("HTTP_HOST", "HostX", false),
+            ("HOST", "Host", false),
+        ] {
+            assert_eq!(is_key_of(key.as_bytes(), field.as_bytes()), same, "{key} {field}");
+        }
+    }
+
+    #[test]
+    fn a_length_known_late_is_a_variable() {
+        let mut request = Request::default();
+        request.set_content_length(12);
+        assert_eq!(request.value(b"CONTENT_LENGTH", b"", b""), Some(b"12".as_slice()));
     }
 }
