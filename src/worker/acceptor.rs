@@ -39,6 +39,12 @@ impl Doors {
             .iter()
             .map(|listener| Door { site: Site::new(&host, port(&listener.name)), listener: listener.clone() })
             .collect();
+        for door in &doors {
+            // An accept through the ring would return at once from a socket that does not wait.
+            if let Err(error) = crate::sys::net::set_nonblocking(door.listener.fd.as_raw_fd(), false) {
+                crate::log!("[uwring] {}: {error}", door.listener.name);
+            }
+        }
         for door in doors.iter().filter(|d| d.listener.is_tcp()) {
             // A socket that cannot have it works all the same, slower.
             let _ = crate::sys::net::set_nodelay(door.listener.fd.as_raw_fd());
