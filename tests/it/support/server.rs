@@ -1,0 +1,202 @@
+//! The server under test: configuration, start, ready lines, workers, stop.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use nix::sys::signal::Signal;
+
+use super::{Address, Connection, Log, Running, Target, app, target, venv};
+
+/// What a server is started with. Made by [`Server::app`] or [`Server::bare`].
+pub struct ServerBuilder {
+    lines: Vec<String>,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    workers: usize,
+}
+
+/// A running server in its own folder; stopped when dropped, and its log shown if the test failed.
+pub struct Server {
+    /// The process.
+    pub process: Running,
+    /// Its folder: `{dir}` in the configuration.
+    pub folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Serves `tests/apps/<name>/app.py` on the uwsgi socket `{dir}/app.sock`.
+    pub fn app(name: &str) -> ServerBuilder {
+        Server::bare().ini(&format!("wsgi-file = {}/app.py", app(name).display())).ini("socket = {dir}/app.sock")
+    }
+
+    /// Only what all tests share: a master, the virtual environment, failure when there is no application.
+    pub fn bare() -> ServerBuilder {
+        let mut builder = ServerBuilder { lines: Vec::new(), args: Vec::new(), env: Vec::new(), workers: 1 };
+        if target() == Target::Uwsgi {
+            builder = builder.ini("plugin = python3");
+        }
+        builder.ini("master = true\nneed-app = true\ndie-on-term = true").ini("virtualenv = {venv}")
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.process.log
+    }
+
+    /// A path in the server's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The uwsgi socket of [`Server::app`].
+    pub fn socket(&self) -> Address {
+        Address::Unix(self.path("app.sock"))
+    }
+
+    /// The `n`th TCP address the server says it listens on.
+    #[track_caller]
+    pub fn tcp(&self, n: usize) -> Address {
+        let wanted = format!("socket {n} bound to TCP address ");
+        let line = self.log().wait_for(&wanted);
+        let address = line.split(&wanted).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+        Address::Tcp(address.parse().unwrap_or_else(|e| panic!("address in {line:?}: {e}")))
+    }
+
+    /// A connection to the first TCP socket.
+    #[track_caller]
+    pub fn http(&self) -> Connection {
+        self.tcp(0).connect()
+    }
+
+    /// One GET over the first TCP socket, on a connection of its own.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> super::Response {
+        let mut client = self.http();
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"));
+        client.response("GET")
+    }
+
+    /// Ids of the workers spawned first, from the log.
+    pub fn workers(&self) -> Vec<i32> {
+        self.log().lines().iter().filter_map(|line| worker_pid(line)).collect()
+    }
+
+    /// Sends a signal to the master.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// SIGTERM, and the exit status.
+    #[track_caller]
+    pub fn stop(&self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.process.expect_end()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // To stdout by print!, so that libtest shows it with the failed test.
+            println!("---- server log\n{}\n----", self.log().text());
+        }
+    }
+}
+
+impl ServerBuilder {
+    /// Adds lines to the `[uwsgi]` section. `{dir}`, `{venv}` and `{apps}` stand for folders.
+    pub fn ini(mut self, lines: &str) -> ServerBuilder {
+        self.lines.extend(lines.lines().map(|line| line.trim().to_owned()));
+        self
+    }
+
+    /// Adds lines for the real uWSGI only: what uwring has by default.
+    pub fn uwsgi_needs(self, lines: &str) -> ServerBuilder {
+        if target() == Target::Uwsgi { self.ini(lines) } else { self }
+    }
+
+    /// Leaves out the lines that set `key`.
+    pub fn without(mut self, key: &str) -> ServerBuilder {
+        self.lines.retain(|line| line.split('=').next().unwrap_or("").trim() != key);
+        self
+    }
+
+    /// Also listens for HTTP on a free TCP port of 127.0.0.1.
+    pub fn http(self) -> ServerBuilder {
+        self.ini("http-socket = 127.0.0.1:0")
+    }
+
+    /// Appends command line arguments after `--ini`. The same words are replaced as in [`ServerBuilder::ini`].
+    pub fn args(mut self, args: &[&str]) -> ServerBuilder {
+        self.args.extend(args.iter().map(|&arg| arg.to_owned()));
+        self
+    }
+
+    /// Sets a variable of the server's environment.
+    pub fn env(mut self, name: &str, value: &str) -> ServerBuilder {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// `processes`, each of which is waited for.
+    pub fn processes(mut self, n: usize) -> ServerBuilder {
+        self.workers = n;
+        self.ini(&format!("processes = {n}"))
+    }
+
+    /// Starts and waits until all workers are there.
+    #[track_caller]
+    pub fn start(self) -> Server {
+        let workers = self.workers;
+        let server = self.launch();
+        if server.log().wait_n(workers, |line| worker_pid(line).is_some()).is_none() {
+            panic!("the server did not start; its log was:\n{}", server.log().text());
+        }
+        server
+    }
+
+    /// Starts and waits for nothing.
+    pub fn launch(self) -> Server {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let ini = self.write_ini(folder.path());
+        let mut command = Command::new(program());
+        command.arg("--ini").arg(ini).args(self.args.iter().map(|arg| fill(arg, folder.path())));
+        command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        // The interpreter must be found by the configuration alone.
+        for name in ["VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"] {
+            command.env_remove(name);
+        }
+        command.envs(self.env.iter().map(|(name, value)| (name, fill(value, folder.path()))));
+        Server { process: Running::spawn(command), folder }
+    }
+
+    fn write_ini(&self, folder: &Path) -> PathBuf {
+        let path = folder.join("uwsgi.ini");
+        let mut file = std::fs::File::create(&path).expect("create uwsgi.ini");
+        writeln!(file, "[uwsgi]\n{}", fill(&self.lines.join("\n"), folder)).expect("write uwsgi.ini");
+        path
+    }
+}
+
+/// The executable under test.
+pub fn program() -> PathBuf {
+    match target() {
+        Target::Uwring => PathBuf::from(env!("CARGO_BIN_EXE_uwring")),
+        Target::Uwsgi => PathBuf::from("uwsgi"),
+    }
+}
+
+fn fill(text: &str, folder: &Path) -> String {
+    text.replace("{dir}", &folder.display().to_string())
+        .replace("{venv}", &venv().display().to_string())
+        .replace("{apps}", &super::root().join("tests/apps").display().to_string())
+        .replace("{root}", &super::root().display().to_string())
+}
+
+/// The pid in `spawned uWSGI worker 1 (pid: 42, cores: 1)`.
+pub fn worker_pid(line: &str) -> Option<i32> {
+    let rest = line.strip_prefix("spawned uWSGI worker ").or_else(|| line.strip_prefix("Respawned uWSGI worker "))?;
+    let digits = rest.split("pid: ").nth(1)?;
+    digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
