@@ -271,7 +271,7 @@ fn environ_of_direct_http_below_a_mount_equals_uwsgis() {
         .without("wsgi-file")
         .ini(&format!("manage-script-name = true\nmount = /shop={}\nhttp-socket = 127.0.0.1:0", file.display()))
         .start();
-    let http = server.tcp(1);
+    let http = server.tcp(0);
     let Address::Tcp(tcp) = http else { unreachable!("a TCP address") };
     let seen = ["/shop/cart", "/shop", "/other"].map(|path| {
         let environ = http.get(path).expect(200).json();

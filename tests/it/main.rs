@@ -7,4 +7,5 @@
 mod support;
 
 mod environ;
+mod http;
 mod wsgi;

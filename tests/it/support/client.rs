@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
@@ -14,6 +15,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A unix socket's path.
     Unix(PathBuf),
+    /// An abstract unix socket's name.
+    Abstract(String),
 }
 
 impl Address {
@@ -27,11 +30,10 @@ impl Address {
                 stream.set_write_timeout(Some(PATIENCE)).expect("set a timeout");
                 Stream::Tcp(stream)
             }),
-            Address::Unix(path) => UnixStream::connect(path).map(|stream| {
-                stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
-                stream.set_write_timeout(Some(PATIENCE)).expect("set a timeout");
-                Stream::Unix(stream)
-            }),
+            Address::Unix(path) => UnixStream::connect(path).map(unix),
+            Address::Abstract(name) => std::os::unix::net::SocketAddr::from_abstract_name(name)
+                .and_then(|address| UnixStream::connect_addr(&address))
+                .map(unix),
         };
         let stream = stream.unwrap_or_else(|e| panic!("connect to {self:?}: {e}"));
         Connection { stream, unread: Vec::new() }
@@ -69,6 +71,12 @@ impl Address {
         client.send(packet.bytes());
         client.response("GET")
     }
+}
+
+fn unix(stream: UnixStream) -> Stream {
+    stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
+    stream.set_write_timeout(Some(PATIENCE)).expect("set a timeout");
+    Stream::Unix(stream)
 }
 
 enum Stream {
@@ -160,8 +168,9 @@ impl Connection {
         }
     }
 
+    /// The next `n` bytes.
     #[track_caller]
-    fn take_exactly(&mut self, n: usize) -> Vec<u8> {
+    pub fn exactly(&mut self, n: usize) -> Vec<u8> {
         while self.unread.len() < n {
             self.receive_more("a body");
         }
@@ -189,7 +198,7 @@ impl Connection {
         let mut response = self.head();
         response.body = match response.framing(method) {
             Framing::Nothing => Vec::new(),
-            Framing::Length(n) => self.take_exactly(n),
+            Framing::Length(n) => self.exactly(n),
             Framing::Close => self.rest(),
             Framing::Chunked => self.chunks(),
         };
@@ -203,8 +212,8 @@ impl Connection {
             let line = self.take_line();
             let size = usize::from_str_radix(line.split(';').next().unwrap_or(""), 16)
                 .unwrap_or_else(|e| panic!("chunk size {line:?}: {e}"));
-            body.extend(self.take_exactly(size));
-            assert_eq!(self.take_exactly(2), b"\r\n", "after a chunk, or a trailer");
+            body.extend(self.exactly(size));
+            assert_eq!(self.exactly(2), b"\r\n", "after a chunk, or a trailer");
             if size == 0 {
                 return body;
             }
@@ -221,6 +230,12 @@ impl Connection {
                 Err(e) => panic!("{e} instead of an orderly end; so far {} bytes", self.unread.len()),
             }
         }
+    }
+
+    /// Everything until the server closes or resets: for requests that deserve no better.
+    pub fn rest_or_reset(&mut self) -> Vec<u8> {
+        while matches!(self.receive(), Ok(n) if n > 0) {}
+        std::mem::take(&mut self.unread)
     }
 
     /// Did the server close (or reset) without another byte?

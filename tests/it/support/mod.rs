@@ -103,3 +103,32 @@ pub fn find(tool: &str) -> Option<PathBuf> {
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
+
+/// A fifo: an application that reads it waits until the test opens the gate.
+pub struct Gate(PathBuf);
+
+impl Gate {
+    /// Makes the fifo at `path`.
+    pub fn new(path: PathBuf) -> Gate {
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("make a fifo");
+        Gate(path)
+    }
+
+    /// Where it is, as a query string.
+    pub fn query(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    /// Waits until somebody reads, and lets that one on.
+    pub fn open(&self) {
+        drop(std::fs::File::options().write(true).open(&self.0).expect("open the fifo"));
+    }
+}
+
+/// SHA-256 as `sha256sum` says it.
+pub fn sha256(bytes: &[u8]) -> String {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), bytes).expect("write it");
+    let output = std::process::Command::new("sha256sum").arg(file.path()).output().expect("run sha256sum");
+    String::from_utf8_lossy(&output.stdout).split(' ').next().unwrap_or("").to_owned()
+}

@@ -77,6 +77,13 @@ impl Nginx {
         &self.process.log
     }
 
+    /// Its worker process.
+    #[track_caller]
+    pub fn worker(&self) -> i32 {
+        let line = self.log().wait_for("start worker process ");
+        line.rsplit(' ').next().and_then(|pid| pid.parse().ok()).expect("a pid ends the line")
+    }
+
     /// Errors in its log are part of the test.
     pub fn allow_errors(mut self) -> Nginx {
         self.errors_allowed = true;
@@ -105,6 +112,7 @@ pub fn upstream(to: &Address) -> String {
     match to {
         Address::Tcp(address) => address.to_string(),
         Address::Unix(path) => format!("unix:{}", path.display()),
+        Address::Abstract(name) => panic!("nginx knows no abstract sockets: {name}"),
     }
 }
 

@@ -57,10 +57,12 @@ impl Server {
     /// The `n`th TCP address the server says it listens on.
     #[track_caller]
     pub fn tcp(&self, n: usize) -> Address {
-        let wanted = format!("socket {n} bound to TCP address ");
-        let line = self.log().wait_for(&wanted);
-        let address = line.split(&wanted).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
-        Address::Tcp(address.parse().unwrap_or_else(|e| panic!("address in {line:?}: {e}")))
+        const BOUND: &str = " bound to TCP address ";
+        let Some(lines) = self.log().wait_n(n + 1, |line| line.contains(BOUND)) else {
+            panic!("no TCP address number {n}; the log was:\n{}", self.log().text());
+        };
+        let address = lines[n].split(BOUND).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or("");
+        Address::Tcp(address.parse().unwrap_or_else(|e| panic!("address in {:?}: {e}", lines[n])))
     }
 
     /// A connection to the first TCP socket.
