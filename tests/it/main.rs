@@ -7,5 +7,6 @@
 mod support;
 
 mod environ;
+mod frameworks;
 mod http;
 mod wsgi;

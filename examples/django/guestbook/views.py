@@ -50,8 +50,8 @@ def export(request):
 
     def rows():
         yield "number,name,text\r\n"
-        for number in range(repeat):
-            for name, text in Entry.objects.values_list("name", "text").iterator():
+        for name, text in Entry.objects.values_list("name", "text").iterator():
+            for number in range(repeat):
                 yield "%d,%s,%s\r\n" % (number, name, text)
 
     return StreamingHttpResponse(rows(), content_type="text/csv")

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::PATIENCE;
 
@@ -79,7 +79,12 @@ impl Log {
 
     /// Waits for the end of the output.
     pub fn wait_end(&self) {
+        self.wait_end_for(PATIENCE);
+    }
+
+    /// Waits no longer than that for the end of the output.
+    pub fn wait_end_for(&self, patience: Duration) {
         let state = self.0.0.lock().unwrap();
-        let _ = self.0.1.wait_timeout_while(state, PATIENCE, |state| !state.ended).unwrap();
+        let _ = self.0.1.wait_timeout_while(state, patience, |state| !state.ended).unwrap();
     }
 }

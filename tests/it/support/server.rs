@@ -3,17 +3,20 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::{Address, Connection, Log, Running, Target, app, target, venv};
 
 /// What a server is started with. Made by [`Server::app`] or [`Server::bare`].
+#[derive(Default)]
 pub struct ServerBuilder {
     lines: Vec<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
     workers: usize,
+    folder: Option<tempfile::TempDir>,
 }
 
 /// A running server in its own folder; stopped when dropped, and its log shown if the test failed.
@@ -32,7 +35,7 @@ impl Server {
 
     /// Only what all tests share: a master, the virtual environment, failure when there is no application.
     pub fn bare() -> ServerBuilder {
-        let mut builder = ServerBuilder { lines: Vec::new(), args: Vec::new(), env: Vec::new(), workers: 1 };
+        let mut builder = ServerBuilder::default();
         if target() == Target::Uwsgi {
             builder = builder.ini("plugin = python3");
         }
@@ -100,6 +103,9 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            // The last lines, of the failed request itself, may be yet to come.
+            self.signal(Signal::SIGTERM);
+            self.log().wait_end_for(Duration::from_secs(3));
             // To stdout by print!, so that libtest shows it with the failed test.
             println!("---- server log\n{}\n----", self.log().text());
         }
@@ -147,10 +153,16 @@ impl ServerBuilder {
         self.ini(&format!("processes = {n}"))
     }
 
+    /// Runs in this folder instead of a new one: for what must lie there before the start.
+    pub fn folder(mut self, folder: tempfile::TempDir) -> ServerBuilder {
+        self.folder = Some(folder);
+        self
+    }
+
     /// Starts and waits until all workers are there.
     #[track_caller]
     pub fn start(self) -> Server {
-        let workers = self.workers;
+        let workers = self.workers.max(1);
         let server = self.launch();
         if server.log().wait_n(workers, |line| worker_pid(line).is_some()).is_none() {
             panic!("the server did not start; its log was:\n{}", server.log().text());
@@ -159,8 +171,8 @@ impl ServerBuilder {
     }
 
     /// Starts and waits for nothing.
-    pub fn launch(self) -> Server {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+    pub fn launch(mut self) -> Server {
+        let folder = self.folder.take().unwrap_or_else(|| tempfile::tempdir().expect("a temporary folder"));
         let ini = self.write_ini(folder.path());
         let mut command = Command::new(program());
         command.arg("--ini").arg(ini).args(self.args.iter().map(|arg| fill(arg, folder.path())));
