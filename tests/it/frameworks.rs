@@ -1,6 +1,8 @@
 //! Real frameworks as their users run them: the example projects, through nginx and by direct HTTP.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::json;
 
@@ -46,30 +48,39 @@ impl Site {
     }
 }
 
-/// The Django example with a data base of its own. The first request may be served at once: all is there before.
+/// The Django example with a data base of its own.
 fn django(way: Way) -> Site {
-    let data = tempfile::tempdir().expect("a temporary folder");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let copied = Command::new("cp").arg("-r").arg(django_data()).arg(folder.path().join("data")).status();
+    assert!(copied.expect("run cp").success());
     let builder = Server::bare()
         .ini("chdir = {root}/examples/django\nmodule = mysite.wsgi:application\nenv = MYSITE_DATA={dir}/data");
-    let folder = data.path().join("data");
-    std::fs::create_dir(&folder).expect("make a folder");
-    for arguments in [
-        &["migrate"][..],
-        &["collectstatic", "--no-input"],
-        &["createsuperuser", "--no-input", "--username", "admin", "--email", "admin@example.org"],
-    ] {
-        let output = Command::new(venv().join("bin/python"))
-            .current_dir(root().join("examples/django"))
-            .env("MYSITE_DATA", &folder)
-            .env("DJANGO_SUPERUSER_PASSWORD", "secret")
-            .env("PYTHONDONTWRITEBYTECODE", "1")
-            .arg("manage.py")
-            .args(arguments)
-            .output()
-            .expect("run manage.py");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-    Site::start(builder.folder(data), way, "location /static/ { alias {server}/data/static/; }")
+    Site::start(builder.folder(folder), way, "location /static/ { alias {server}/data/static/; }")
+}
+
+/// An empty data base with an administrator, and the static files: made once, copied for each test.
+fn django_data() -> &'static Path {
+    static DATA: OnceLock<PathBuf> = OnceLock::new();
+    DATA.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("django-data");
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).expect("remove the last run's data");
+        }
+        std::fs::create_dir(&folder).expect("make a folder");
+        let create_admin = ["createsuperuser", "--no-input", "--username", "admin", "--email", "a@example.org"];
+        for arguments in [&["migrate"][..], &["collectstatic", "--no-input"], &create_admin] {
+            let output = Command::new(venv().join("bin/python"))
+                .current_dir(root().join("examples/django"))
+                .env("MYSITE_DATA", &folder)
+                .env("DJANGO_SUPERUSER_PASSWORD", "secret")
+                .arg("manage.py")
+                .args(arguments)
+                .output()
+                .expect("run manage.py");
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        folder
+    })
 }
 
 fn flask(way: Way) -> Site {

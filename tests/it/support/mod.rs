@@ -57,11 +57,15 @@ pub fn venv() -> PathBuf {
 }
 
 /// Says that the running test is skipped, past libtest's capture, so that the name is seen in a green run too.
-fn skipped(reason: &str) {
+pub fn skipped(reason: &str) {
+    note(&format!("skipped: {reason}"));
+}
+
+/// Says something about the running test, past libtest's capture.
+pub fn note(text: &str) {
     let thread = std::thread::current();
-    let name = thread.name().unwrap_or("a test");
     // Nothing to do if stderr is closed.
-    let _ = writeln!(std::io::stderr(), "skipped: {name}: {reason}");
+    let _ = writeln!(std::io::stderr(), "{}: {text}", thread.name().unwrap_or("a test"));
 }
 
 /// True, and says so, when the real uWSGI is under test: what follows holds for uwring only.

@@ -17,6 +17,7 @@ pub struct ServerBuilder {
     env: Vec<(String, String)>,
     workers: usize,
     folder: Option<tempfile::TempDir>,
+    positional: bool,
 }
 
 /// A running server in its own folder; stopped when dropped, and its log shown if the test failed.
@@ -153,6 +154,12 @@ impl ServerBuilder {
         self.ini(&format!("processes = {n}"))
     }
 
+    /// Gives the configuration file as a plain argument instead of `--ini`.
+    pub fn positional(mut self) -> ServerBuilder {
+        self.positional = true;
+        self
+    }
+
     /// Runs in this folder instead of a new one: for what must lie there before the start.
     pub fn folder(mut self, folder: tempfile::TempDir) -> ServerBuilder {
         self.folder = Some(folder);
@@ -175,7 +182,10 @@ impl ServerBuilder {
         let folder = self.folder.take().unwrap_or_else(|| tempfile::tempdir().expect("a temporary folder"));
         let ini = self.write_ini(folder.path());
         let mut command = Command::new(program());
-        command.arg("--ini").arg(ini).args(self.args.iter().map(|arg| fill(arg, folder.path())));
+        if !self.positional {
+            command.arg("--ini");
+        }
+        command.arg(ini).args(self.args.iter().map(|arg| fill(arg, folder.path())));
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
         // The interpreter must be found by the configuration alone.
         for name in ["VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"] {
