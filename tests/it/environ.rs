@@ -7,12 +7,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::support::{Address, Nginx, Server, Target, app, has, root, target};
+use crate::support::{Address, Nginx, Packet, Server, Target, app, has, root, target};
 
 /// (golden file, case, key): what uwring does otherwise. `*` stands for all.
-const DIFFERENCES: &[(&str, &str, &str)] = &[
-    ("*", "*", "wsgi.input_terminated"),
-];
+const DIFFERENCES: &[(&str, &str, &str)] = &[("*", "*", "wsgi.input_terminated")];
 
 /// One configuration of nginx and one request to it.
 struct Case {
@@ -250,6 +248,14 @@ fn environ_of_long_headers_through_nginx_is_complete() {
 }
 
 #[test]
+fn environ_has_the_last_of_equal_variables() {
+    let server = Server::app("environ").start();
+    let packet = Packet::get("/").var("X", "first").again("X", "last").again("PATH_INFO", "/last");
+    let seen = server.socket().uwsgi(&packet).expect(200).json();
+    assert_eq!((&seen["X"], &seen["PATH_INFO"]), (&"last".into(), &"/last".into()));
+}
+
+#[test]
 fn environ_of_direct_http_equals_uwsgis() {
     directly("direct", "127.0.0.1:0", "");
 }
@@ -269,7 +275,10 @@ fn environ_of_direct_http_below_a_mount_equals_uwsgis() {
     let file = app("environ").join("app.py");
     let server = Server::app("environ")
         .without("wsgi-file")
-        .ini(&format!("manage-script-name = true\nmount = /shop={}\nhttp-socket = 127.0.0.1:0", file.display()))
+        .ini(&format!(
+            "manage-script-name = true\nmount = /shop={}\nhttp-socket = 127.0.0.1:0",
+            file.display()
+        ))
         .start();
     let http = server.tcp(0);
     let Address::Tcp(tcp) = http else { unreachable!("a TCP address") };
@@ -317,7 +326,8 @@ fn directly(golden: &str, address: &str, ini: &str) {
     if !has(&["venv"]) {
         return;
     }
-    let server = Server::app("environ").without("socket").ini(&format!("http-socket = {address}\n{ini}")).start();
+    let server =
+        Server::app("environ").without("socket").ini(&format!("http-socket = {address}\n{ini}")).start();
     let Address::Tcp(tcp) = server.tcp(0) else { unreachable!("a TCP address") };
     let seen = DIRECT.iter().map(|(name, request)| {
         let mut client = server.http();
@@ -375,7 +385,11 @@ fn compare(golden: &str, seen: BTreeMap<String, Map<String, Value>>) {
         let keys: std::collections::BTreeSet<&String> = expected.keys().chain(seen.keys()).collect();
         for key in keys {
             if expected.get(key) != seen.get(key) && !is_allowed(golden, case, key) {
-                problems.push(format!("{case}: {key}: uWSGI {:?}, here {:?}", expected.get(key), seen.get(key)));
+                problems.push(format!(
+                    "{case}: {key}: uWSGI {:?}, here {:?}",
+                    expected.get(key),
+                    seen.get(key)
+                ));
             }
         }
     }

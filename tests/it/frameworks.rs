@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 
 use serde_json::json;
 
-use crate::support::{Address, Nginx, Response, Server, ServerBuilder, has, root, sha256, upstream, uwring_only, venv};
+use crate::support::{
+    Address, Nginx, Response, Server, ServerBuilder, has, root, sha256, upstream, uwring_only, venv,
+};
 
 /// The three ways a client reaches the application.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,7 +41,8 @@ impl Site {
         };
         let location = location.replace("{server}", &server.folder.path().display().to_string());
         let pass = upstream(&to);
-        let nginx = Nginx::start(&format!("location / {{ include uwsgi_params; uwsgi_pass {pass}; }}\n{location}"));
+        let nginx =
+            Nginx::start(&format!("location / {{ include uwsgi_params; uwsgi_pass {pass}; }}\n{location}"));
         Site { nginx: Some(nginx), server }
     }
 
@@ -53,8 +56,9 @@ fn django(way: Way) -> Site {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let copied = Command::new("cp").arg("-r").arg(django_data()).arg(folder.path().join("data")).status();
     assert!(copied.expect("run cp").success());
-    let builder = Server::bare()
-        .ini("chdir = {root}/examples/django\nmodule = mysite.wsgi:application\nenv = MYSITE_DATA={dir}/data");
+    let builder = Server::bare().ini(
+        "chdir = {root}/examples/django\nmodule = mysite.wsgi:application\nenv = MYSITE_DATA={dir}/data",
+    );
     Site::start(builder.folder(folder), way, "location /static/ { alias {server}/data/static/; }")
 }
 
@@ -67,7 +71,8 @@ fn django_data() -> &'static Path {
             std::fs::remove_dir_all(&folder).expect("remove the last run's data");
         }
         std::fs::create_dir(&folder).expect("make a folder");
-        let create_admin = ["createsuperuser", "--no-input", "--username", "admin", "--email", "a@example.org"];
+        let create_admin =
+            ["createsuperuser", "--no-input", "--username", "admin", "--email", "a@example.org"];
         for arguments in [&["migrate"][..], &["collectstatic", "--no-input"], &create_admin] {
             let output = Command::new(venv().join("bin/python"))
                 .current_dir(root().join("examples/django"))
@@ -101,14 +106,17 @@ impl Browser {
 
     #[track_caller]
     fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
-        let cookies = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let cookies =
+            self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
         let mut headers = headers.to_vec();
         if !cookies.is_empty() {
             headers.push(("Cookie", &cookies));
         }
         let response = self.address.request(method, path, &headers, body);
-        for (_, value) in response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie")) {
-            let (name, value) = value.split(';').next().and_then(|pair| pair.split_once('=')).expect("name=value");
+        for (_, value) in response.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
+        {
+            let (name, value) =
+                value.split(';').next().and_then(|pair| pair.split_once('=')).expect("name=value");
             self.cookies.retain(|(known, _)| known != name);
             self.cookies.push((name.to_owned(), value.to_owned()));
         }
@@ -129,7 +137,8 @@ impl Browser {
 /// The hidden field of a form.
 #[track_caller]
 fn csrf_token(page: &str) -> String {
-    let field = page.split("csrfmiddlewaretoken\" value=\"").nth(1).unwrap_or_else(|| panic!("no token in {page}"));
+    let field =
+        page.split("csrfmiddlewaretoken\" value=\"").nth(1).unwrap_or_else(|| panic!("no token in {page}"));
     field.split('"').next().expect("split gives one").to_owned()
 }
 
@@ -179,7 +188,8 @@ fn django_takes_an_upload_of_20_mebibytes() {
     if !has(&["nginx", "venv", "sha256sum"]) {
         return;
     }
-    let file: Vec<u8> = (0..20 * 1024 * 1024 / 4_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let file: Vec<u8> =
+        (0..20 * 1024 * 1024 / 4_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     for way in WAYS {
         let site = django(way);
         let mut browser = Browser::new(&site);
@@ -214,7 +224,12 @@ fn django_streams_a_response() {
         assert_eq!(response.header("Content-Length"), None);
         let expected: String = (0..20_000).map(|n| format!("{n},Ann,hi\r\n")).collect();
         let text = response.text();
-        assert!(text == format!("number,name,text\r\n{expected}"), "{way:?}: {} bytes, {}", text.len(), tail(&text));
+        assert!(
+            text == format!("number,name,text\r\n{expected}"),
+            "{way:?}: {} bytes, {}",
+            text.len(),
+            tail(&text)
+        );
     }
 }
 
@@ -316,8 +331,8 @@ fn flask_below_a_prefix_knows_its_root() {
     if !has(&["nginx", "venv"]) {
         return;
     }
-    let builder =
-        Server::bare().ini("chdir = {root}/examples/flask\nmount = /flask=app:app\nmanage-script-name = true");
+    let builder = Server::bare()
+        .ini("chdir = {root}/examples/flask\nmount = /flask=app:app\nmanage-script-name = true");
     let site = Site::start(builder, Way::NginxUnix, "");
     let page = site.address().get("/flask/").expect(200).text();
     assert!(page.contains("href=\"/flask/download\""), "{page}");

@@ -226,7 +226,9 @@ fn unread_body_does_not_confuse_the_next_request() {
     }
     let server = serve("unread");
     let mut client = server.http();
-    client.send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nGET /GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.send(
+        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 5\r\n\r\nGET /GET / HTTP/1.1\r\nHost: test\r\n\r\n",
+    );
     for method in ["POST", "GET"] {
         assert_eq!(client.response(method).expect(200).text(), "ignored");
     }
@@ -282,7 +284,10 @@ const MALFORMED: &[(&str, &str)] = &[
     ("empty_name", "GET / HTTP/1.1\r\nHost: test\r\n: 1\r\n\r\n"),
     ("nul", "GET / HTTP/1.1\r\nHost: test\r\nX-A: \0\r\n\r\n"),
     ("folded", "GET / HTTP/1.1\r\nHost: test\r\nX-A: 1\r\n 2\r\n\r\n"),
-    ("length_and_chunks", "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+    (
+        "length_and_chunks",
+        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    ),
     ("two_lengths", "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab"),
     ("list_of_lengths", "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1, 2\r\n\r\nab"),
     ("negative_length", "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: -1\r\n\r\n"),
@@ -290,8 +295,14 @@ const MALFORMED: &[(&str, &str)] = &[
     ("hex_length", "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 0x1\r\n\r\na"),
     ("endless_length", "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 99999999999999999999\r\n\r\n"),
     ("unknown_coding", "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: gzip\r\n\r\n"),
-    ("chunked_twice", "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"),
-    ("chunked_not_last", "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n"),
+    (
+        "chunked_twice",
+        "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    ),
+    (
+        "chunked_not_last",
+        "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    ),
     ("chunked_in_1_0", "POST / HTTP/1.0\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     ("two_hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
 ];
@@ -321,9 +332,16 @@ fn malformed_chunks_are_refused_and_closed() {
         return;
     }
     let server = serve("digest");
-    for body in ["x\r\n", "-1\r\n", "+1\r\na\r\n0\r\n\r\n", "0x1\r\na\r\n0\r\n\r\n", "1\r\nab\r\n0\r\n\r\n", "\r\n\r\n",
-        "fffffffffffffffff\r\n", " 1\r\na\r\n0\r\n\r\n"]
-    {
+    for body in [
+        "x\r\n",
+        "-1\r\n",
+        "+1\r\na\r\n0\r\n\r\n",
+        "0x1\r\na\r\n0\r\n\r\n",
+        "1\r\nab\r\n0\r\n\r\n",
+        "\r\n\r\n",
+        "fffffffffffffffff\r\n",
+        " 1\r\na\r\n0\r\n\r\n",
+    ] {
         let mut client = server.http();
         client.send(format!(
             "POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n{body}GET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -343,7 +361,8 @@ fn malformed_packets_are_refused_and_the_worker_lives() {
     // A name longer than the block, an empty name, an unknown modifier, half a packet.
     let overrun = [&[0, 4, 0, 0][..], &[200, 0, b'a', b'b']].concat();
     let nameless = [&[0, 5, 0, 0][..], &[0, 0, 1, 0, b'x']].concat();
-    for bytes in [overrun, nameless, Packet::get("/").modifier1(173).bytes(), good[..good.len() / 2].to_vec()] {
+    for bytes in [overrun, nameless, Packet::get("/").modifier1(173).bytes(), good[..good.len() / 2].to_vec()]
+    {
         let mut client = server.socket().connect();
         client.send(&bytes);
         client.finish_sending();
@@ -408,7 +427,9 @@ fn sockets_of(pid: i32) -> Vec<u64> {
     let folder = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("our own child's descriptors");
     let mut sockets: Vec<u64> = folder
         .filter_map(|entry| std::fs::metadata(entry.ok()?.path()).ok())
-        .filter(|data| nix::sys::stat::SFlag::from_bits_truncate(data.mode()) == nix::sys::stat::SFlag::S_IFSOCK)
+        .filter(|data| {
+            nix::sys::stat::SFlag::from_bits_truncate(data.mode()) == nix::sys::stat::SFlag::S_IFSOCK
+        })
         .map(|data| data.ino())
         .collect();
     sockets.sort_unstable();

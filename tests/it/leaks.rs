@@ -7,7 +7,8 @@ use std::process::Command;
 use crate::support::{Address, Packet, Server, has, uwring_only};
 
 fn scale() -> usize {
-    std::env::var("UWRING_LEAK_SCALE").map_or(1, |scale| scale.parse().expect("UWRING_LEAK_SCALE is a number"))
+    std::env::var("UWRING_LEAK_SCALE")
+        .map_or(1, |scale| scale.parse().expect("UWRING_LEAK_SCALE is a number"))
 }
 
 /// What a process holds.
@@ -19,8 +20,10 @@ struct Held {
 }
 
 fn held(pid: i32) -> Held {
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("our own server's descriptors").count();
-    let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("our own server's memory");
+    let descriptors =
+        std::fs::read_dir(format!("/proc/{pid}/fd")).expect("our own server's descriptors").count();
+    let memory =
+        std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("our own server's memory");
     let line = memory.lines().find_map(|line| line.strip_prefix("Pss:")).expect("Pss");
     let kilobytes = line.trim_end_matches("kB").trim().parse().expect("a number");
     Held { descriptors, kilobytes }
@@ -45,7 +48,8 @@ fn abort(server: &Server, n: usize) {
     let packet = Packet::get("/").post("some body").bytes();
     let http = b"POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nsome body";
     for i in 0..n {
-        let (address, bytes) = if i % 2 == 0 { (server.socket(), &packet[..]) } else { (server.tcp(0), &http[..]) };
+        let (address, bytes) =
+            if i % 2 == 0 { (server.socket(), &packet[..]) } else { (server.tcp(0), &http[..]) };
         let mut client = address.connect();
         // The server may be faster than we are.
         let _ = client.try_send(&bytes[..i / 2 % (bytes.len() + 1)]);

@@ -19,17 +19,23 @@ fn wait_for_match(server: &Server, pattern: &str) -> String {
 fn request_line_is_uwsgis() {
     let server = Server::app("headers").start();
     let packet = Packet::get("/path").var("REQUEST_URI", "/path?a=b%20c").var("REMOTE_USER", "ann");
-    // 12 variables: 24 texts. The head: 14 bytes of each field's count are checked by the numbers themselves.
+    // 12 variables: 24 texts.
     let size = packet.bytes().len() - 4;
     server.socket().uwsgi(&packet);
     let pid = server.workers()[0];
-    wait_for_match(&server, &format!(
-        r"\[pid: {pid}\|app: 0\|req: 1/1\] 127\.0\.0\.1 \(ann\) \{{24 vars in {size} bytes\}} {CTIME} GET /path\?a=b%20c => generated 2 bytes in \d+ msecs \(HTTP/1\.1 418\) 6 headers in 161 bytes \(1 switches on core 0\)"
-    ));
+    wait_for_match(
+        &server,
+        &format!(
+            r"\[pid: {pid}\|app: 0\|req: 1/1\] 127\.0\.0\.1 \(ann\) \{{24 vars in {size} bytes\}} {CTIME} GET /path\?a=b%20c => generated 2 bytes in \d+ msecs \(HTTP/1\.1 418\) 6 headers in 163 bytes \(\d+ switches on core 0\)"
+        ),
+    );
     server.socket().uwsgi(&Packet::get("/second"));
-    wait_for_match(&server, &format!(
-        r"\[pid: {pid}\|app: 0\|req: 2/2\] 127\.0\.0\.1 \(\) \{{22 vars in \d+ bytes\}} {CTIME} GET /second => generated 2 bytes in \d+ msecs \(HTTP/1\.1 418\) 6 headers in 161 bytes \(1 switches on core 0\)"
-    ));
+    wait_for_match(
+        &server,
+        &format!(
+            r"\[pid: {pid}\|app: 0\|req: 2/2\] 127\.0\.0\.1 \(\) \{{22 vars in \d+ bytes\}} {CTIME} GET /second => generated 2 bytes in \d+ msecs \(HTTP/1\.1 418\) 6 headers in 163 bytes \(\d+ switches on core 0\)"
+        ),
+    );
 }
 
 #[test]
@@ -47,14 +53,20 @@ fn request_line_tells_the_status_of_an_exception() {
     let mut client = server.socket().connect();
     client.send(Packet::get("/raise").bytes());
     client.rest();
-    wait_for_match(&server, r"\[pid: .* GET /raise => generated \d+ bytes in \d+ msecs \(HTTP/1\.1 500\) \d headers in \d+ bytes \(\d switches on core 0\)");
+    wait_for_match(
+        &server,
+        r"\[pid: .* GET /raise => generated \d+ bytes in \d+ msecs \(HTTP/1\.1 500\) \d headers in \d+ bytes \(\d switches on core 0\)",
+    );
 }
 
 #[test]
 fn request_line_of_a_file_says_sendfile() {
     let server = Server::app("file").start();
     server.socket().uwsgi(&Packet::get("/whole"));
-    wait_for_match(&server, r"\[pid: .* GET /whole => generated 300000 bytes in \d+ msecs via sendfile\(\) \(HTTP/1\.1 200\) 1 headers in \d+ bytes \(\d switches on core 0\)");
+    wait_for_match(
+        &server,
+        r"\[pid: .* GET /whole => generated 300000 bytes in \d+ msecs via sendfile\(\) \(HTTP/1\.1 200\) 1 headers in \d+ bytes \(\d switches on core 0\)",
+    );
 }
 
 #[test]
@@ -73,7 +85,10 @@ fn log_format_is_followed() {
     let server = Server::app("hello").ini(&format!("log-format = {format}")).start();
     let packet = Packet::get("/x").var("HTTP_USER_AGENT", "test/1.0").var("REMOTE_USER", "ann");
     server.socket().uwsgi(&packet).expect(200);
-    wait_for_match(&server, r#"127\.0\.0\.1 - ann \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET /x HTTP/1\.1" 200 \d+ "-" "test/1\.0" 1/0 test"#);
+    wait_for_match(
+        &server,
+        r#"127\.0\.0\.1 - ann \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET /x HTTP/1\.1" 200 \d+ "-" "test/1\.0" 1/0 test"#,
+    );
 }
 
 #[test]
@@ -113,7 +128,9 @@ fn peers_cannot_forge_a_line() {
         return;
     }
     let server = Server::app("hello").start();
-    server.socket().uwsgi(&Packet::get("/").var("REQUEST_URI", "/a\n[pid: 1] forged").var("REMOTE_USER", "x\ny"));
+    server
+        .socket()
+        .uwsgi(&Packet::get("/").var("REQUEST_URI", "/a\n[pid: 1] forged").var("REMOTE_USER", "x\ny"));
     server.socket().uwsgi(&Packet::get("/last"));
     wait_for_match(&server, r"\[pid: .* GET /last .*");
     assert_eq!(server.log().count(|line| line.starts_with("[pid: 1] forged") || line.starts_with("y)")), 0);

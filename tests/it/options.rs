@@ -49,14 +49,16 @@ fn placeholders_are_filled() {
 
 #[test]
 fn magic_variables_are_filled() {
-    let server = Server::app("uwsgi_module").ini("where = %d\nfile = %p\nname = %s\nstem = %n\npercent = %%").ini("").start();
+    let server = Server::app("uwsgi_module")
+        .ini("a-folder = %d\na-path = %p\na-name = %s\na-stem = %n\na-percent = %%")
+        .start();
     let opt = opt(&server);
     let folder = format!("{}/", server.folder.path().display());
-    assert_eq!(opt["where"], folder);
-    assert_eq!(opt["file"], format!("{folder}uwsgi.ini"));
-    assert_eq!(opt["name"], "uwsgi.ini");
-    assert_eq!(opt["stem"], "uwsgi");
-    assert_eq!(opt["percent"], "%");
+    assert_eq!(opt["a-folder"], folder);
+    assert_eq!(opt["a-path"], format!("{folder}uwsgi.ini"));
+    assert_eq!(opt["a-name"], "uwsgi.ini");
+    assert_eq!(opt["a-stem"], "uwsgi");
+    assert_eq!(opt["a-percent"], "%");
 }
 
 #[test]
@@ -70,9 +72,17 @@ fn comments_blanks_and_other_sections_are_skipped() {
 
 #[test]
 fn booleans_are_understood() {
-    for (value, kept) in [("true", false), ("1", false), ("on", false), ("", false), ("yes", false), ("0", true),
-        ("false", true), ("off", true), ("no", true)]
-    {
+    for (value, kept) in [
+        ("true", false),
+        ("1", false),
+        ("on", false),
+        ("", false),
+        ("yes", false),
+        ("0", true),
+        ("false", true),
+        ("off", true),
+        ("no", true),
+    ] {
         let server = Server::app("hello").ini(&format!("vacuum = {value}")).start();
         server.socket().uwsgi(&Packet::get("/")).expect(200);
         server.stop();

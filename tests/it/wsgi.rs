@@ -1,6 +1,8 @@
 //! The WSGI call (PEP 3333), spoken to by literal uwsgi packets: the head, the body, its end, its errors, its input.
 
-use crate::support::{Gate, Nginx, Packet, Response, Server, Target, has, sha256, target, upstream, uwring_only};
+use crate::support::{
+    Gate, Nginx, Packet, Response, Server, Target, has, sha256, target, upstream, uwring_only,
+};
 
 /// One GET over the uwsgi socket.
 fn get(server: &Server, path: &str) -> Response {
@@ -152,7 +154,9 @@ fn header_injection_is_refused() {
         return;
     }
     let server = Server::app("bad_header").start();
-    for path in ["/newline", "/lf", "/nul", "/name_newline", "/name_blank", "/name_colon", "/name_empty", "/status"] {
+    for path in
+        ["/newline", "/lf", "/nul", "/name_newline", "/name_blank", "/name_colon", "/name_empty", "/status"]
+    {
         let response = get(&server, path);
         assert_eq!(response.status(), 500, "{path}: {response:?}");
         assert_eq!(response.header("X-Evil"), None, "{path}");
@@ -231,28 +235,32 @@ fn read_input(server: &Server, calls: &str, body: &str) -> Vec<String> {
 #[test]
 fn input_read_takes_what_it_is_told() {
     let server = Server::app("input").start();
-    assert_eq!(read_input(&server, "read(3);read(2);read(100);read(1);read()", "abcdefg"), [
-        "b'abc'", "b'de'", "b'fg'", "b''", "b''"
-    ]);
+    assert_eq!(
+        read_input(&server, "read(3);read(2);read(100);read(1);read()", "abcdefg"),
+        ["b'abc'", "b'de'", "b'fg'", "b''", "b''"]
+    );
     assert_eq!(read_input(&server, "read()", "abc"), ["b'abc'"]);
     assert_eq!(read_input(&server, "read(-1);read(-1)", "abc"), ["b'abc'", "b''"]);
-    assert_eq!(read_input(&server, "read();read(5);readline();readlines();iterate", ""), [
-        "b''", "b''", "b''", "[]", "[]"
-    ]);
+    assert_eq!(
+        read_input(&server, "read();read(5);readline();readlines();iterate", ""),
+        ["b''", "b''", "b''", "[]", "[]"]
+    );
 }
 
 #[test]
 fn input_readline_gives_lines() {
     let server = Server::app("input").start();
     let body = "one\ntwo\n\nlast";
-    assert_eq!(read_input(&server, "readline();readline();readline();readline();readline()", body), [
-        "b'one\\n'", "b'two\\n'", "b'\\n'", "b'last'", "b''"
-    ]);
+    assert_eq!(
+        read_input(&server, "readline();readline();readline();readline();readline()", body),
+        ["b'one\\n'", "b'two\\n'", "b'\\n'", "b'last'", "b''"]
+    );
     assert_eq!(read_input(&server, "readlines()", body), ["[b'one\\n', b'two\\n', b'\\n', b'last']"]);
     assert_eq!(read_input(&server, "iterate", body), ["[b'one\\n', b'two\\n', b'\\n', b'last']"]);
-    assert_eq!(read_input(&server, "read(2);readline();read(1);iterate", body), [
-        "b'on'", "b'e\\n'", "b't'", "[b'wo\\n', b'\\n', b'last']"
-    ]);
+    assert_eq!(
+        read_input(&server, "read(2);readline();read(1);iterate", body),
+        ["b'on'", "b'e\\n'", "b't'", "[b'wo\\n', b'\\n', b'last']"]
+    );
 }
 
 #[test]
@@ -262,10 +270,14 @@ fn input_sizes_mean_what_files_mean() {
     }
     let server = Server::app("input").start();
     assert_eq!(read_input(&server, "read(0);read(None)", "abc"), ["b''", "b'abc'"]);
-    assert_eq!(read_input(&server, "readline(2);readline(2);readline(-1);readline(None)", "abc\nde\nf"), [
-        "b'ab'", "b'c\\n'", "b'de\\n'", "b'f'"
-    ]);
-    assert_eq!(read_input(&server, "readlines(2);readlines(None)", "a\nb\nc\n"), ["[b'a\\n']", "[b'b\\n', b'c\\n']"]);
+    assert_eq!(
+        read_input(&server, "readline(2);readline(2);readline(-1);readline(None)", "abc\nde\nf"),
+        ["b'ab'", "b'c\\n'", "b'de\\n'", "b'f'"]
+    );
+    assert_eq!(
+        read_input(&server, "readlines(2);readlines(None)", "a\nb\nc\n"),
+        ["[b'a\\n']", "[b'b\\n', b'c\\n']"]
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 """Shows what `import uwsgi` says, as JSON."""
 import json
+import os
 import uwsgi
 
 
@@ -12,7 +13,8 @@ def application(environ, start_response):
     uwsgi.set_logvar("colour", "green")
     shown = {
         "worker_id": uwsgi.worker_id(),
-        "mypid": uwsgi.mypid(),
+        "pid": os.getpid(),
+        "mypid": uwsgi.mypid() if hasattr(uwsgi, "mypid") else None,
         "masterpid": uwsgi.masterpid(),
         "numproc": uwsgi.numproc,
         "opt": {key: text(value) for key, value in uwsgi.opt.items()},

@@ -19,7 +19,7 @@ pub use process::Running;
 pub use server::{Server, ServerBuilder};
 
 /// How long anything may take before the test fails. Nothing is measured with it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The server under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

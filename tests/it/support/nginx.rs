@@ -5,7 +5,6 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::process::Command;
 
 use super::{Address, Log, Running, find, is_root};
@@ -62,11 +61,6 @@ impl Nginx {
         Nginx::start(&format!("location / {{ include uwsgi_params; uwsgi_pass {}; }}", upstream(to)))
     }
 
-    /// A file in its folder.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     /// Where it listens.
     pub fn address(&self) -> Address {
         Address::Tcp(self.v4)
@@ -93,7 +87,11 @@ impl Nginx {
     /// Lines that nginx calls errors or worse.
     pub fn errors(&self) -> Vec<String> {
         const LEVELS: [&str; 4] = ["[error]", "[crit]", "[alert]", "[emerg]"];
-        self.log().lines().into_iter().filter(|line| LEVELS.iter().any(|level| line.contains(level))).collect()
+        self.log()
+            .lines()
+            .into_iter()
+            .filter(|line| LEVELS.iter().any(|level| line.contains(level)))
+            .collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
@@ -43,7 +44,11 @@ impl Running {
     /// Sends a signal to the process alone, unless it has ended.
     pub fn signal(&self, signal: Signal) {
         if self.ended().is_none() {
-            kill(self.pid, signal).unwrap_or_else(|e| panic!("{signal} to {}: {e}", self.pid));
+            match kill(self.pid, signal) {
+                // It ended just now.
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(e) => panic!("{signal} to {}: {e}", self.pid),
+            }
         }
     }
 

@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Address, Connection, Log, Running, Target, app, target, venv};
+use super::{Address, Connection, Log, PATIENCE, Running, Target, app, target, venv};
 
 /// What a server is started with. Made by [`Server::app`] or [`Server::bare`].
 #[derive(Default)]
@@ -31,14 +31,17 @@ pub struct Server {
 impl Server {
     /// Serves `tests/apps/<name>/app.py` on the uwsgi socket `{dir}/app.sock`.
     pub fn app(name: &str) -> ServerBuilder {
-        Server::bare().ini(&format!("wsgi-file = {}/app.py", app(name).display())).ini("socket = {dir}/app.sock")
+        Server::bare()
+            .ini(&format!("wsgi-file = {}/app.py", app(name).display()))
+            .ini("socket = {dir}/app.sock")
     }
 
     /// Only what all tests share: a master, the virtual environment, failure when there is no application.
     pub fn bare() -> ServerBuilder {
         let mut builder = ServerBuilder::default();
         if target() == Target::Uwsgi {
-            builder = builder.ini("plugin = python3");
+            // A worker that is told to end while it starts does not hear it, and is killed after the mercy.
+            builder = builder.ini("plugin = python3\nworker-reload-mercy = 5");
         }
         builder.ini("master = true\nneed-app = true\ndie-on-term = true").ini("virtualenv = {venv}")
     }
@@ -65,7 +68,8 @@ impl Server {
         let Some(lines) = self.log().wait_n(n + 1, |line| line.contains(BOUND)) else {
             panic!("no TCP address number {n}; the log was:\n{}", self.log().text());
         };
-        let address = lines[n].split(BOUND).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or("");
+        let address =
+            lines[n].split(BOUND).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or("");
         Address::Tcp(address.parse().unwrap_or_else(|e| panic!("address in {:?}: {e}", lines[n])))
     }
 
@@ -91,6 +95,22 @@ impl Server {
     /// Sends a signal to the master.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+    }
+
+    /// SIGHUP, and `done` is called until it holds.
+    #[track_caller]
+    pub fn reload_until(&self, done: impl Fn() -> bool) {
+        self.signal(Signal::SIGHUP);
+        let started = Instant::now();
+        let mut signalled = started;
+        while !done() {
+            assert!(started.elapsed() < PATIENCE, "never reloaded; the log was:\n{}", self.log().text());
+            // uWSGI does not hear a SIGHUP that comes while it still starts from the last.
+            if target() == Target::Uwsgi && signalled.elapsed() > Duration::from_secs(3) {
+                signalled = Instant::now();
+                self.signal(Signal::SIGHUP);
+            }
+        }
     }
 
     /// SIGTERM, and the exit status.
@@ -174,6 +194,9 @@ impl ServerBuilder {
         if server.log().wait_n(workers, |line| worker_pid(line).is_some()).is_none() {
             panic!("the server did not start; its log was:\n{}", server.log().text());
         }
+        if target() == Target::Uwsgi {
+            server.workers().into_iter().chain([server.process.pid.as_raw()]).for_each(wait_until_it_waits);
+        }
         server
     }
 
@@ -220,7 +243,23 @@ fn fill(text: &str, folder: &Path) -> String {
 
 /// The pid in `spawned uWSGI worker 1 (pid: 42, cores: 1)`.
 pub fn worker_pid(line: &str) -> Option<i32> {
-    let rest = line.strip_prefix("spawned uWSGI worker ").or_else(|| line.strip_prefix("Respawned uWSGI worker "))?;
+    let rest = line
+        .strip_prefix("spawned uWSGI worker ")
+        .or_else(|| line.strip_prefix("Respawned uWSGI worker "))?;
     let digits = rest.split("pid: ").nth(1)?;
     digits.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// uWSGI says that it has spawned a worker, not that the worker is ready, and ignores signals until it is: a process
+/// that is ready waits in epoll_wait or for the lock around it.
+fn wait_until_it_waits(pid: i32) {
+    const WAITS: [&str; 3] = ["232 ", "281 ", "202 "];
+    let waits = || match std::fs::read_to_string(format!("/proc/{pid}/syscall")) {
+        Ok(syscall) => WAITS.iter().any(|number| syscall.starts_with(number)),
+        // Hidden from us: then it is as good as we can tell.
+        Err(_) => true,
+    };
+    while !waits() {
+        std::thread::yield_now();
+    }
 }
