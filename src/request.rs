@@ -1,7 +1,7 @@
 //! A request as the protocols describe it: variables in wire order, body framing, and marks on the few variables
 //! the server itself needs. Filled by `proto`, read by `worker`, `logging` and (as plain data) the plugin.
 
-use uwring_abi::{AREA_DERIVED, AREA_FIXED, AREA_HEAD, Var};
+use uwring_abi::{AREA_DERIVED, AREA_FIXED, AREA_HEAD, VAR_FIELD, VAR_PLAIN, Var};
 
 /// Bytes somewhere in the request's areas. The default is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,13 @@ pub enum Body {
     Sized(u64),
     /// HTTP chunks follow the head.
     Chunked,
+}
+
+impl Body {
+    /// So many bytes, which may be none.
+    pub fn sized(len: u64) -> Body {
+        if len == 0 { Body::None } else { Body::Sized(len) }
+    }
 }
 
 /// The version that decides how the response is framed.
@@ -95,6 +102,8 @@ pub struct Request {
     pub scheme: Span,
     /// HTTPS was `on` or `1`.
     pub https: bool,
+    /// There was a `Content-Length`.
+    pub length_given: bool,
 }
 
 impl Request {
@@ -104,6 +113,38 @@ impl Request {
         vars.clear();
         derived.clear();
         *self = Request { vars, derived, ..Request::default() };
+    }
+
+    /// Appends `text` to the derived bytes.
+    pub fn derive(&mut self, text: &[u8]) -> Span {
+        let off = u32::try_from(self.derived.len()).unwrap_or(u32::MAX);
+        self.derived.extend_from_slice(text);
+        Span { area: AREA_DERIVED, off, len: u32::try_from(text.len()).unwrap_or(u32::MAX) }
+    }
+
+    /// Sets CONTENT_LENGTH once the length of a chunked body is known: frameworks read no body without it.
+    pub fn set_content_length(&mut self, len: u64) {
+        let name = self.derive(b"CONTENT_LENGTH");
+        let value = self.derive(len.to_string().as_bytes());
+        self.vars.push(Var {
+            name_area: name.area,
+            value_area: value.area,
+            kind: VAR_PLAIN,
+            name_len: u16::try_from(name.len).unwrap_or(u16::MAX),
+            name_off: name.off,
+            value_off: value.off,
+            value_len: value.len,
+        });
+    }
+
+    /// The value of the variable that the environ knows as `name`; of several the last.
+    pub fn value<'a>(&'a self, name: &[u8], head: &'a [u8], fixed: &'a [u8]) -> Option<&'a [u8]> {
+        let span = |area, off, len| Span { area, off, len };
+        let var = self.vars.iter().rfind(|var| {
+            let own = self.bytes(span(var.name_area, var.name_off, var.name_len.into()), head, fixed);
+            if var.kind == VAR_FIELD { is_key_of(name, own) } else { own == name }
+        })?;
+        Some(self.bytes(span(var.value_area, var.value_off, var.value_len), head, fixed))
     }
 
     /// The bytes of `span`; `head` and `fixed` are the areas that live elsewhere.
@@ -116,5 +157,40 @@ impl Request {
         };
         let start = span.off as usize;
         area.get(start..start + span.len as usize).unwrap_or(&[])
+    }
+}
+
+/// Whether `key` is what the HTTP field `field` is called in an environ.
+fn is_key_of(key: &[u8], field: &[u8]) -> bool {
+    let bare = field.eq_ignore_ascii_case(b"content-type") || field.eq_ignore_ascii_case(b"content-length");
+    let name = if bare { Some(key) } else { key.strip_prefix(b"HTTP_") };
+    name.is_some_and(|name| {
+        let upper = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
+        name.len() == field.len() && name.iter().copied().eq(field.iter().map(upper))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found_by_the_names_of_an_environ() {
+        for (key, field, same) in [
+            ("HTTP_X_FORWARDED_FOR", "X-Forwarded-For", true),
+            ("CONTENT_TYPE", "content-type", true),
+            ("HTTP_CONTENT_TYPE", "content-type", false),
+            ("HTTP_HOST", "HostX", false),
+            ("HOST", "Host", false),
+        ] {
+            assert_eq!(is_key_of(key.as_bytes(), field.as_bytes()), same, "{key} {field}");
+        }
+    }
+
+    #[test]
+    fn a_length_known_late_is_a_variable() {
+        let mut request = Request::default();
+        request.set_content_length(12);
+        assert_eq!(request.value(b"CONTENT_LENGTH", b"", b""), Some(b"12".as_slice()));
     }
 }

@@ -27,7 +27,7 @@ pub struct Token(pub u64);
 /// What became of an operation.
 #[derive(Debug)]
 pub enum Event {
-    /// [`Reactor::accept`]: a connection, or why not (`ECANCELED` after [`Reactor::cancel_accept`]).
+    /// [`Reactor::accept`]: a connection, or why not (`ECANCELED` after [`Reactor::cancel_accepts`]).
     Accepted {
         /// As submitted.
         token: Token,
@@ -116,9 +116,9 @@ pub trait Reactor {
     fn write(&mut self, file: &Arc<File>, token: Token, buffer: Vec<u8>, offset: Option<u64>);
     /// Reports whenever `fd` becomes readable or hangs up, until the engine ends.
     fn watch(&mut self, fd: RawFd, token: Token);
-    /// Asks for the end of the accept submitted with `token`. Its event comes all the same, and may still bring
-    /// a connection. (A receive is ended by shutting its connection down.)
-    fn cancel_accept(&mut self, token: Token);
+    /// Asks for the end of all accepts submitted with `token`. Their events come all the same, and may still
+    /// bring connections. (A receive is ended by shutting its connection down.)
+    fn cancel_accepts(&mut self, token: Token);
     /// Closes `fd` without waiting.
     fn close(&mut self, fd: OwnedFd);
     /// Submits what was asked for and waits for events, at most `timeout` (`None`: until there is one).

@@ -420,11 +420,13 @@ impl Reactor for Ring {
         self.submit_poll(slot, fd, libc::POLLIN, true);
     }
 
-    fn cancel_accept(&mut self, token: Token) {
-        let Some(&slot) = self.accepting.iter().find(|&&s| self.ops[s].token == token) else { return };
-        let data = self.user_data(slot, TAG_MAIN);
-        let entry = opcode::AsyncCancel::new(data).build().flags(squeue::Flags::SKIP_SUCCESS);
-        self.push(&[entry.user_data(TAG_NONE << 56)]);
+    fn cancel_accepts(&mut self, token: Token) {
+        let named: Vec<usize> = self.accepting.iter().copied().filter(|&s| self.ops[s].token == token).collect();
+        for slot in named {
+            let data = self.user_data(slot, TAG_MAIN);
+            let entry = opcode::AsyncCancel::new(data).build().flags(squeue::Flags::SKIP_SUCCESS);
+            self.push(&[entry.user_data(TAG_NONE << 56)]);
+        }
     }
 
     fn close(&mut self, fd: OwnedFd) {
@@ -631,7 +633,7 @@ mod tests {
         let _client = UnixStream::connect(&path).expect("listening");
         assert!(matches!(events(&mut ring)[..], [Event::Accepted { token: T, result: Ok(_) }]));
         ring.accept(listener.as_raw_fd(), T);
-        ring.cancel_accept(T);
+        ring.cancel_accepts(T);
         assert!(matches!(&events(&mut ring)[..],
             [Event::Accepted { token: T, result: Err(e) }] if e.raw_os_error() == Some(libc::ECANCELED)));
     }

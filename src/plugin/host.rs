@@ -15,14 +15,17 @@ use crate::proto::head::Head;
 /// The view comes first, so that a pointer to it is a pointer to the whole.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Exchange<J> {
+pub struct Exchange<J, B> {
     view: RequestView,
     /// The host's own.
     pub job: J,
+    /// The body that is still to come: apart from the job, because a thread of the application may read it while
+    /// the interpreter thread answers.
+    pub body: B,
 }
 
 // SAFETY: the view's pointers lead to memory of the same exchange (`View`), which moves between threads as one.
-unsafe impl<J: Send> Send for Exchange<J> {}
+unsafe impl<J: Send, B: Send> Send for Exchange<J, B> {}
 
 /// What [`Exchange::lend`] shows to the plugin. Everything in it must stay where it is until `finish`.
 #[derive(Debug)]
@@ -45,9 +48,9 @@ pub struct View<'a> {
     pub body: &'a [u8],
 }
 
-impl<J> Exchange<J> {
+impl<J, B> Exchange<J, B> {
     /// With nothing to see yet.
-    pub fn new(job: J) -> Exchange<J> {
+    pub fn new(job: J, body: B) -> Exchange<J, B> {
         let view = RequestView {
             areas: [Slice::EMPTY; 3],
             vars: std::ptr::null(),
@@ -60,7 +63,7 @@ impl<J> Exchange<J> {
             body_len: 0,
             body: Slice::EMPTY,
         };
-        Exchange { view, job }
+        Exchange { view, job, body }
     }
 
     /// Fills the plugin's view from the job and what the caller adds. The slices are kept as addresses: see
@@ -119,9 +122,11 @@ pub enum Outcome {
 pub trait Host: Sync + 'static {
     /// The host's part of an [`Exchange`].
     type Job: Send + 'static;
+    /// What there is to know of a body that is still to come.
+    type Body: Send + Sync + 'static;
 
     /// The next request, if there is one.
-    fn take(&self, thread: u32) -> Option<Box<Exchange<Self::Job>>>;
+    fn take(&self, thread: u32) -> Option<Box<Exchange<Self::Job, Self::Body>>>;
     /// Sleeps until there may be a request; `false` when there will be none any more.
     fn wait(&self, thread: u32) -> bool;
     /// Starts the response; `last`: `body` is all of it.
@@ -131,9 +136,9 @@ pub trait Host: Sync + 'static {
     /// A part of a file as the rest of the body.
     fn send_file(&self, job: &mut Self::Job, fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Refusal>;
     /// More of the request body; may wait for the client. 0 at its end.
-    fn read_body(&self, job: &mut Self::Job, buffer: &mut [u8]) -> Result<usize, Refusal>;
+    fn read_body(&self, body: &Self::Body, buffer: &mut [u8]) -> Result<usize, Refusal>;
     /// The request is done.
-    fn finish(&self, exchange: Box<Exchange<Self::Job>>, outcome: Outcome, app: u32);
+    fn finish(&self, exchange: Box<Exchange<Self::Job, Self::Body>>, outcome: Outcome, app: u32);
     /// `uwsgi.set_logvar`.
     fn set_logvar(&self, job: &mut Self::Job, name: &[u8], value: &[u8]);
     /// One line for the server log.
@@ -171,8 +176,9 @@ pub trait Office: Sync + 'static {
 
 impl<O: Office> Host for O {
     type Job = Infallible;
+    type Body = Infallible;
 
-    fn take(&self, _: u32) -> Option<Box<Exchange<Infallible>>> {
+    fn take(&self, _: u32) -> Option<Box<Exchange<Infallible, Infallible>>> {
         None
     }
     fn wait(&self, _: u32) -> bool {
@@ -187,10 +193,10 @@ impl<O: Office> Host for O {
     fn send_file(&self, job: &mut Infallible, _: BorrowedFd<'_>, _: u64, _: u64) -> Result<(), Refusal> {
         match *job {}
     }
-    fn read_body(&self, job: &mut Infallible, _: &mut [u8]) -> Result<usize, Refusal> {
-        match *job {}
+    fn read_body(&self, body: &Infallible, _: &mut [u8]) -> Result<usize, Refusal> {
+        match *body {}
     }
-    fn finish(&self, exchange: Box<Exchange<Infallible>>, _: Outcome, _: u32) {
+    fn finish(&self, exchange: Box<Exchange<Infallible, Infallible>>, _: Outcome, _: u32) {
         match exchange.job {}
     }
     fn set_logvar(&self, job: &mut Infallible, _: &[u8], _: &[u8]) {
@@ -214,9 +220,18 @@ unsafe fn host<H: Host>(ctx: *const c_void) -> &'static H {
 /// # Safety
 /// `request` comes from `take` of the same host and has not been finished.
 unsafe fn job<'a, H: Host>(request: *mut RequestView) -> &'a mut H::Job {
-    // SAFETY: `take` made it from a `Box<Exchange<H::Job>>` whose first field is the view; until `finish` that
-    // box belongs to the one interpreter thread that took it, and each call uses it only while it lasts.
-    unsafe { &mut (*request.cast::<Exchange<H::Job>>()).job }
+    // SAFETY: `take` made it from a box whose first field is the view; until `finish` the job in it belongs to the
+    // one interpreter thread that took it, and each call uses it only while it lasts. Other threads of the
+    // application reach only the body (`body`), which is another field.
+    unsafe { &mut (*request.cast::<Exchange<H::Job, H::Body>>()).job }
+}
+
+/// # Safety
+/// As for `job`, but from any thread.
+unsafe fn body<'a, H: Host>(request: *mut RequestView) -> &'a H::Body {
+    // SAFETY: as in `job`; the body is shared by reference only until `finish`, which the plugin calls after the
+    // last of these calls has returned.
+    unsafe { &(*request.cast::<Exchange<H::Job, H::Body>>()).body }
 }
 
 fn code(result: Result<(), Refusal>) -> i32 {
@@ -248,8 +263,11 @@ unsafe extern "C" fn respond<H: Host>(
     // SAFETY: lent for this call.
     let head = unsafe { &*head };
     // SAFETY: lent for this call.
-    let (status_line, fields, body) =
-        unsafe { (head.status_line.as_bytes(), head.fields.as_bytes(), body.as_bytes()) };
+    let status_line = unsafe { head.status_line.as_bytes() };
+    // SAFETY: lent for this call.
+    let fields = unsafe { head.fields.as_bytes() };
+    // SAFETY: lent for this call.
+    let body = unsafe { body.as_bytes() };
     let head = Head {
         status: head.status,
         status_line,
@@ -302,10 +320,10 @@ unsafe extern "C" fn read_body<H: Host>(
     // SAFETY: the plugin passes the table's own `ctx`.
     let host = unsafe { host::<H>(ctx) };
     // SAFETY: a request it took and has not finished.
-    let job = unsafe { job::<H>(request) };
+    let body = unsafe { body::<H>(request) };
     // SAFETY: the plugin lends `capacity` initialised bytes for this call.
     let buffer = unsafe { std::slice::from_raw_parts_mut(buf, capacity) };
-    match host.read_body(job, buffer) {
+    match host.read_body(body, buffer) {
         Ok(n) => isize::try_from(n).expect("no buffer is larger than isize::MAX"),
         Err(refusal) => refusal.code() as isize,
     }
@@ -315,7 +333,7 @@ unsafe extern "C" fn finish<H: Host>(ctx: *const c_void, request: *mut RequestVi
     // SAFETY: the plugin passes the table's own `ctx`.
     let host = unsafe { host::<H>(ctx) };
     // SAFETY: `take` made it with `into_raw`; the plugin finishes a request once and forgets it.
-    let exchange = unsafe { Box::from_raw(request.cast::<Exchange<H::Job>>()) };
+    let exchange = unsafe { Box::from_raw(request.cast::<Exchange<H::Job, H::Body>>()) };
     let kind = match outcome & ((1 << abi::OUTCOME_APP_SHIFT) - 1) {
         abi::OUTCOME_OK => Outcome::Ok,
         abi::OUTCOME_NO_APP => Outcome::NoApp,
@@ -335,7 +353,9 @@ unsafe extern "C" fn set_logvar<H: Host>(
     // SAFETY: a request it took and has not finished.
     let job = unsafe { job::<H>(request) };
     // SAFETY: lent for this call.
-    let (name, value) = unsafe { (name.as_bytes(), value.as_bytes()) };
+    let name = unsafe { name.as_bytes() };
+    // SAFETY: lent for this call.
+    let value = unsafe { value.as_bytes() };
     host.set_logvar(job, name, value);
 }
 

@@ -42,7 +42,9 @@ pub enum Error {
     #[error("no python found in {0}/bin: is it a virtualenv?")]
     HomeWithoutPython(PathBuf),
     /// Nothing of that name.
-    #[error("no python found: {0} is not on PATH (apt-get install python3, or say which with the option python)")]
+    #[error(
+        "no python found: {0} is not on PATH (apt-get install python3, or say which with the option python)"
+    )]
     NoPython(String),
     /// It did not answer.
     #[error("{program} does not say where its library is: {reason}")]
@@ -88,7 +90,9 @@ pub enum Error {
     #[error("{PLUGIN_FILE} not found (looked in {0}; {PLUGIN_DIR_VARIABLE} names another folder)")]
     NoPlugin(String),
     /// Plugin and executable come from different builds.
-    #[error("{file} is for plugin boundary {found}, this server has {ABI_VERSION}: install both from one release")]
+    #[error(
+        "{file} is for plugin boundary {found}, this server has {ABI_VERSION}: install both from one release"
+    )]
     Version {
         /// Which file.
         file: PathBuf,
@@ -191,7 +195,9 @@ struct Answer {
 impl Answer {
     fn resolve(self) -> Result<Interpreter, Error> {
         let Answer { program, version, .. } = &self;
-        let parsed = version.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        let parsed = version
+            .split_once('.')
+            .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
         if parsed.is_none_or(|parsed: (u32, u32)| parsed < VERSION_MIN) {
             return Err(Error::TooOld { program: program.clone(), version: version.clone() });
         }
@@ -202,7 +208,12 @@ impl Answer {
         let library = library.ok_or_else(|| Error::NoLibrary {
             program: program.clone(),
             version: version.clone(),
-            looked: self.candidates().iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "),
+            looked: self
+                .candidates()
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect::<Vec<_>>()
+                .join(", "),
         })?;
         Ok(Interpreter { program: self.program, version: self.version, library })
     }
@@ -233,13 +244,16 @@ impl Answer {
 // The plugin ----------------------------------------------------------------------------------------------
 
 fn find_plugin() -> Result<PathBuf, Error> {
-    let mut folders: Vec<PathBuf> = std::env::var_os(PLUGIN_DIR_VARIABLE).map(PathBuf::from).into_iter().collect();
+    let mut folders: Vec<PathBuf> =
+        std::env::var_os(PLUGIN_DIR_VARIABLE).map(PathBuf::from).into_iter().collect();
     if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
         folders.push(beside.to_owned());
         folders.push(beside.join("../lib/uwring"));
     }
     folders.iter().map(|folder| folder.join(PLUGIN_FILE)).find(|file| file.is_file()).ok_or_else(|| {
-        Error::NoPlugin(folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "))
+        Error::NoPlugin(
+            folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "),
+        )
     })
 }
 
@@ -297,7 +311,12 @@ impl Plugin {
     }
 
     /// Starts the interpreter; the plugin has logged what went wrong when it does not.
-    pub fn start(&self, host: &HostApi, settings: &Settings, interpreter: &Interpreter) -> Result<(), Refused> {
+    pub fn start(
+        &self,
+        host: &HostApi,
+        settings: &Settings,
+        interpreter: &Interpreter,
+    ) -> Result<(), Refused> {
         let config = StartConfig::new(settings, interpreter);
         let lent = config.lend();
         // SAFETY: both are lent for the call, as the boundary says.

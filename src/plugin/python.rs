@@ -45,7 +45,9 @@ impl StartConfig {
 
     /// Lends everything.
     pub fn lend(&self) -> Lent<'_> {
-        let text = |value: &Option<String>| value.as_ref().map_or(Slice::EMPTY, |value| Slice::new(value.as_bytes()));
+        let text = |value: &Option<String>| {
+            value.as_ref().map_or(Slice::EMPTY, |value| Slice::new(value.as_bytes()))
+        };
         let settings: Vec<Setting> = self
             .settings
             .iter()
@@ -99,7 +101,8 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
         list.extend(values.iter().map(|value| (name, value.clone())));
     }
     list.extend(python.mounts.iter().map(|(at, what)| ("mount", format!("{at}={what}"))));
-    for (name, value) in [("callable", &python.callable), ("home", &python.home), ("pyargv", &python.pyargv)] {
+    for (name, value) in [("callable", &python.callable), ("home", &python.home), ("pyargv", &python.pyargv)]
+    {
         list.extend(value.iter().map(|value| (name, value.clone())));
     }
     for (name, is_on) in [
@@ -128,7 +131,8 @@ mod tests {
         settings.python.pythonpath = vec!["a".to_owned(), "b".to_owned()];
         settings.python.mounts = vec![("/x".to_owned(), "x.py".to_owned())];
         settings.python.catch_exceptions = true;
-        let expected = [("pythonpath", "a"), ("pythonpath", "b"), ("mount", "/x=x.py"), ("catch-exceptions", "true")];
+        let expected =
+            [("pythonpath", "a"), ("pythonpath", "b"), ("mount", "/x=x.py"), ("catch-exceptions", "true")];
         let collected = collect(&settings);
         let collected: Vec<_> = collected.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(collected, expected);

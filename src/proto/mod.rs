@@ -1,5 +1,11 @@
 //! Bytes ⇄ messages. No I/O, no clock, no unsafe: the caller brings bytes and obeys the answer.
 
+pub mod chunked;
+pub mod head;
+pub mod http;
+pub mod path;
+pub mod uwsgi;
+
 use crate::base::limits;
 
 /// What a parser made of the bytes so far.
@@ -18,6 +24,20 @@ pub struct Error {
     pub status: Option<u16>,
     /// For the log: what was wrong, with sizes and the option that would change it.
     pub reason: String,
+}
+
+impl Error {
+    /// Answered with `status`.
+    pub fn new(status: u16, reason: String) -> Error {
+        Error { status: Some(status), reason }
+    }
+}
+
+/// A `Content-Length`: digits and nothing else (RFC 9110 §8.6).
+fn content_length(text: &[u8]) -> Result<u64, Error> {
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(text).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Error::new(400, "a Content-Length that is no number".into()))
 }
 
 /// Limits of one request head.

@@ -7,6 +7,12 @@ use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
+/// Size of a page, bytes.
+pub fn page_bytes() -> u64 {
+    let size = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
+}
+
 /// An anonymous shared mapping, zeroed, aligned to a page.
 #[derive(Debug)]
 pub struct SharedMap {

@@ -12,6 +12,7 @@ pub mod process;
 pub mod signals;
 pub mod socket;
 pub mod tempfile;
+pub mod time;
 pub mod title;
 pub mod watch;
 

@@ -15,11 +15,17 @@ use crate::proto::http::Site;
 /// short enough not to be noticed.
 const PAUSE_MS: u64 = 100;
 
+/// Accepts under way at once on one socket, by a lone worker and by one of several: enough of them that a burst
+/// of connections is taken in one turn, few enough that the burst is shared with the other workers.
+const AT_ONCE_ALONE: usize = 32;
+const AT_ONCE: usize = 4;
+
 /// The listening sockets and their accepts.
 pub struct Doors {
     doors: Vec<Door>,
-    armed: Vec<bool>,
-    /// Accepts asked to end.
+    /// Accepts under way, a socket.
+    armed: Vec<usize>,
+    /// They were asked to end.
     cancelling: Vec<bool>,
     paused_until: Option<Millis>,
 }
@@ -27,17 +33,24 @@ pub struct Doors {
 impl Doors {
     /// Those of `plan`.
     pub fn new(plan: &Plan) -> Doors {
+        let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
         let doors: Vec<Door> = plan
             .listeners
             .iter()
-            .map(|listener| Door { site: Site::new(&listener.name), listener: listener.clone() })
+            .map(|listener| Door { site: Site::new(&host, port(&listener.name)), listener: listener.clone() })
             .collect();
+        for door in &doors {
+            // An accept through the ring would return at once from a socket that does not wait.
+            if let Err(error) = crate::sys::net::set_nonblocking(door.listener.fd.as_raw_fd(), false) {
+                crate::log!("[uwring] {}: {error}", door.listener.name);
+            }
+        }
         for door in doors.iter().filter(|d| d.listener.is_tcp()) {
             // A socket that cannot have it works all the same, slower.
             let _ = crate::sys::net::set_nodelay(door.listener.fd.as_raw_fd());
         }
         let count = doors.len();
-        Doors { doors, armed: vec![false; count], cancelling: vec![false; count], paused_until: None }
+        Doors { doors, armed: vec![0; count], cancelling: vec![false; count], paused_until: None }
     }
 
     /// The door a connection came by.
@@ -47,13 +60,18 @@ impl Doors {
 
     /// Whether an accept is under way.
     pub fn any_armed(&self) -> bool {
-        self.armed.contains(&true)
+        self.armed.iter().any(|&n| n > 0)
     }
 
     /// Milliseconds until accepting goes on after a pause.
     pub fn pause_left(&self, now: Millis) -> Option<u64> {
         self.paused_until.map(|until| until.since(now))
     }
+}
+
+/// SERVER_PORT as uWSGI has it: the listening socket's, and 80 for a unix socket.
+fn port(name: &str) -> u16 {
+    name.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80)
 }
 
 impl<R: Reactor> Ring<R> {
@@ -63,19 +81,24 @@ impl<R: Reactor> Ring<R> {
             self.doors.paused_until = None;
         }
         let busy = self.in_flight + self.backlog.len() + self.newcomers;
-        let room = busy < self.gate.capacity()
-            && self.conns.len() < self.plan.settings.request.connections_max as usize
+        let open = self.conns.len() < self.plan.settings.request.connections_max as usize
             && self.doors.paused_until.is_none()
             && self.phase == Phase::Open;
+        let room = if open { self.gate.capacity().saturating_sub(busy) } else { 0 };
+        let wanted = room.min(if self.gate.is_alone() { AT_ONCE_ALONE } else { AT_ONCE });
         for index in 0..self.doors.doors.len() {
             let token = Name::Listener(index).token();
-            if room && !self.doors.armed[index] {
-                self.doors.armed[index] = true;
-                self.doors.cancelling[index] = false;
+            let armed = self.doors.armed[index];
+            if self.doors.cancelling[index] {
+                continue;
+            }
+            for _ in armed..wanted {
                 self.engine.accept(self.doors.doors[index].listener.fd.as_raw_fd(), token);
-            } else if !room && self.doors.armed[index] && !self.doors.cancelling[index] && self.must_not_hold() {
+            }
+            self.doors.armed[index] = armed.max(wanted);
+            if wanted == 0 && armed > 0 && self.must_not_hold() {
                 self.doors.cancelling[index] = true;
-                self.engine.cancel_accept(token);
+                self.engine.cancel_accepts(token);
             }
         }
     }
@@ -87,7 +110,8 @@ impl<R: Reactor> Ring<R> {
 
     pub(super) fn accepted(&mut self, token: Token, result: io::Result<OwnedFd>) {
         let Name::Listener(index) = Name::of(token) else { return };
-        self.doors.armed[index] = false;
+        self.doors.armed[index] -= 1;
+        self.doors.cancelling[index] &= self.doors.armed[index] > 0;
         match result {
             Ok(fd) => self.welcome(fd, index),
             Err(error) => self.not_accepted(index, &error),

@@ -4,9 +4,24 @@ use super::job::Parcel;
 use super::ring_thread::Ring;
 use crate::base::clock;
 use crate::engine::Reactor;
-use crate::logging::format::Record;
+use crate::logging::format::{Record, Variables};
 use crate::plugin::host::Outcome;
+use crate::request::Request;
 use crate::shared::area::bump;
+
+/// A request's variables by the names an application knows them by.
+#[derive(Debug)]
+struct Received<'a> {
+    request: &'a Request,
+    head: &'a [u8],
+    fixed: &'a [u8],
+}
+
+impl Variables for Received<'_> {
+    fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.request.value(name, self.head, self.fixed)
+    }
+}
 
 impl<R: Reactor> Ring<R> {
     /// Counts a finished request, and writes its line.
@@ -72,6 +87,7 @@ impl<R: Reactor> Ring<R> {
             modifier1: request.modifier1,
             modifier2: request.modifier2,
             logvars: &job.logvars,
+            variables: &Received { request, head, fixed },
         };
         self.logbook.request(&record);
     }

@@ -24,6 +24,8 @@ struct State {
     pending: Vec<u8>,
     /// What follows them.
     file: Option<FilePart>,
+    /// What follows the file.
+    tail: Vec<u8>,
     /// Response bytes written and not yet sent.
     unsent: usize,
     /// The ring has been told that there is output, and has not looked yet.
@@ -85,7 +87,9 @@ impl Channel {
         if state.broken {
             return Err(Refusal::Gone);
         }
-        state.pending.extend_from_slice(bytes);
+        let behind_file = state.file.is_some();
+        let queue = if behind_file { &mut state.tail } else { &mut state.pending };
+        queue.extend_from_slice(bytes);
         state.unsent += bytes.len();
         Ok(!std::mem::replace(&mut state.announced, true))
     }
@@ -148,7 +152,9 @@ impl Channel {
             spare.clear();
             return Output::Bytes(std::mem::replace(&mut state.pending, std::mem::take(spare)));
         }
-        state.file.take().map_or(Output::None, Output::File)
+        let Some(part) = state.file.take() else { return Output::None };
+        state.pending = std::mem::take(&mut state.tail);
+        Output::File(part)
     }
 
     /// *Ring.* So many bytes went out.
@@ -164,6 +170,7 @@ impl Channel {
         let mut state = self.lock();
         state.broken = true;
         state.pending.clear();
+        state.tail.clear();
         state.file = None;
         state.ended.get_or_insert(End::Gone);
         drop(state);
@@ -201,6 +208,19 @@ mod tests {
         let mut spare = Vec::new();
         assert!(matches!(channel.output(&mut spare), Output::Bytes(b) if b == b"abc"));
         assert_eq!(channel.write(b"d"), Ok(true));
+    }
+
+    #[test]
+    fn what_is_written_behind_a_file_is_sent_behind_it() {
+        let channel = Channel::default();
+        let file = Arc::new(crate::sys::tempfile::unlinked().expect("a temporary folder").into());
+        channel.write(b"a").expect("open");
+        channel.send_file(FilePart { file, offset: 0, len: 1 }).expect("open");
+        channel.write(b"b").expect("open");
+        let mut spare = Vec::new();
+        assert!(matches!(channel.output(&mut spare), Output::Bytes(b) if b == b"a"));
+        assert!(matches!(channel.output(&mut spare), Output::File(_)));
+        assert!(matches!(channel.output(&mut spare), Output::Bytes(b) if b == b"b"));
     }
 
     #[test]

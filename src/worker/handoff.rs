@@ -104,11 +104,6 @@ impl Handoff {
         Some(parcel)
     }
 
-    /// *Interpreter.* Whether requests are waiting.
-    pub fn has_requests(&self) -> bool {
-        !self.requests.is_empty()
-    }
-
     /// *Interpreter.* Sleeps until there may be a request; `false` when there will be none.
     pub fn wait(&self) -> bool {
         self.sleepers.sleep_unless(|| !self.requests.is_empty() || self.closed.load(Ordering::SeqCst));

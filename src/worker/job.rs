@@ -2,7 +2,8 @@
 //! to the ring thread, travels to an interpreter thread and comes back, so nobody ever shares it.
 
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use super::channel::Channel;
 use crate::base::clock::Micros;
@@ -13,7 +14,7 @@ use crate::proto::head::BodyOut;
 use crate::request::Request;
 
 /// A job and the plugin's view of it.
-pub type Parcel = Box<Exchange<Job>>;
+pub type Parcel = Box<Exchange<Job, Pending>>;
 
 /// See the module's page.
 #[derive(Debug, Default)]
@@ -42,10 +43,8 @@ pub struct Job {
     pub stage: Stage,
     /// Framed response bytes: all of them, unless there is a channel.
     pub out: Vec<u8>,
-    /// Streams of the request, where there are any.
+    /// The response's, when it is produced piece by piece.
     pub channel: Option<Arc<Channel>>,
-    /// Body bytes the application may still ask the connection for.
-    pub body_left: u64,
     /// Status of the response.
     pub status: u16,
     /// Fields in its head.
@@ -70,6 +69,17 @@ pub struct Job {
     pub via_sendfile: bool,
     /// The connection may carry another request.
     pub keep_alive: bool,
+}
+
+/// A body that is still to come when the application is called. Shared with threads the application may read it in.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// The connection it comes by.
+    pub token: Option<Token>,
+    /// Bytes the application may still ask for.
+    pub left: AtomicU64,
+    /// What it comes through, once it was asked for.
+    pub channel: OnceLock<Arc<Channel>>,
 }
 
 /// How far a response is.

@@ -103,7 +103,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
         plan: Arc::clone(&plan),
     }));
     let api: &'static _ = Box::leak(Box::new(host::api(desk, plan.id)));
-    if plan.plugin.worker_start(api) != 0 {
+    if plan.plugin.worker_start(api).is_err() {
         return Ok(1);
     }
     if plan.settings.process.lazy_apps && plan.plugin.load() < 0 && plan.settings.process.need_app {

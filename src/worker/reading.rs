@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::channel::End;
 use super::connection::{After, Conn, Reading, Writing};
-use super::job::{Job, Parcel, Spool};
+use super::job::{Job, Parcel, Pending, Spool};
 use super::ring_thread::Ring;
 use crate::base::limits;
 use crate::engine::{Chunk, Notice, Reactor, Then, Token};
@@ -65,10 +65,9 @@ impl<R: Reactor> Ring<R> {
     /// Bytes of a head.
     pub(super) fn feed(&mut self, token: Token, chunk: Chunk) {
         self.know_peer(token);
-        let mut parcel = match self.conn(token).and_then(|conn| conn.job.take()) {
-            Some(parcel) => parcel,
-            None => self.fresh_job(),
-        };
+        let begun = self.conn(token).and_then(|conn| conn.job.take());
+        let first = begun.is_none();
+        let mut parcel = begun.unwrap_or_else(|| self.fresh_job());
         let job = &mut parcel.job;
         let step = if job.head.is_empty() {
             let step = self.parse(token, self.engine.bytes(&chunk), job);
@@ -85,7 +84,7 @@ impl<R: Reactor> Ring<R> {
             self.engine.release(chunk);
             self.reparse(token, job)
         };
-        self.after_parse(token, parcel, step);
+        self.after_parse(token, parcel, step, first);
     }
 
     /// HTTP requests carry their client's address in the environ; a front end's uwsgi packet brings it along.
@@ -106,7 +105,7 @@ impl<R: Reactor> Ring<R> {
         std::mem::swap(&mut parcel.job.head, &mut conn.leftover);
         conn.leftover.clear();
         let step = self.reparse(token, &mut parcel.job);
-        self.after_parse(token, parcel, step);
+        self.after_parse(token, parcel, step, true);
     }
 
     fn reparse(&mut self, token: Token, job: &mut Job) -> Result<Step, Error> {
@@ -116,14 +115,16 @@ impl<R: Reactor> Ring<R> {
         step
     }
 
-    fn after_parse(&mut self, token: Token, parcel: Parcel, step: Result<Step, Error>) {
+    /// `first`: these are the first bytes of a head.
+    fn after_parse(&mut self, token: Token, parcel: Parcel, step: Result<Step, Error>, first: bool) {
         match step {
             Ok(Step::Head) => self.head_complete(token, parcel),
             Ok(Step::NeedMore) => {
                 let patience = self.plan.settings.request.header_timeout_ms;
                 let deadline = self.now.millis().after(patience);
                 let Some(conn) = self.conn(token) else { return self.retire(parcel) };
-                if conn.job.is_none() && conn.served > 0 || conn.deadline.is_none() {
+                if first && conn.served > 0 {
+                    // The time for a head runs from its first byte; for the first one, from the accept.
                     conn.deadline = Some(deadline);
                 }
                 conn.job = Some(parcel);
@@ -209,9 +210,10 @@ impl<R: Reactor> Ring<R> {
             }
             Keep::Stream => {
                 parcel.job.body_in_head = true;
-                parcel.job.body_left = len - here as u64;
+                let left = len - here as u64;
+                parcel.body = Pending { token: Some(token), left: left.into(), ..Pending::default() };
                 if let Some(conn) = self.conn(token) {
-                    conn.body_left = parcel.job.body_left;
+                    conn.body_left = left;
                 }
                 if here == 0 {
                     self.welcome_body(token, &parcel);
@@ -418,8 +420,8 @@ impl<R: Reactor> Ring<R> {
 
     fn chunked_complete(&mut self, token: Token, mut parcel: Parcel) {
         // The length is known now; frameworks read no body without it.
-        let len = parcel.job.body_len.to_string();
-        parcel.job.request.set_content_length(&len);
+        let len = parcel.job.body_len;
+        parcel.job.request.set_content_length(len);
         if parcel.job.spool.is_some() && !parcel.job.body.is_empty() {
             return self.write_spool(token, parcel);
         }
@@ -561,7 +563,7 @@ impl<R: Reactor> Ring<R> {
         if !http {
             return proto::uwsgi::parse(data, &limits, &mut job.request);
         }
-        let peer = conn.peer.as_deref();
+        let Some(peer) = conn.peer.as_deref() else { return Ok(Step::NeedMore) };
         proto::http::parse(data, &limits, &door.site, peer, &mut job.request)
     }
 }

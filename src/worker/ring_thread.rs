@@ -13,7 +13,7 @@ use super::acceptor::Doors;
 use super::connection::{Conn, Name};
 use super::gate::Gate;
 use super::handoff::Reply;
-use super::job::{Job, Parcel};
+use super::job::{Job, Parcel, Pending};
 use super::logbook::Logbook;
 use super::serve::Desk;
 use super::{Plan, stop::Phase};
@@ -200,7 +200,7 @@ impl<R: Reactor> Ring<R> {
 
     /// A job for the next request.
     pub(super) fn fresh_job(&mut self) -> Parcel {
-        self.jobs.pop().unwrap_or_else(|| Box::new(Exchange::new(Job::default())))
+        self.jobs.pop().unwrap_or_else(|| Box::new(Exchange::new(Job::default(), Pending::default())))
     }
 
     /// Takes a job back, and the pooled buffer its head lies in.
@@ -210,6 +210,7 @@ impl<R: Reactor> Ring<R> {
         }
         if self.jobs.len() < SPARES {
             parcel.job.clear();
+            parcel.body = Pending::default();
             self.jobs.push(parcel);
         }
     }

@@ -4,13 +4,14 @@
 use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::channel::{Channel, FilePart};
 use super::handoff::{Handoff, Reply};
-use super::job::{Job, Parcel, Stage};
+use super::job::{Job, Parcel, Pending, Stage};
 use super::{Plan, office};
 use crate::base::clock;
-use crate::plugin::host::{Exchange, Host, Outcome, Refusal};
+use crate::plugin::host::{Host, Outcome, Refusal};
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
 
 /// What interpreter threads share.
@@ -43,8 +44,9 @@ impl Desk {
     /// Passes what is in `out` to the ring thread.
     fn stream(&self, job: &mut Job) -> Result<(), Refusal> {
         let channel = Arc::clone(channel(job));
-        let announce = channel.write(&job.out)?;
+        let written = channel.write(&job.out);
         job.out.clear();
+        let announce = written.inspect_err(|_| job.stage = Stage::Broken)?;
         self.announce(job, channel, announce);
         Ok(())
     }
@@ -89,13 +91,16 @@ impl Desk {
                 job.stage = Stage::Broken;
             }
         }
-        if let Stage::Started(body) = &mut job.stage
-            && !body.end(&mut job.out)
-        {
+        let Stage::Started(body) = &mut job.stage else { return };
+        if !body.end(&mut job.out) {
             crate::log!(
                 "[uwring] the application ended its response before the announced Content-Length; connection closed"
             );
             job.keep_alive = false;
+        }
+        if body.excess() > 0 {
+            let excess = body.excess();
+            crate::log!("[uwring] the application sent {excess} bytes beyond its Content-Length; they were left out");
         }
     }
 }
@@ -106,6 +111,7 @@ fn channel(job: &mut Job) -> &Arc<Channel> {
 
 impl Host for Desk {
     type Job = Job;
+    type Body = Pending;
 
     fn take(&self, thread: u32) -> Option<Parcel> {
         let mut exchange = self.handoff.take()?;
@@ -157,25 +163,22 @@ impl Host for Desk {
         Ok(())
     }
 
-    fn read_body(&self, job: &mut Job, buffer: &mut [u8]) -> Result<usize, Refusal> {
-        if job.body_left == 0 {
-            return Ok(0);
-        }
-        let token = job.token.ok_or(Refusal::Misuse)?;
-        let channel = Arc::clone(channel(job));
+    fn read_body(&self, body: &Pending, buffer: &mut [u8]) -> Result<usize, Refusal> {
+        let (Some(token), 1..) = (body.token, body.left.load(Ordering::Relaxed)) else { return Ok(0) };
+        let channel = body.channel.get_or_init(Arc::default);
         loop {
             if let Some(result) = channel.read(buffer) {
-                job.body_left -= *result.as_ref().unwrap_or(&0) as u64;
+                body.left.fetch_sub(*result.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);
                 return result;
             }
             if channel.ask() {
-                self.handoff.answer(Reply::WantBody(token, Arc::clone(&channel)));
+                self.handoff.answer(Reply::WantBody(token, Arc::clone(channel)));
             }
             channel.wait_for_input();
         }
     }
 
-    fn finish(&self, mut exchange: Box<Exchange<Job>>, outcome: Outcome, app: u32) {
+    fn finish(&self, mut exchange: Parcel, outcome: Outcome, app: u32) {
         let job = &mut exchange.job;
         job.outcome = outcome;
         job.app = app;

@@ -122,6 +122,9 @@ impl<R: Reactor> Ring<R> {
             // The engine has closed it, sent or not.
             return self.remove(token);
         }
+        if conn.reading == Reading::Closing {
+            return self.close(token);
+        }
         if result.is_err() {
             return self.broken(token);
         }
@@ -142,6 +145,9 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn file_sent(&mut self, token: Token, result: io::Result<()>) {
         let Some(conn) = self.conn(token) else { return };
         conn.writing = Writing::Idle;
+        if conn.reading == Reading::Closing {
+            return self.close(token);
+        }
         match result {
             Ok(()) => self.pump(token),
             Err(error) => {

@@ -47,14 +47,21 @@ impl Apps {
     }
 
     /// The application for a request. With `manage-script-name` this may rewrite the environ.
-    pub fn select(&self, request: &Request, roles: &Roles, environ: &Bound<'_, PyDict>) -> PyResult<Option<&App>> {
+    pub fn select(
+        &self,
+        request: &Request,
+        roles: &Roles,
+        environ: &Bound<'_, PyDict>,
+    ) -> PyResult<Option<&App>> {
         if let ([app], Some(_)) = (self.list.as_slice(), self.default)
             && app.mountpoint.is_empty()
         {
             return Ok(Some(app));
         }
         let value = |index: Option<usize>| {
-            index.and_then(|index| request.vars().get(index)).map_or(&b""[..], |var| request.areas().value(var))
+            index
+                .and_then(|index| request.vars().get(index))
+                .map_or(&b""[..], |var| request.areas().value(var))
         };
         let script_name = value(roles.script_name);
         if self.manage_script_name {

@@ -27,7 +27,8 @@ pub fn call<'py>(
     // SAFETY: index 1 of 3.
     let first = unsafe { arguments.as_mut_ptr().add(1) };
     // SAFETY: attached (we hold `Bound`s); two arguments that outlive the call, and the slot before them is ours.
-    let result = unsafe { vectorcall(application.as_ptr(), first, 2 | ARGUMENTS_OFFSET, std::ptr::null_mut()) };
+    let result =
+        unsafe { vectorcall(application.as_ptr(), first, 2 | ARGUMENTS_OFFSET, std::ptr::null_mut()) };
     // SAFETY: a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(application.py(), result) }
 }

@@ -49,7 +49,6 @@ pub struct Roles {
 }
 
 struct Template {
-    signature: u64,
     dict: Py<PyDict>,
     slots: Vec<Slot>,
     scheme: Vec<u8>,
@@ -94,9 +93,13 @@ impl Environs {
     ) -> PyResult<(Bound<'py, PyDict>, Roles)> {
         let py = input.py();
         let (vars, areas) = (request.vars(), request.areas());
-        let signature = signature(vars, &areas);
         let templates = templates(&mut self.learned, request);
-        let found = templates.iter_mut().find(|template| template.fits(signature, vars, &areas));
+        // The one that fitted last stands first; a longer search is not worth a hash of all names.
+        let found = templates.iter().position(|template| template.fits(vars, &areas));
+        if let Some(at) = found {
+            templates.swap(0, at);
+        }
+        let found = found.and_then(|_| templates.first_mut());
         let (dict, roles) = match found {
             Some(template) => {
                 let dict = template.copy(py, vars, &areas)?;
@@ -105,14 +108,14 @@ impl Environs {
                 }
                 (dict, template.roles)
             }
-            None => self.learn(py, request, signature)?,
+            None => self.learn(py, request)?,
         };
         dict.set_item(self.input_key.bind(py), input)?;
         Ok((dict, roles))
     }
 
     /// Builds a dict variable by variable, and remembers it.
-    fn learn<'py>(&mut self, py: Python<'py>, request: &Request, signature: u64) -> PyResult<(Bound<'py, PyDict>, Roles)> {
+    fn learn<'py>(&mut self, py: Python<'py>, request: &Request) -> PyResult<(Bound<'py, PyDict>, Roles)> {
         let (vars, areas) = (request.vars(), request.areas());
         let dict = self.constant.bind(py).copy()?;
         dict.set_item(self.scheme_key.bind(py), latin1(py, request.scheme())?)?;
@@ -126,23 +129,30 @@ impl Environs {
             dict.set_item(&key, latin1(py, value)?)?;
             roles.note(index, name, var.kind);
             shadow(py, &mut slots, &key);
-            let value = if value.len() > CACHED_BYTES_MAX { Cached::Varies } else { Cached::Value(value.to_vec(), 0) };
+            let value = if value.len() > CACHED_BYTES_MAX {
+                Cached::Varies
+            } else {
+                Cached::Value(value.to_vec(), 0)
+            };
             slots.push(Slot { name: name.into(), kind: var.kind, key: key.unbind(), value });
         }
         if all_kept {
-            let template = Template::new(py, request, signature, &dict, slots, roles)?;
+            let template = Template::new(py, request, &dict, slots, roles)?;
             let templates = templates(&mut self.learned, request);
             if templates.len() == TEMPLATES_MAX {
-                templates.remove(0);
+                templates.pop();
             }
-            templates.push(template);
+            templates.insert(0, template);
         }
         Ok((dict, roles))
     }
 }
 
 /// What was learned for the request's listener and protocol: few, so a list will do.
-fn templates<'a>(learned: &'a mut Vec<((u32, u8), Vec<Template>)>, request: &Request) -> &'a mut Vec<Template> {
+fn templates<'a>(
+    learned: &'a mut Vec<((u32, u8), Vec<Template>)>,
+    request: &Request,
+) -> &'a mut Vec<Template> {
     let of = (request.listener(), request.protocol());
     let at = learned.iter().position(|(known, _)| *known == of).unwrap_or(learned.len());
     if at == learned.len() {
@@ -178,7 +188,6 @@ impl Template {
     fn new(
         py: Python<'_>,
         request: &Request,
-        signature: u64,
         dict: &Bound<'_, PyDict>,
         slots: Vec<Slot>,
         roles: Roles,
@@ -189,17 +198,25 @@ impl Template {
                 dict.set_item(slot.key.bind(py), py.None())?;
             }
         }
-        Ok(Template { signature, dict: dict.unbind(), slots, scheme: request.scheme().to_vec(), roles })
+        Ok(Template { dict: dict.unbind(), slots, scheme: request.scheme().to_vec(), roles })
     }
 
     /// The very same names in the same order.
-    fn fits(&self, signature: u64, vars: &[Var], areas: &Areas<'_>) -> bool {
-        self.signature == signature
-            && self.slots.len() == vars.len()
-            && self.slots.iter().zip(vars).all(|(slot, var)| slot.kind == var.kind && *slot.name == *areas.name(var))
+    fn fits(&self, vars: &[Var], areas: &Areas<'_>) -> bool {
+        self.slots.len() == vars.len()
+            && self
+                .slots
+                .iter()
+                .zip(vars)
+                .all(|(slot, var)| slot.kind == var.kind && *slot.name == *areas.name(var))
     }
 
-    fn copy<'py>(&mut self, py: Python<'py>, vars: &[Var], areas: &Areas<'_>) -> PyResult<Bound<'py, PyDict>> {
+    fn copy<'py>(
+        &mut self,
+        py: Python<'py>,
+        vars: &[Var],
+        areas: &Areas<'_>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let template = self.dict.bind(py);
         let dict = template.copy()?;
         for (slot, var) in self.slots.iter_mut().zip(vars) {
@@ -212,7 +229,13 @@ impl Template {
 impl Slot {
     /// Sets the value in `dict` unless the copy has it; keeps it in `template` while that is worth it.
     #[inline]
-    fn apply(&mut self, py: Python<'_>, value: &[u8], template: &Bound<'_, PyDict>, dict: &Bound<'_, PyDict>) -> PyResult<()> {
+    fn apply(
+        &mut self,
+        py: Python<'_>,
+        value: &[u8],
+        template: &Bound<'_, PyDict>,
+        dict: &Bound<'_, PyDict>,
+    ) -> PyResult<()> {
         match &mut self.value {
             Cached::Value(known, misses) if known.as_slice() == value => {
                 *misses = misses.saturating_sub(1);
@@ -236,19 +259,6 @@ impl Slot {
         }
         dict.set_item(key, text)
     }
-}
-
-/// Tells sequences of names apart, nearly always; [`Template::fits`] makes sure.
-fn signature(vars: &[Var], areas: &Areas<'_>) -> u64 {
-    let mut signature = vars.len() as u64;
-    for var in vars {
-        let name = areas.name(var);
-        let edge = name.first().zip(name.last()).map_or(0, |(first, last)| u64::from(*first) << 8 | u64::from(*last));
-        let word = u64::from(var.name_len) << 24 | u64::from(var.kind) << 16 | edge;
-        // An odd multiplier with well spread bits (Fibonacci hashing).
-        signature = (signature.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-    signature
 }
 
 // Names ---------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ use std::cell::RefCell;
 
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use uwring_abi::{OK, PROTOCOL_HTTP, ResponseHead, Slice};
+use uwring_abi::{OK, PROTOCOL_HTTP, ResponseHead, Slice, WHOLE_MAX};
 
 use crate::file_wrapper::Extent;
 use crate::host::Request;
@@ -63,7 +63,14 @@ pub struct Head {
 
 impl Head {
     const fn new() -> Head {
-        Head { status: 0, line: Vec::new(), fields: Vec::new(), field_count: 0, flags: 0, content_length: None }
+        Head {
+            status: 0,
+            line: Vec::new(),
+            fields: Vec::new(),
+            field_count: 0,
+            flags: 0,
+            content_length: None,
+        }
     }
 
     /// For the next response; the room is kept.
@@ -185,7 +192,11 @@ impl Exchange {
     pub fn send(&mut self, py: Python<'_>, bytes: &[u8], last: bool) -> Sending {
         let Some(request) = self.request.as_ref() else { return Sending::Done };
         let code = match self.phase {
-            Phase::Ready => request.respond(&self.head.lend(), bytes, last),
+            Phase::Ready => match request.respond(&self.head.lend(), bytes, last) {
+                // The host takes the rest of a large one as fast as the client does.
+                OK if last && bytes.len() > WHOLE_MAX => request.write(py, &bytes[WHOLE_MAX..]),
+                code => code,
+            },
             Phase::Sent if bytes.is_empty() => OK,
             Phase::Sent => request.write(py, bytes),
             Phase::Idle | Phase::Waiting | Phase::Gone => return Sending::Done,

@@ -79,4 +79,3 @@ impl FileWrapper {
         Some(Extent { fd, offset, len: size.saturating_sub(offset) })
     }
 }
-

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::Python;
 use uwring_abi::{
-    ABI_VERSION, CONTROL_PID, ERR_MISUSE, HostApi, PluginApi, PluginConfig, RequestView, ResponseHead, Setting,
-    Slice, Var,
+    ABI_VERSION, CONTROL_PID, ERR_MISUSE, HostApi, PluginApi, PluginConfig, RequestView, ResponseHead,
+    Setting, Slice, Var,
 };
 
 use crate::config::{self, Config};

@@ -284,7 +284,9 @@ impl Body {
             0 => 0,
             1 => i64::try_from(self.position()).unwrap_or(i64::MAX),
             2 => i64::try_from(len).unwrap_or(i64::MAX),
-            _ => return Err(PyValueError::new_err(format!("invalid whence ({whence}, should be 0, 1 or 2)"))),
+            _ => {
+                return Err(PyValueError::new_err(format!("invalid whence ({whence}, should be 0, 1 or 2)")));
+            }
         };
         let target = base.saturating_add(offset);
         let target = u64::try_from(target).map_err(|_| PyValueError::new_err("negative seek position"))?;

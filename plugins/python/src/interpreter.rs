@@ -10,8 +10,9 @@ use std::ptr::NonNull;
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::ffi::{
-    PyEval_SaveThread, PyGILState_Ensure, PyGILState_Release, PyGILState_STATE, PyObject, PyOS_AfterFork_Child,
-    PyOS_AfterFork_Parent, PyOS_BeforeFork, Py_InitializeEx, Py_IsInitialized, PyThreadState_Get,
+    Py_InitializeEx, Py_IsInitialized, PyEval_SaveThread, PyGILState_Ensure, PyGILState_Release,
+    PyGILState_STATE, PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject,
+    PyThreadState_Get,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -281,13 +282,15 @@ pub type AsUtf8 = unsafe extern "C" fn(*mut PyObject, *mut isize) -> *const c_ch
 /// [`Vectorcall`], where there is one.
 pub fn vectorcall() -> Option<Vectorcall> {
     // SAFETY: the signature of PEP 590.
-    symbol(c"PyObject_Vectorcall").map(|found| unsafe { std::mem::transmute::<NonNull<c_void>, Vectorcall>(found) })
+    symbol(c"PyObject_Vectorcall")
+        .map(|found| unsafe { std::mem::transmute::<NonNull<c_void>, Vectorcall>(found) })
 }
 
 /// [`AsUtf8`]: every supported version has it.
 pub fn as_utf8() -> Option<AsUtf8> {
     // SAFETY: the signature in CPython's manual.
-    symbol(c"PyUnicode_AsUTF8AndSize").map(|found| unsafe { std::mem::transmute::<NonNull<c_void>, AsUtf8>(found) })
+    symbol(c"PyUnicode_AsUTF8AndSize")
+        .map(|found| unsafe { std::mem::transmute::<NonNull<c_void>, AsUtf8>(found) })
 }
 
 /// The main interpreter's address, for the lines that show it.

@@ -29,6 +29,7 @@ mod file_wrapper;
 mod input;
 
 mod exchange;
+mod reason;
 #[allow(unsafe_code)]
 mod start_response;
 

@@ -8,8 +8,8 @@ use pyo3::types::{PyBytes, PyDict, PyModule, PyString};
 
 use crate::apps::{App, Apps, default_of};
 use crate::config::{Config, config};
-use crate::host::log;
-use crate::traceback;
+use crate::host::{self, log};
+use crate::{module, traceback};
 
 /// Loads everything that was asked for. The number of applications; negative where a mount failed, or where
 /// something was asked for and nothing came.
@@ -31,6 +31,10 @@ pub fn load(py: Python<'_>) -> i32 {
     }
     Apps::publish(py, apps, config);
     freeze(py);
+    if host::worker_id() > 0 {
+        // `lazy-apps`: the hook is only known now, after `worker_start`. uWSGI forgets it here.
+        module::call_hook(py, "post_fork_hook");
+    }
     if mount_failed || (count == 0 && asked) { -1 } else { count }
 }
 
@@ -79,10 +83,10 @@ impl From<PyErr> for Failure {
 impl<'py> Loader<'_, 'py> {
     fn load_all(&mut self) {
         for module in self.config.values("module") {
-            self.load_one("", |loader| loader.from_module(module));
+            self.load_one("", |loader| loader.find_in_module(module));
         }
         for file in self.config.values("file") {
-            self.load_one("", |loader| loader.from_file(file));
+            self.load_one("", |loader| loader.find_in_file(file));
         }
         for mount in self.config.values("mount") {
             let Some((mountpoint, what)) = mount.split_once('=') else {
@@ -92,7 +96,7 @@ impl<'py> Loader<'_, 'py> {
             };
             let file = what.ends_with(".py") || what.ends_with(".wsgi");
             let loaded = self.load_one(mountpoint, |loader| {
-                if file { loader.from_file(what) } else { loader.from_module(what) }
+                if file { loader.find_in_file(what) } else { loader.find_in_module(what) }
             });
             self.mount_failed |= !loaded;
         }
@@ -122,7 +126,9 @@ impl<'py> Loader<'_, 'py> {
             traceback::log(self.py, error);
         }
         let index = self.apps.len();
-        log(&format!("unable to load app {index} (mountpoint='{mountpoint}') (callable not found or import error)"));
+        log(&format!(
+            "unable to load app {index} (mountpoint='{mountpoint}') (callable not found or import error)"
+        ));
         false
     }
 
@@ -159,7 +165,8 @@ impl<'py> Loader<'_, 'py> {
         begun: Instant,
     ) -> Result<(), Failure> {
         for (position, (key, value)) in dict.iter().enumerate() {
-            let key = text_of(&key).ok_or_else(|| PyTypeError::new_err("the app mountpoint must be a string"))?;
+            let key =
+                text_of(&key).ok_or_else(|| PyTypeError::new_err("the app mountpoint must be a string"))?;
             let at = if position == 0 && mountpoint.is_empty() { "" } else { key.as_str() };
             if self.is_taken(at) {
                 continue;
@@ -177,8 +184,9 @@ impl<'py> Loader<'_, 'py> {
     }
 
     /// `module[:callable]`.
-    fn from_module(&self, what: &str) -> Result<Found<'py>, Failure> {
-        let (name, callable) = what.split_once(':').map_or((what, None), |(name, callable)| (name, Some(callable)));
+    fn find_in_module(&self, what: &str) -> Result<Found<'py>, Failure> {
+        let (name, callable) =
+            what.split_once(':').map_or((what, None), |(name, callable)| (name, Some(callable)));
         let module = self.py.import(name)?.into_any();
         if let Some(several) = self.several(&module)? {
             return Ok(Found::Several(several, module));
@@ -186,13 +194,16 @@ impl<'py> Loader<'_, 'py> {
         let name = callable.filter(|name| !name.is_empty()).unwrap_or_else(|| self.callable());
         let found = attribute(&module, name)?;
         if !found.is_callable() {
-            return Err(PyTypeError::new_err(format!("\"{name}\" must be a callable object in module {what}")).into());
+            return Err(PyTypeError::new_err(format!(
+                "\"{name}\" must be a callable object in module {what}"
+            ))
+            .into());
         }
         Ok(Found::One(found))
     }
 
     /// `path[:callable]`.
-    fn from_file(&self, what: &str) -> Result<Found<'py>, Failure> {
+    fn find_in_file(&self, what: &str) -> Result<Found<'py>, Failure> {
         let (path, callable) = match what.rsplit_once(':') {
             Some((path, callable)) if !std::path::Path::new(what).exists() => (path, Some(callable)),
             _ => (what, None),
@@ -228,7 +239,9 @@ impl<'py> Loader<'_, 'py> {
     fn several(&self, module: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyDict>>> {
         let uwsgi = self.py.import("uwsgi")?.into_any();
         for place in [&uwsgi, module] {
-            if let Some(dict) = place.getattr_opt("applications")?.and_then(|dict| dict.cast_into::<PyDict>().ok()) {
+            if let Some(dict) =
+                place.getattr_opt("applications")?.and_then(|dict| dict.cast_into::<PyDict>().ok())
+            {
                 return Ok(Some(dict));
             }
         }

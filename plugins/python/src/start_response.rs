@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi::{
-    METH_KEYWORDS, METH_O, PyCFunction, PyCFunctionWithKeywords, PyCFunction_NewEx, PyErr_Clear, PyErr_Restore,
-    PyMethodDef, PyMethodDefPointer, PyObject,
+    METH_KEYWORDS, METH_O, PyCFunction, PyCFunction_NewEx, PyCFunctionWithKeywords, PyErr_Clear,
+    PyErr_Restore, PyMethodDef, PyMethodDefPointer, PyObject,
 };
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -20,13 +20,15 @@ use uwring_abi::{HEAD_CLOSE, HEAD_HAS_DATE, HEAD_HAS_SERVER};
 
 use crate::exchange::{self, Exchange, Head, Phase};
 use crate::interpreter::{AsUtf8, as_utf8};
+use crate::reason::reason;
 use crate::{host, traceback};
 
 /// Named in the headers of 3.10's limited API, the same since 3.7.
 const METH_FASTCALL: c_int = 0x80;
 
 /// Arguments, their number, and names of keyword arguments (or null).
-type FastCall = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, isize, *mut PyObject) -> *mut PyObject;
+type FastCall =
+    unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, isize, *mut PyObject) -> *mut PyObject;
 
 // The two functions ---------------------------------------------------------------------------------------
 
@@ -51,8 +53,14 @@ fn write_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     Ok(function.bind(py))
 }
 
-fn make(py: Python<'_>, name: &'static std::ffi::CStr, meth: PyMethodDefPointer, flags: c_int) -> PyResult<Py<PyAny>> {
-    let definition = PyMethodDef { ml_name: name.as_ptr(), ml_meth: meth, ml_flags: flags, ml_doc: std::ptr::null() };
+fn make(
+    py: Python<'_>,
+    name: &'static std::ffi::CStr,
+    meth: PyMethodDefPointer,
+    flags: c_int,
+) -> PyResult<Py<PyAny>> {
+    let definition =
+        PyMethodDef { ml_name: name.as_ptr(), ml_meth: meth, ml_flags: flags, ml_doc: std::ptr::null() };
     // The function object points to its definition for ever.
     let definition = Box::leak(Box::new(definition));
     // SAFETY: attached; `definition` is never freed; no self and no module are allowed to be null.
@@ -71,7 +79,9 @@ unsafe extern "C" fn start_response(
     let py = unsafe { Python::assume_attached() };
     let argument = |index: isize| {
         // SAFETY: CPython passes `count` positional arguments, then one for each name; asked for below only.
-        let pointer = unsafe { *args.offset(index) };
+        let place = unsafe { args.offset(index) };
+        // SAFETY: as above.
+        let pointer = unsafe { *place };
         // SAFETY: a borrowed reference that the caller holds during the call.
         unsafe { Bound::from_borrowed_ptr(py, pointer) }
     };
@@ -82,7 +92,8 @@ unsafe extern "C" fn start_response(
         (3, None) => Some(argument(2)),
         (2, Some(names)) if is_exc_info(&names) => Some(argument(2)),
         _ => {
-            let error = PyTypeError::new_err("start_response() takes a status, a list of headers and exc_info");
+            let error =
+                PyTypeError::new_err("start_response() takes a status, a list of headers and exc_info");
             return raise(py, error);
         }
     };
@@ -112,7 +123,11 @@ fn raise(py: Python<'_>, error: PyErr) -> *mut PyObject {
 
 fn is_exc_info(names: &Bound<'_, PyAny>) -> bool {
     names.cast::<PyTuple>().is_ok_and(|names| {
-        names.len() == 1 && names.get_item(0).and_then(|name| name.extract::<String>()).is_ok_and(|name| name == "exc_info")
+        names.len() == 1
+            && names
+                .get_item(0)
+                .and_then(|name| name.extract::<String>())
+                .is_ok_and(|name| name == "exc_info")
     })
 }
 
@@ -167,7 +182,9 @@ fn set_head(exchange: &mut Exchange, status: &Bound<'_, PyAny>, headers: &Bound<
     let head = &mut exchange.head;
     head.clear();
     set_status(head, status)?;
-    let headers = headers.cast::<PyList>().map_err(|_| PyTypeError::new_err("http headers must be in a python list"))?;
+    let headers = headers
+        .cast::<PyList>()
+        .map_err(|_| PyTypeError::new_err("http headers must be in a python list"))?;
     for header in headers {
         add_field(head, &header)?;
     }
@@ -178,10 +195,13 @@ fn set_head(exchange: &mut Exchange, status: &Bound<'_, PyAny>, headers: &Bound<
 }
 
 fn set_status(head: &mut Head, status: &Bound<'_, PyAny>) -> PyResult<()> {
-    let status = status.cast::<PyString>().map_err(|_| PyTypeError::new_err("http status must be a string"))?;
+    let status =
+        status.cast::<PyString>().map_err(|_| PyTypeError::new_err("http status must be a string"))?;
     append_latin1(&mut head.line, status)?;
     let digits = head.line.get(..3).filter(|digits| digits.iter().all(u8::is_ascii_digit));
-    let code = digits.and_then(|digits| std::str::from_utf8(digits).ok()).and_then(|digits| digits.parse::<u16>().ok());
+    let code = digits
+        .and_then(|digits| std::str::from_utf8(digits).ok())
+        .and_then(|digits| digits.parse::<u16>().ok());
     head.status = match code {
         Some(code @ 100..) if head.line.get(3).is_none_or(|&byte| byte == b' ') => code,
         _ => return Err(PyValueError::new_err("http status must be three digits and a reason")),
@@ -196,13 +216,17 @@ fn set_status(head: &mut Head, status: &Bound<'_, PyAny>) -> PyResult<()> {
 }
 
 fn add_field(head: &mut Head, header: &Bound<'_, PyAny>) -> PyResult<()> {
-    let pair = header.cast::<PyTuple>().map_err(|_| PyTypeError::new_err("http header must be defined in a tuple"))?;
+    let pair = header
+        .cast::<PyTuple>()
+        .map_err(|_| PyTypeError::new_err("http header must be defined in a tuple"))?;
     if pair.len() != 2 {
         return Err(PyTypeError::new_err("http header must be a 2-item tuple"));
     }
     let (name, value) = (pair.get_borrowed_item(0)?, pair.get_borrowed_item(1)?);
-    let name = name.cast::<PyString>().map_err(|_| PyTypeError::new_err("http header key must be a string"))?;
-    let value = value.cast::<PyString>().map_err(|_| PyTypeError::new_err("http header value must be a string"))?;
+    let name =
+        name.cast::<PyString>().map_err(|_| PyTypeError::new_err("http header key must be a string"))?;
+    let value =
+        value.cast::<PyString>().map_err(|_| PyTypeError::new_err("http header value must be a string"))?;
 
     let start = head.fields.len();
     append_latin1(&mut head.fields, &name)?;
@@ -250,7 +274,9 @@ fn judge(name: &[u8], value: &[u8], length: Option<u64>) -> PyResult<Verdict> {
         7 => is("upgrade") || is("trailer"),
         8 => is("trailers"),
         10 if is("connection") => {
-            let close = value.split(|&byte| byte == b',').any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"));
+            let close = value
+                .split(|&byte| byte == b',')
+                .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"));
             return Ok(Verdict::Drop(if close { HEAD_CLOSE } else { 0 }));
         }
         10 => is("keep-alive"),
@@ -269,7 +295,9 @@ fn judge(name: &[u8], value: &[u8], length: Option<u64>) -> PyResult<Verdict> {
 }
 
 fn parse_length(value: &[u8], before: Option<u64>) -> PyResult<Verdict> {
-    let digits = std::str::from_utf8(value.trim_ascii()).ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let digits = std::str::from_utf8(value.trim_ascii())
+        .ok()
+        .filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     match digits.and_then(|digits| digits.parse::<u64>().ok()) {
         Some(len) if before.is_none() && i64::try_from(len).is_ok() => Ok(Verdict::Length(len)),
         Some(len) if before == Some(len) => Ok(Verdict::Drop(0)),
@@ -282,7 +310,9 @@ fn log_dropped(name: &[u8]) {
     static LOGGED: AtomicBool = AtomicBool::new(false);
     if !LOGGED.swap(true, Ordering::Relaxed) {
         let name = String::from_utf8_lossy(name);
-        host::log(&format!("the application set {name}, which is the server's to say: left out, as others of its kind"));
+        host::log(&format!(
+            "the application set {name}, which is the server's to say: left out, as others of its kind"
+        ));
     }
 }
 
@@ -326,59 +356,22 @@ fn refuse_breaks(text: &[u8]) -> PyResult<()> {
     Ok(())
 }
 
-/// RFC 9110 §5.6.2.
+/// RFC 9110 §5.6.2, a lookup for each byte of each name.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-/// For an application that gives the number only.
-fn reason(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        101 => "Switching Protocols",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        203 => "Non-Authoritative Information",
-        204 => "No Content",
-        205 => "Reset Content",
-        206 => "Partial Content",
-        300 => "Multiple Choices",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        416 => "Range Not Satisfiable",
-        417 => "Expectation Failed",
-        418 => "I'm a teapot",
-        422 => "Unprocessable Content",
-        426 => "Upgrade Required",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        451 => "Unavailable For Legal Reasons",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        _ => "Unknown",
-    }
+    const TOKEN: [bool; 256] = {
+        let mut table = [false; 256];
+        let marks = b"!#$%&'*+-.^_`|~";
+        let mut index = 0;
+        while index < 256 {
+            table[index] = (index as u8).is_ascii_alphanumeric();
+            index += 1;
+        }
+        let mut index = 0;
+        while index < marks.len() {
+            table[marks[index] as usize] = true;
+            index += 1;
+        }
+        table
+    };
+    TOKEN[usize::from(byte)]
 }

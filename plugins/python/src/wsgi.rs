@@ -49,7 +49,9 @@ pub fn handle<'py>(thread: &mut Thread<'py>, py: Python<'py>, request: Request) 
 fn serve(thread: &mut Thread<'_>, py: Python<'_>, request: Request) -> PyResult<u32> {
     let built = thread.environs.build(&request, thread.input.as_any());
     let head_only = match &built {
-        Ok((_, roles)) => roles.method.is_some_and(|at| request.areas().value(&request.vars()[at]) == b"HEAD"),
+        Ok((_, roles)) => {
+            roles.method.is_some_and(|at| request.areas().value(&request.vars()[at]) == b"HEAD")
+        }
         Err(_) => false,
     };
     let apps = Apps::published(py);
@@ -211,9 +213,9 @@ fn end_empty(py: Python<'_>) -> PyResult<()> {
 /// PEP 3333: `start_response` comes before the first bytes.
 fn require_head() -> PyResult<()> {
     match exchange::with(|exchange| exchange.phase) {
-        Some(Phase::Waiting) => {
-            Err(PyRuntimeError::new_err("the application did not call start_response() before its first output"))
-        }
+        Some(Phase::Waiting) => Err(PyRuntimeError::new_err(
+            "the application did not call start_response() before its first output",
+        )),
         _ => Ok(()),
     }
 }
