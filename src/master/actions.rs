@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,7 @@ use super::state::{Action, Command, Event};
 use crate::shared::area::Area;
 use crate::sys::process::{self, Fork};
 use crate::sys::signals::{self, Signal};
-use crate::sys::{event, packets};
+use crate::sys::{event, notify, packets};
 
 /// What came of an action.
 #[derive(Debug)]
@@ -124,6 +124,7 @@ impl Office {
             Action::Kill { pid } => self.kill(pid),
             Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
             Action::Bury { pid } => self.bury(pid),
+            Action::Announce => notify::tell("STATUS=uWSGI is ready\nREADY=1"),
             Action::Serve { generation } => self.shared.area.set_serving(generation),
             Action::Say(line) => crate::logging::line(&line),
             Action::Totals => self.totals(),
@@ -175,10 +176,16 @@ impl Office {
     }
 
     fn remember(&mut self, pid: u32) {
+        self.forget_ended();
         // Without a descriptor (a kernel or a sandbox that gives none) the number has to do.
         if let Ok(pidfd) = process::pidfd(pid) {
             self.processes.insert(pid, pidfd);
         }
+    }
+
+    /// Templates are buried by nobody; their descriptors go when the next process comes.
+    fn forget_ended(&mut self) {
+        self.processes.retain(|_, pidfd| event::readable(&[pidfd.as_fd()], Some(0)).is_ok_and(|ended| ended == [false]));
     }
 
     fn kill(&self, pid: u32) {

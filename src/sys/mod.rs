@@ -7,6 +7,7 @@ pub mod host;
 pub mod identity;
 pub mod memory;
 pub mod net;
+pub mod notify;
 pub mod packets;
 pub mod process;
 pub mod signals;
@@ -20,7 +21,10 @@ use std::io;
 
 /// Error numbers the server tells apart.
 pub mod errno {
-    pub use libc::{EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM, ESRCH};
+    pub use libc::{
+        EACCES, EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOENT, ENOMEM,
+        ESRCH,
+    };
 }
 
 /// What the kernel, or the user's words for it, would not do.

@@ -174,6 +174,8 @@ pub enum Action {
         /// Which.
         pid: u32,
     },
+    /// Tell whoever started us that we serve.
+    Announce,
     /// This generation serves from now on.
     Serve {
         /// Which.
@@ -346,7 +348,10 @@ impl State {
             entry.has_served = true;
             actions.push(Action::Say(lines::spawned_worker(number, pid, cores)));
         }
-        self.served |= serving;
+        if serving && !self.served {
+            self.served = true;
+            actions.push(Action::Announce);
+        }
     }
 
     fn exited(&mut self, pid: u32, status: Status, now: Millis, actions: &mut Vec<Action>) {

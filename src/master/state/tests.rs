@@ -56,8 +56,8 @@ impl Play {
         assert_eq!(play.on(Event::Start), [Action::StartTemplate { generation: 1 }]);
         assert_eq!(play.on(Event::TemplateForked { generation: 1, pid: 10 }), []);
         assert_eq!(play.on(Event::TemplateReady { generation: 1 }), [fork(1, 1), fork(1, 2)]);
-        play.start_worker(1, 1, 11);
-        play.start_worker(1, 2, 12);
+        assert_eq!(play.start_worker(1, 1, 11), [Action::Announce]);
+        assert_eq!(play.start_worker(1, 2, 12), []);
         assert!(play.said("spawned uWSGI worker 2 (pid: 12, cores: 4)"));
         play.now = play.now.after(10_000);
         play
