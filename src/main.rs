@@ -9,7 +9,8 @@ use uwring::options::{self, Command, Loaded};
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     // What is no UTF-8 cannot be an option, and stays in the environment all the same.
-    let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+    let text =
+        |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let env: Vec<(String, String)> = std::env::vars_os().filter_map(text).collect();
     match options::load(&argv, &env) {
         Ok(Loaded { command, warnings, notes }) => run(command, warnings, notes, argv, env),

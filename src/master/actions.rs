@@ -161,9 +161,11 @@ impl Office {
         };
         match sent {
             Ok(()) => Outcome::Done,
-            Err(cause) => {
-                Outcome::Event(Event::NotForked { generation, worker, why: format!("no word to the template: {cause}") })
-            }
+            Err(cause) => Outcome::Event(Event::NotForked {
+                generation,
+                worker,
+                why: format!("no word to the template: {cause}"),
+            }),
         }
     }
 
@@ -185,7 +187,9 @@ impl Office {
 
     /// Templates are buried by nobody; their descriptors go when the next process comes.
     fn forget_ended(&mut self) {
-        self.processes.retain(|_, pidfd| event::readable(&[pidfd.as_fd()], Some(0)).is_ok_and(|ended| ended == [false]));
+        self.processes.retain(|_, pidfd| {
+            event::readable(&[pidfd.as_fd()], Some(0)).is_ok_and(|ended| ended == [false])
+        });
     }
 
     fn kill(&self, pid: u32) {

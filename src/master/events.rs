@@ -28,8 +28,8 @@ impl Ears {
 
     /// Waits until something happens or `deadline` comes, and says what it was. Never empty.
     pub fn wait(&mut self, office: &mut Office, deadline: Option<Millis>) -> Vec<Event> {
+        let deadline = deadline.into_iter().chain(self.touched.deadline()).min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
-        let patience_ms = patience_ms.into_iter().chain(self.touched.look_after()).min();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(self.touched.fd());
         fds.extend(office.channels().map(AsFd::as_fd));
@@ -56,7 +56,7 @@ impl Ears {
         events.extend(ended);
         events.extend(wishes);
         events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
-        events.extend(self.touched.changed().map(Event::Touched));
+        events.extend(self.touched.changed(clock::now().millis()).map(Event::Touched));
         events
     }
 }

@@ -92,9 +92,6 @@ pub fn cannot_fork(worker: u32, why: &dyn Display) -> String {
     format!("*** cannot fork worker {worker}: {why} (memory? `ulimit -u`? pids of the cgroup?) ***")
 }
 
-/// The application did not load at the first start.
-pub const GAME_OVER: &str = "*** no app loaded. GAME OVER ***";
-
 /// The template ended at the first start. It has said why itself, if it could.
 pub fn cannot_start(why: &str) -> String {
     format!("*** the application could not be started ({why}) ***")
@@ -102,12 +99,18 @@ pub fn cannot_start(why: &str) -> String {
 
 /// The template died while workers serve.
 pub fn template_died(pid: u32, status: Status) -> String {
-    format!("template process (pid: {pid}) died ({}): workers go on, it is started again when needed", how(status))
+    format!(
+        "template process (pid: {pid}) died ({}): workers go on, it is started again when needed",
+        how(status)
+    )
 }
 
 /// The template could not be started again.
 pub fn template_retry(why: &str, delay_ms: u64) -> String {
-    format!("*** the template process did not start ({why}): next try in {} seconds ***", delay_ms.div_ceil(1000))
+    format!(
+        "*** the template process did not start ({why}): next try in {} seconds ***",
+        delay_ms.div_ceil(1000)
+    )
 }
 
 /// A template that does not answer.

@@ -100,7 +100,12 @@ fn manner(settings: &Sockets) -> Manner {
         Some(wanted) => wanted,
         None => max,
     };
-    Manner { backlog, reuse_port: settings.reuse_port, keepalive: settings.keepalive, freebind: settings.freebind }
+    Manner {
+        backlog,
+        reuse_port: settings.reuse_port,
+        keepalive: settings.keepalive,
+        freebind: settings.freebind,
+    }
 }
 
 fn say_who_is_there(error: &Error) {

@@ -67,8 +67,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     titles::set(&settings.process, "master");
     process::adopt_orphans().map_err(failed("adopt orphans"))?;
     let mut office = Office::new(prepared.area).map_err(failed("make pipes"))?;
-    let mut ears =
-        Ears::new(touch::Touched::new(&settings.process.touch_reload)).map_err(failed("listen to signals"))?;
+    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch_reload))
+        .map_err(failed("listen to signals"))?;
     let master_pid = std::process::id();
 
     match turn(&mut office, &mut ears, State::new(policy(&settings.process, master_pid))) {
@@ -82,7 +82,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
             drop(ears);
             let shared = office.into_shared();
             let listeners = prepared.listeners;
-            let seat = Seat { generation, channel, shared, listeners, settings, reread, start_dir, master_pid };
+            let seat =
+                Seat { generation, channel, shared, listeners, settings, reread, start_dir, master_pid };
             process::exit_now(template::run(seat))
         }
     }
@@ -105,7 +106,9 @@ fn turn(office: &mut Office, ears: &mut Ears, mut state: State) -> Over {
                     Outcome::Done => {}
                     Outcome::Event(event) => events.push_back(event),
                     Outcome::Exit(code) => return Over::Exit(code),
-                    Outcome::Template { generation, channel } => return Over::Template { generation, channel },
+                    Outcome::Template { generation, channel } => {
+                        return Over::Template { generation, channel };
+                    }
                 }
             }
         }

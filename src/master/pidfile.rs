@@ -8,13 +8,11 @@ use crate::sys::files::{self, FileId};
 use crate::sys::signals::{Signal, send_to_number};
 use crate::sys::{Error, socket::Listener};
 
-/// Writes this process's id to `path` in one step. Returns the file, for [`Vacuum`].
+/// Writes this process's id to `path`, which is absolute (vacuum comes after `chdir`), in one step. Returns the file, for [`Vacuum`].
 pub fn write(path: &Path) -> Result<Kept, Error> {
-    // Vacuum comes after `chdir`.
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    files::replace(&path, &format!("{}\n", std::process::id()))
+    files::replace(path, &format!("{}\n", std::process::id()))
         .map_err(|cause| Error::call("write pidfile", path.display().to_string(), cause))?;
-    Ok(Kept::of(path))
+    Ok(Kept::of(path.to_owned()))
 }
 
 /// A file of ours, as it was when we made it.
@@ -56,10 +54,13 @@ impl Vacuum {
     /// Removes everything, and says so.
     pub fn clean(&self) {
         let kinds = [("pidfile", &self.pidfiles), ("unix socket", &self.sockets)];
-        for (kind, kept) in kinds.into_iter().flat_map(|(kind, all)| all.iter().map(move |kept| (kind, kept))) {
+        for (kind, kept) in kinds.into_iter().flat_map(|(kind, all)| all.iter().map(move |kept| (kind, kept)))
+        {
             match kept.remove() {
                 Some(Ok(())) => crate::log!("VACUUM: {kind} {} removed.", kept.path.display()),
-                Some(Err(cause)) => crate::log!("VACUUM: cannot remove {kind} {}: {cause}", kept.path.display()),
+                Some(Err(cause)) => {
+                    crate::log!("VACUUM: cannot remove {kind} {}: {cause}", kept.path.display())
+                }
                 None => {}
             }
         }
@@ -69,7 +70,8 @@ impl Vacuum {
 /// `--reload FILE` and its like: signals the server whose pidfile this is.
 pub fn signal(path: &Path, what: SignalWhat) -> Result<(), Error> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|cause| Error::call("read pidfile", name.clone(), cause))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|cause| Error::call("read pidfile", name.clone(), cause))?;
     let Ok(pid) = text.trim().parse::<u32>() else {
         let cause = std::io::Error::new(std::io::ErrorKind::InvalidData, "error: invalid pidfile");
         return Err(Error::call("read pidfile", name, cause));
@@ -79,7 +81,8 @@ pub fn signal(path: &Path, what: SignalWhat) -> Result<(), Error> {
         SignalWhat::Stop => Signal::SIGINT,
         SignalWhat::Pause => Signal::SIGTSTP,
     };
-    send_to_number(pid, signal).map_err(|cause| Error::call("signal process", format!("{pid} of {name}"), cause))
+    send_to_number(pid, signal)
+        .map_err(|cause| Error::call("signal process", format!("{pid} of {name}"), cause))
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! What happens before the first fork, in order: log, banner, pidfiles, folder, sockets, privileges, shared
-//! memory. Ports and pidfiles need root, the rest shall not have it.
+//! What happens before the first fork, in order: log, banner, folder, sockets, pidfiles, privileges, shared
+//! memory. Ports and pidfiles need root, the rest shall not have it. Pidfiles come after the sockets (before them
+//! in uWSGI): a second start that finds its port taken must not overwrite the pidfile of the server that has it.
 
 use std::os::fd::AsRawFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::lines;
 use super::listeners;
@@ -67,11 +68,14 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     open_log(settings)?;
     banner();
     notes.iter().chain(warnings).for_each(|line| crate::logging::line(line));
-    let pidfiles = write_pidfiles(&settings.process)?;
+    let identity = wanted_identity(&settings.process)?;
+    // Named from where the server was started.
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let pidfiles: Vec<PathBuf> = settings.process.pidfiles.iter().map(absolute).collect();
     enter(&settings.process)?;
     let listeners = listeners::open(&settings.sockets)?;
+    let pidfiles = write_pidfiles(&pidfiles)?;
     raise_limits(settings);
-    let identity = wanted_identity(&settings.process)?;
     give_away(settings, &identity, &listeners)?;
     drop_privileges(&identity)?;
     if let Some(file) = &settings.logging.logto2 {
@@ -89,11 +93,13 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
 /// The environment and the folder that the application finds. A later generation comes by here again.
 pub fn enter(settings: &Process) -> Result<(), SysError> {
     for (name, value) in &settings.env {
-        process::set_env(name, value.as_deref()).map_err(|cause| SysError::call("set variable", name, cause))?;
+        process::set_env(name, value.as_deref())
+            .map_err(|cause| SysError::call("set variable", name, cause))?;
     }
     if let Some(dir) = &settings.chdir {
         log!("chdir() to {}", dir.display());
-        std::env::set_current_dir(dir).map_err(|cause| SysError::call("chdir to", dir.display().to_string(), cause))?;
+        std::env::set_current_dir(dir)
+            .map_err(|cause| SysError::call("chdir to", dir.display().to_string(), cause))?;
     }
     Ok(())
 }
@@ -147,12 +153,12 @@ fn banner() {
     log!("your memory page size is {} bytes", host::page_bytes());
 }
 
-fn write_pidfiles(settings: &Process) -> Result<Vec<Kept>, SysError> {
-    let write = |path: &std::path::PathBuf| {
+fn write_pidfiles(paths: &[PathBuf]) -> Result<Vec<Kept>, SysError> {
+    let write = |path: &PathBuf| {
         log!("writing pidfile to {}", path.display());
         pidfile::write(path)
     };
-    settings.pidfiles.iter().map(write).collect()
+    paths.iter().map(write).collect()
 }
 
 fn raise_limits(settings: &Settings) {

@@ -86,10 +86,14 @@ fn settings(seat: &Seat) -> Result<Settings, i32> {
         crate::log!("*** {what}: {cause} ***");
         EXIT_FAILED
     };
-    std::env::set_current_dir(&seat.start_dir).map_err(|cause| failed("cannot return to the start folder", &cause))?;
-    let mut new = (seat.reread)().map_err(|cause| failed("the configuration cannot be read again", &cause))?;
+    std::env::set_current_dir(&seat.start_dir)
+        .map_err(|cause| failed("cannot return to the start folder", &cause))?;
+    let mut new =
+        (seat.reread)().map_err(|cause| failed("the configuration cannot be read again", &cause))?;
     startup::enter(&new.process).map_err(|error| failed("reload", &error))?;
-    if new.process.processes != seat.settings.process.processes || new.sockets.specs != seat.settings.sockets.specs {
+    if new.process.processes != seat.settings.process.processes
+        || new.sockets.specs != seat.settings.sockets.specs
+    {
         crate::log!("processes and sockets are made once: their changes need a restart");
         new.process.processes = seat.settings.process.processes;
         new.sockets = seat.settings.sockets.clone();
@@ -161,7 +165,18 @@ fn serve(seat: Seat, settings: Settings, plugin: Plugin) -> i32 {
     let Shared { area, life, notify, bells } = shared;
     drop(bells);
     let settings = Arc::new(settings);
-    worker::run(Plan { id: worker, settings, listeners, area, slot, control, life, notify, plugin, master_pid })
+    worker::run(Plan {
+        id: worker,
+        settings,
+        listeners,
+        area,
+        slot,
+        control,
+        life,
+        notify,
+        plugin,
+        master_pid,
+    })
 }
 
 /// What goes on around a fork.
@@ -240,7 +255,8 @@ impl Nursery {
     fn wait(&self) {
         let look = self.children.iter().any(|child| child.pidfd.is_none()).then_some(LOOK_MS);
         let pidfds = self.children.iter().filter_map(|child| child.pidfd.as_ref());
-        let fds: Vec<BorrowedFd<'_>> = std::iter::once(self.channel.as_fd()).chain(pidfds.map(AsFd::as_fd)).collect();
+        let fds: Vec<BorrowedFd<'_>> =
+            std::iter::once(self.channel.as_fd()).chain(pidfds.map(AsFd::as_fd)).collect();
         if let Err(cause) = event::readable(&fds, look) {
             crate::log!("[uwring] template: poll: {cause}");
             std::thread::sleep(std::time::Duration::from_millis(LOOK_MS));

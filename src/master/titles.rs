@@ -31,7 +31,8 @@ mod tests {
         let auto = Process { auto_procname: true, procname_prefix: "app ".to_owned(), ..plain.clone() };
         assert_eq!(text(&auto, "master").as_deref(), Some("app uWSGI master"));
         assert_eq!(text(&auto, "worker 2").as_deref(), Some("app uWSGI worker 2"));
-        let named = Process { procname: Some("x".to_owned()), procname_master: Some("m".to_owned()), ..plain };
+        let named =
+            Process { procname: Some("x".to_owned()), procname_master: Some("m".to_owned()), ..plain };
         assert_eq!(text(&named, "master").as_deref(), Some("m"));
         assert_eq!(text(&named, "worker 1").as_deref(), Some("x"));
     }

@@ -22,8 +22,8 @@ use std::io;
 /// Error numbers the server tells apart.
 pub mod errno {
     pub use libc::{
-        EACCES, EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOENT, ENOMEM,
-        ESRCH,
+        EACCES, EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOENT,
+        ENOMEM, ESRCH,
     };
 }
 

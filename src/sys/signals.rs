@@ -8,9 +8,7 @@ use std::os::raw::c_int;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 pub use nix::sys::signal::Signal;
-use nix::sys::signal::{
-    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, pthread_sigmask, sigaction,
-};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, pthread_sigmask, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::event;
@@ -115,9 +113,11 @@ fn masters() -> SigSet {
     MASTER.into_iter().collect()
 }
 
-/// In a freshly forked child: dispositions as a program expects them, and nothing blocked.
+/// In a freshly forked child: dispositions as a program expects them, and nothing blocked. Among them the faults,
+/// where the Rust runtime looks for a stack overflow first: an application's crash shall be a crash at once, with
+/// the dump where it happened.
 pub fn reset() -> io::Result<()> {
-    for signal in MASTER {
+    for signal in MASTER.into_iter().chain([Signal::SIGSEGV, Signal::SIGBUS]) {
         set(signal, SigHandler::SigDfl)?;
     }
     ASKED.store(Command::Run as u32, Ordering::Relaxed);

@@ -43,11 +43,15 @@ impl Watch {
         }
     }
 
-    /// Forgets what was told. The caller looks for itself which file it was: several changes come as one, and
-    /// names in the messages are relative to folders that may have moved.
-    pub fn clear(&self) {
+    /// Forgets what was told; whether there was anything. The caller looks for itself which file it was: several
+    /// changes come as one, and names in the messages are relative to folders that may have moved.
+    pub fn clear(&self) -> bool {
         let mut messages = [0; 4096];
-        while nix::unistd::read(&self.fd, &mut messages).is_ok_and(|n| n > 0) {}
+        let mut told = false;
+        while nix::unistd::read(&self.fd, &mut messages).is_ok_and(|n| n > 0) {
+            told = true;
+        }
+        told
     }
 }
 
@@ -70,7 +74,8 @@ mod tests {
         assert_eq!(readable(&[watch.as_fd()], Some(0)).expect("polled"), [false]);
         std::fs::write(dir.path().join("reload"), "").expect("written");
         assert_eq!(readable(&[watch.as_fd()], Some(1000)).expect("polled"), [true]);
-        watch.clear();
+        assert!(watch.clear());
+        assert!(!watch.clear());
         assert_eq!(readable(&[watch.as_fd()], Some(0)).expect("polled"), [false]);
         assert!(watch.add(&dir.path().join("none")).is_err());
     }

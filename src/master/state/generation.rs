@@ -33,7 +33,9 @@ impl Template {
     pub(super) fn pid(self) -> Option<u32> {
         match self {
             Template::Absent | Template::Asked => None,
-            Template::Loading { pid } | Template::Ready { pid } | Template::Dismissed { pid, .. } => Some(pid),
+            Template::Loading { pid } | Template::Ready { pid } | Template::Dismissed { pid, .. } => {
+                Some(pid)
+            }
         }
     }
 }
@@ -163,7 +165,13 @@ impl Generation {
     }
 
     /// Everybody shall end: by themselves until `kill_at`, which a second call can only bring nearer.
-    pub(super) fn leave(&mut self, command: Command, kill_at: Millis, now: Millis, actions: &mut Vec<Action>) {
+    pub(super) fn leave(
+        &mut self,
+        command: Command,
+        kill_at: Millis,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
         self.role = Role::Leaving;
         let leave = self.leave.get_or_insert(Leave { command, kill_at });
         *leave = Leave { command: leave.command.max(command), kill_at: leave.kill_at.min(kill_at) };

@@ -20,10 +20,9 @@ mod generation;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod words;
 
-use std::path::PathBuf;
-
-pub use crate::sys::signals::Command;
+pub use words::{Action, Command, Event, Policy, Wish};
 
 use super::lines;
 use crate::base::clock::Millis;
@@ -42,152 +41,6 @@ const DISMISS_MS: u64 = 3_000;
 const FORK_MS: u64 = 30_000;
 /// `need-app`: the application did not load.
 const EXIT_NO_APP: i32 = 22;
-
-/// What the options say.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// `processes`.
-    pub workers: u32,
-    /// `threads`, for the log.
-    pub cores: u32,
-    /// `worker-reload-mercy`, milliseconds.
-    pub mercy_ms: u64,
-    /// `forkbomb-delay`, milliseconds; 0: never pause.
-    pub forkbomb_delay_ms: u64,
-    /// `exit-on-reload`.
-    pub exit_on_reload: bool,
-    /// The master's own process id, for the log.
-    pub master_pid: u32,
-}
-
-/// What somebody asked of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// HUP, `uwsgi.reload()`, touch-reload.
-    Reload,
-    /// TERM, QUIT, `uwsgi.stop()`: finish what is in hand.
-    Stop,
-    /// INT: now.
-    StopNow,
-    /// USR1.
-    Totals,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// The server starts.
-    Start,
-    /// The template of `generation` was forked.
-    TemplateForked {
-        /// Which.
-        generation: u32,
-        /// Its process.
-        pid: u32,
-    },
-    /// It could not be.
-    TemplateNotForked {
-        /// Which.
-        generation: u32,
-        /// Why.
-        why: String,
-    },
-    /// The template has loaded everything.
-    TemplateReady {
-        /// Which.
-        generation: u32,
-    },
-    /// A worker was forked.
-    Forked {
-        /// Its generation.
-        generation: u32,
-        /// Its number.
-        worker: u32,
-        /// Its process.
-        pid: u32,
-    },
-    /// A worker could not be forked.
-    NotForked {
-        /// Its generation.
-        generation: u32,
-        /// Its number.
-        worker: u32,
-        /// Why.
-        why: String,
-    },
-    /// A worker serves.
-    Ready {
-        /// Its process.
-        pid: u32,
-    },
-    /// A process ended: a worker, a template, or some orphan of the application's.
-    Exited {
-        /// Which.
-        pid: u32,
-        /// How.
-        status: Status,
-    },
-    /// Somebody wants something.
-    Wished(Wish),
-    /// A file under `touch-reload` changed.
-    Touched(PathBuf),
-    /// Time has passed.
-    Tick,
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Fork a template; it loads everything and reports.
-    StartTemplate {
-        /// For which generation.
-        generation: u32,
-    },
-    /// Have the template fork a worker.
-    Fork {
-        /// Its generation.
-        generation: u32,
-        /// Its number.
-        worker: u32,
-    },
-    /// Give a worker a command.
-    Tell {
-        /// Its generation.
-        generation: u32,
-        /// Its number.
-        worker: u32,
-        /// What it shall do.
-        command: Command,
-    },
-    /// SIGKILL.
-    Kill {
-        /// Whom.
-        pid: u32,
-    },
-    /// Let the template go: it ends.
-    Dismiss {
-        /// Whose.
-        generation: u32,
-    },
-    /// A worker is gone: give back what it held.
-    Bury {
-        /// Which.
-        pid: u32,
-    },
-    /// Tell whoever started us that we serve.
-    Announce,
-    /// This generation serves from now on.
-    Serve {
-        /// Which.
-        generation: u32,
-    },
-    /// Write a line.
-    Say(String),
-    /// Write what was served so far.
-    Totals,
-    /// End the master.
-    Exit(i32),
-}
 
 /// Whether the server goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,13 +77,17 @@ impl State {
     pub fn handle(&mut self, event: Event, now: Millis) -> Vec<Action> {
         let mut actions = Vec::new();
         match event {
-            Event::Start => self.generations.push(Generation::new(1, Role::Serving, self.policy.workers, now)),
+            Event::Start => {
+                self.generations.push(Generation::new(1, Role::Serving, self.policy.workers, now))
+            }
             Event::TemplateForked { generation, pid } => self.template_forked(generation, pid),
             Event::TemplateNotForked { generation, why } => {
                 self.template_failed(generation, &why, 1, now, &mut actions);
             }
             Event::TemplateReady { generation } => self.template_ready(generation, &mut actions),
-            Event::Forked { generation, worker, pid } => self.forked(generation, worker, pid, now, &mut actions),
+            Event::Forked { generation, worker, pid } => {
+                self.forked(generation, worker, pid, now, &mut actions)
+            }
             Event::NotForked { generation, worker, why } => {
                 self.not_forked(generation, worker, &why, now, &mut actions);
             }
@@ -238,7 +95,10 @@ impl State {
             Event::Exited { pid, status } => self.exited(pid, status, now, &mut actions),
             Event::Wished(wish) => self.wished(wish, now, &mut actions),
             Event::Touched(path) => {
-                actions.push(Action::Say(format!("*** {} has been touched... grace them all !!! ***", path.display())));
+                actions.push(Action::Say(format!(
+                    "*** {} has been touched... grace them all !!! ***",
+                    path.display()
+                )));
                 self.wished(Wish::Reload, now, &mut actions);
             }
             Event::Tick => {}
@@ -287,8 +147,10 @@ impl State {
             Role::Leaving => {}
             Role::Coming => self.abandon(why, now, actions),
             Role::Serving if !served => {
-                let line = if code == EXIT_NO_APP { lines::GAME_OVER.to_owned() } else { lines::cannot_start(why) };
-                actions.push(Action::Say(line));
+                // "GAME OVER" is said by whoever tried to load the application.
+                if code != EXIT_NO_APP {
+                    actions.push(Action::Say(lines::cannot_start(why)));
+                }
                 self.stop(Command::Quit, code, now, actions);
             }
             Role::Serving => {
@@ -364,7 +226,14 @@ impl State {
         }
     }
 
-    fn template_exited(&mut self, number: u32, pid: u32, status: Status, now: Millis, actions: &mut Vec<Action>) {
+    fn template_exited(
+        &mut self,
+        number: u32,
+        pid: u32,
+        status: Status,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
         let first_ms = self.policy.forkbomb_delay_ms.max(EARLY_MS);
         let Some(generation) = self.generation(number) else { return };
         let code = if let Status::Exited(code) = status { code.max(1) } else { 1 };
