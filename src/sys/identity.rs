@@ -70,6 +70,17 @@ impl Identity {
         self.user.is_none() && self.group.is_none() && self.more_groups.is_empty()
     }
 
+    /// Which of `uid` and `gid` is not what this process is already.
+    pub fn differs(&self) -> Option<&'static str> {
+        let other_user = self.user.as_ref().is_some_and(|user| user.uid != Uid::effective());
+        let other_group = self.group.is_some_and(|gid| gid != Gid::effective());
+        match (other_user, other_group) {
+            (true, _) => Some("uid"),
+            (_, true) => Some("gid"),
+            _ => None,
+        }
+    }
+
     /// Becomes this, for good: groups first, since only root may change them, the user last. Every step is
     /// looked at again afterwards, because a server that wrongly believes it gave up root is worse than none.
     pub fn assume(&self) -> Result<(), Error> {

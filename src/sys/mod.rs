@@ -3,9 +3,12 @@
 pub mod event;
 pub mod files;
 pub mod futex;
+pub mod host;
 pub mod identity;
 pub mod memory;
 pub mod net;
+pub mod notify;
+pub mod packets;
 pub mod process;
 pub mod signals;
 pub mod socket;
@@ -18,7 +21,10 @@ use std::io;
 
 /// Error numbers the server tells apart.
 pub mod errno {
-    pub use libc::{EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    pub use libc::{
+        EACCES, EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOENT, ENOMEM,
+        ESRCH,
+    };
 }
 
 /// What the kernel, or the user's words for it, would not do.

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::raw::c_int;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
+pub use nix::sys::signal::Signal;
 use nix::sys::signal::{
-    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, pthread_sigmask, sigaction,
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, pthread_sigmask, sigaction,
 };
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -64,9 +65,9 @@ pub struct SignalReader(SignalFd);
 
 impl SignalReader {
     /// Blocks the master's signals and reads them from now on. Those sent before are not lost if they were
-    /// blocked already ([`hold`]).
+    /// blocked already ([`block`]).
     pub fn new() -> io::Result<SignalReader> {
-        hold()?;
+        block()?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         Ok(SignalReader(SignalFd::with_flags(&masters(), flags)?))
     }
@@ -85,8 +86,29 @@ impl AsFd for SignalReader {
 }
 
 /// Keeps the master's signals waiting until a [`SignalReader`] takes them.
-pub fn hold() -> io::Result<()> {
+pub fn block() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&masters()), None)?)
+}
+
+/// Signals wait as long as this lives: around a fork, so that a child gets them with its own handlers, and the
+/// parent does not take them for it.
+#[derive(Debug)]
+pub struct Held(SigSet);
+
+impl Held {
+    /// From now on.
+    pub fn new() -> io::Result<Held> {
+        let mut before = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&masters()), Some(&mut before))?;
+        Ok(Held(before))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Only a wrong first argument is refused.
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.0), None);
+    }
 }
 
 fn masters() -> SigSet {
@@ -95,7 +117,7 @@ fn masters() -> SigSet {
 
 /// In a freshly forked child: dispositions as a program expects them, and nothing blocked.
 pub fn reset() -> io::Result<()> {
-    for signal in MASTER.into_iter().chain([Signal::SIGALRM, Signal::SIGSEGV, Signal::SIGFPE]) {
+    for signal in MASTER {
         set(signal, SigHandler::SigDfl)?;
     }
     ASKED.store(Command::Run as u32, Ordering::Relaxed);
@@ -172,6 +194,13 @@ pub fn send(pidfd: &OwnedFd, signal: Signal) -> io::Result<()> {
     }
 }
 
+/// Sends `signal` to the process numbered `pid`: for a number from a pidfile, where there is nothing better.
+pub fn send_to_number(pid: u32, signal: Signal) -> io::Result<()> {
+    // 0 and negative numbers would mean groups of processes.
+    let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal)?)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd;
@@ -200,12 +229,26 @@ mod tests {
     }
 
     #[test]
-    fn held_signals_are_read_later() {
+    fn blocked_signals_are_read_later() {
         let status = in_child(|| {
-            hold().expect("held");
+            block().expect("blocked");
             raise(Signal::SIGTERM).expect("raised");
             let reader = SignalReader::new().expect("a signalfd");
             i32::from(!(reader.next() == Some(Signal::SIGTERM) && reader.next().is_none()))
+        });
+        assert_eq!(status, Status::Exited(0));
+    }
+
+    #[test]
+    fn held_signals_come_when_let_go() {
+        let status = in_child(|| {
+            let bell = event::new().expect("an eventfd");
+            reset().and_then(|()| handle_in_worker(bell.as_raw_fd())).expect("handlers");
+            let held = Held::new().expect("held");
+            raise(Signal::SIGTERM).expect("raised");
+            let before = asked();
+            drop(held);
+            i32::from(!(before == Command::Run && asked() == Command::Drain))
         });
         assert_eq!(status, Status::Exited(0));
     }

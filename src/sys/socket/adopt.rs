@@ -1,7 +1,7 @@
 //! Sockets that another program opened for us: `fd://N`, and systemd's, which come from descriptor 3 on
 //! (sd_listen_fds(3)).
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use nix::sys::socket::sockopt::AcceptConn;
 use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname, getsockopt};
@@ -16,8 +16,27 @@ const SYSTEMD_FIRST: RawFd = 3;
 /// Takes over socket `fd`. One that does not listen yet does so from now on.
 pub fn adopt(fd: RawFd, backlog: u32) -> Result<Made, Error> {
     let name = format!("fd://{fd}");
+    match process::inherit(fd) {
+        Ok(fd) => examine(fd, name, backlog),
+        Err(cause) => Err(Error::call("take over", name, cause)),
+    }
+}
+
+/// Whether standard input is a socket that listens.
+pub fn stdin_listens() -> bool {
+    getsockopt(&std::io::stdin(), AcceptConn).unwrap_or(false)
+}
+
+/// Takes over the socket that is standard input, by another number: 0 stays what programs expect.
+pub fn stdin(backlog: u32) -> Result<Made, Error> {
+    match std::io::stdin().as_fd().try_clone_to_owned() {
+        Ok(fd) => examine(fd, "fd://0".to_owned(), backlog),
+        Err(cause) => Err(Error::call("take over", "fd://0", cause)),
+    }
+}
+
+fn examine(fd: OwnedFd, name: String, backlog: u32) -> Result<Made, Error> {
     let refused = |cause: std::io::Error| Error::call("take over", name.clone(), cause);
-    let fd = process::inherit(fd).map_err(refused)?;
     let address = getsockname::<SockaddrStorage>(fd.as_raw_fd()).map_err(|errno| refused(errno.into()))?;
     if !getsockopt(&fd, AcceptConn).map_err(|errno| refused(errno.into()))? {
         bind::listen(&fd, backlog).map_err(refused)?;
