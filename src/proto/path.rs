@@ -5,7 +5,13 @@ use super::Error;
 
 /// Whether `path` is its own PATH_INFO.
 pub fn is_plain(path: &[u8]) -> bool {
-    !path.contains(&b'%') && !path.windows(2).any(|pair| pair == b"/.")
+    // Almost every path has neither character: one look for both.
+    let mut before = 0;
+    path.iter().all(|&byte| {
+        let plain = byte != b'%' && !(byte == b'.' && before == b'/');
+        before = byte;
+        plain
+    })
 }
 
 /// Appends PATH_INFO for `path`. Dot segments are resolved before decoding, so that an encoded dot is only a
