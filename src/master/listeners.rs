@@ -30,7 +30,7 @@ pub fn open(settings: &Sockets) -> Result<Vec<Listener>, startup::Error> {
     for spec in &settings.specs {
         let address = Address::parse(&spec.address)?;
         // Named twice: it is bound already (uWSGI does the same).
-        if all.iter().any(|listener: &Listener| listener.name == address.to_string()) {
+        if all.iter().any(|listener: &Listener| is_already(listener, &address)) {
             continue;
         }
         let made = bind(&address, manner).inspect_err(say_who_is_there)?;
@@ -41,13 +41,22 @@ pub fn open(settings: &Sockets) -> Result<Vec<Listener>, startup::Error> {
         };
         add(&mut all, made, spec.protocol, spec.faces_clients, origin);
     }
-    add_inherited(&mut all, manner.backlog)?;
+    let stdin_is_named = settings.specs.iter().any(|spec| spec.address == "fd://0");
+    add_systemd(&mut all, manner.backlog)?;
+    add_stdin(&mut all, manner.backlog, stdin_is_named)?;
     if all.is_empty() {
         return Err(startup::Error::NoSocket);
     }
     set_modes(settings, &all)?;
     log!("your server socket listen backlog is limited to {} connections", manner.backlog);
     Ok(all)
+}
+
+fn is_already(listener: &Listener, address: &Address) -> bool {
+    match address {
+        Address::Fd(fd) => listener.fd.as_raw_fd() == *fd,
+        address => listener.name == address.to_string(),
+    }
 }
 
 fn add(all: &mut Vec<Listener>, made: Made, protocol: SocketProtocol, faces_clients: bool, origin: Origin) {
@@ -58,7 +67,7 @@ fn add(all: &mut Vec<Listener>, made: Made, protocol: SocketProtocol, faces_clie
 }
 
 /// What came with the process. Its protocol is not said anywhere, so the first byte of each connection has to.
-fn add_inherited(all: &mut Vec<Listener>, backlog: u32) -> Result<(), Error> {
+fn add_systemd(all: &mut Vec<Listener>, backlog: u32) -> Result<(), Error> {
     let systemd = adopt::from_systemd(|name| std::env::var(name).ok());
     if !systemd.is_empty() {
         log!("- SystemD socket activation detected -");
@@ -74,12 +83,17 @@ fn add_inherited(all: &mut Vec<Listener>, backlog: u32) -> Result<(), Error> {
         // They are meant for this process only. One that cannot be removed is harmless: it names our pid.
         let _ = process::set_env(name, None);
     }
-    if is_stdin() {
-        let stdin = adopt::stdin(backlog)?;
-        process::null_stdin().map_err(|cause| Error::call("open", "/dev/null", cause))?;
-        add(all, stdin, SocketProtocol::Auto, false, Origin::Inherited);
-    }
     Ok(())
+}
+
+fn add_stdin(all: &mut Vec<Listener>, backlog: u32, named: bool) -> Result<(), Error> {
+    if !is_stdin() {
+        return Ok(());
+    }
+    if !named {
+        add(all, adopt::stdin(backlog)?, SocketProtocol::Auto, false, Origin::Inherited);
+    }
+    process::null_stdin().map_err(|cause| Error::call("open", "/dev/null", cause))
 }
 
 /// Whether standard input is a socket that listens, as inetd passes it.

@@ -201,7 +201,8 @@ pub fn is_open(fd: RawFd) -> bool {
 
 /// Takes over descriptor `fd`, which another program opened for us, and has it closed on exec.
 pub fn inherit(fd: RawFd) -> io::Result<OwnedFd> {
-    if fd < 0 || !is_open(fd) {
+    // The standard ones are never ours alone.
+    if fd <= 2 || !is_open(fd) {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
     // SAFETY: it is open, and came with the process: the address or LISTEN_FDS that names it makes it ours.
@@ -268,6 +269,7 @@ mod tests {
 
     #[test]
     fn a_number_of_nothing_is_not_taken_over() {
+        assert_eq!(inherit(2).expect_err("standard error").raw_os_error(), Some(libc::EBADF));
         assert_eq!(inherit(987_654).expect_err("closed").raw_os_error(), Some(libc::EBADF));
     }
 }

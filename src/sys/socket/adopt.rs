@@ -15,6 +15,9 @@ const SYSTEMD_FIRST: RawFd = 3;
 
 /// Takes over socket `fd`. One that does not listen yet does so from now on.
 pub fn adopt(fd: RawFd, backlog: u32) -> Result<Made, Error> {
+    if fd == 0 {
+        return stdin(backlog);
+    }
     let name = format!("fd://{fd}");
     match process::inherit(fd) {
         Ok(fd) => examine(fd, name, backlog),
