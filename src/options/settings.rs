@@ -139,17 +139,7 @@ impl Default for Process {
     }
 }
 
-/// What is spoken on a socket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SocketProtocol {
-    /// `uwsgi-socket`, and `socket` unless `protocol` says otherwise.
-    #[default]
-    Uwsgi,
-    /// `http`, `http-socket`, `http11-socket`.
-    Http,
-    /// `protocol = auto`: known by the first byte.
-    Auto,
-}
+pub use crate::base::protocol::SocketProtocol;
 
 /// One listening socket asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

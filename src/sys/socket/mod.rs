@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use address::Address;
 
-use crate::options::settings::SocketProtocol;
+use crate::base::protocol::SocketProtocol;
 
 /// What family a listener is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
