@@ -102,8 +102,6 @@ pub struct Request {
     pub scheme: Span,
     /// HTTPS was `on` or `1`.
     pub https: bool,
-    /// There was a `Content-Length`.
-    pub length_given: bool,
 }
 
 impl Request {

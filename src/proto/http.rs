@@ -385,7 +385,6 @@ impl Seen {
             }
         }
         request.body = if self.chunked { Body::Chunked } else { Body::sized(self.length.unwrap_or(0)) };
-        request.length_given = self.length.is_some();
         request.keep_alive = !self.close && (request.version == Version::Http11 || self.keep_alive);
         Ok(())
     }

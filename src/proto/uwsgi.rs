@@ -105,12 +105,10 @@ fn mark(request: &mut Request, data: &[u8], name: Span, value: Span) -> Result<(
             request.method = value;
             request.is_head = bytes(value) == b"HEAD";
         }
-        14 if name == b"CONTENT_LENGTH" && value.len > 0 => {
-            let body = Body::sized(content_length(bytes(value))?);
-            if request.length_given && request.body != body {
-                return Err(invalid("two different CONTENT_LENGTHs"));
-            }
-            (request.body, request.length_given) = (body, true);
+        // Of equal names the last wins, here as in the environ: that is how nginx overrides one.
+        14 if name == b"CONTENT_LENGTH" => {
+            let len = if value.len == 0 { 0 } else { content_length(bytes(value))? };
+            request.body = Body::sized(len);
         }
         15 if name == b"SERVER_PROTOCOL" => request.protocol = value,
         15 if name == b"HTTP_USER_AGENT" => request.agent = value,
@@ -203,7 +201,6 @@ mod tests {
             (&block(&[("CONTENT_LENGTH", "1x")]), Some(400), "Content-Length"),
             (&block(&[("CONTENT_LENGTH", "-1")]), Some(400), "Content-Length"),
             (&block(&[("CONTENT_LENGTH", "99999999999999999999")]), Some(400), "Content-Length"),
-            (&block(&[("CONTENT_LENGTH", "1"), ("CONTENT_LENGTH", "2")]), Some(400), "two different"),
             (&too_large[..4], Some(431), "buffer-size"),
         ];
         for (data, status, reason) in cases {
@@ -211,6 +208,14 @@ mod tests {
             assert_eq!(error.status, *status, "{reason}");
             assert!(error.reason.contains(reason), "{} / {reason}", error.reason);
         }
+    }
+
+    #[test]
+    fn the_last_length_wins() {
+        let data = block(&[("CONTENT_LENGTH", "1"), ("CONTENT_LENGTH", "")]);
+        assert_eq!(parsed(&data).expect("a good packet").1.body, Body::None);
+        let data = block(&[("CONTENT_LENGTH", "1"), ("CONTENT_LENGTH", "2")]);
+        assert_eq!(parsed(&data).expect("a good packet").1.body, Body::Sized(2));
     }
 
     #[test]

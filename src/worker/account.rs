@@ -6,7 +6,7 @@ use crate::base::clock;
 use crate::engine::Reactor;
 use crate::logging::format::{Record, Variables};
 use crate::plugin::host::Outcome;
-use crate::request::Request;
+use crate::request::{Request, Version};
 use crate::shared::area::bump;
 
 /// A request's variables by the names an application knows them by.
@@ -75,7 +75,8 @@ impl<R: Reactor> Ring<R> {
             referer: text(request.referer),
             forwarded_for: text(request.forwarded_for),
             vars: 2 * request.vars.len(),
-            packet_bytes: request.head_bytes,
+            // uWSGI counts the block without its header.
+            packet_bytes: request.head_bytes - if request.version == Version::Uwsgi { 4 } else { 0 },
             started_wall_us: clock::wall().saturating_sub(clock::now().since(job.started)),
             took_us: took,
             status: job.status,

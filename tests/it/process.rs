@@ -170,7 +170,9 @@ fn killed_worker_is_respawned() {
     let server = Server::app("wait").processes(2).start();
     let killed = server.workers()[0];
     kill(Pid::from_raw(killed), Signal::SIGKILL).expect("kill our worker");
-    server.log().wait_for("Respawned uWSGI worker 1 (new pid: ");
+    let dead = format!("(pid: {killed}) died, killed by signal 9 :( trying respawn ...");
+    server.log().wait_for(&dead);
+    server.log().wait_for("Respawned uWSGI worker ");
     // Both are there: neither answer comes from the dead one, and both places get work.
     let gate = Gate::new(server.path("gate"));
     let mut held = in_flight(&server, &gate);
@@ -307,11 +309,12 @@ fn chown_socket_gives_the_socket_away() {
 fn all_processes_and_threads_serve() {
     for (processes, threads) in [(4, 1), (1, 4), (2, 3)] {
         let server = Server::app("wait").processes(processes).ini(&format!("threads = {threads}")).start();
-        let gate = Gate::new(server.path("gate"));
-        // As many as there are threads in all processes, each held by the gate until all have arrived.
+        // As many as there are threads in all processes, each held by its gate until all have arrived.
         let n = processes * threads;
-        let mut clients: Vec<_> = (0..n)
-            .map(|_| {
+        let gates: Vec<Gate> = (0..n).map(|i| Gate::new(server.path(&format!("gate{i}")))).collect();
+        let mut clients: Vec<_> = gates
+            .iter()
+            .map(|gate| {
                 let mut client = server.socket().connect();
                 client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
                 client
@@ -321,7 +324,7 @@ fn all_processes_and_threads_serve() {
             server.log().wait_n(n, |line| line.starts_with("waiting at")).is_some(),
             "{processes} × {threads}: not all at once"
         );
-        gate.open();
+        gates.iter().for_each(Gate::open);
         let pids: std::collections::BTreeSet<String> =
             clients.iter_mut().map(|client| client.response("GET").expect(200).text()).collect();
         assert_eq!(pids.len(), processes, "{processes} × {threads}");

@@ -70,6 +70,9 @@ impl Apps {
                 move_prefix(environ, app.mountpoint.trim_end_matches('/'), path)?;
                 return Ok(Some(app));
             }
+            if path.len() > 1 && roles.script_name.is_none() {
+                environ.set_item("SCRIPT_NAME", "")?;
+            }
         }
         let key = if self.ignore_script_name { b"" } else { script_name };
         let exact = self.list.iter().find(|app| app.mountpoint.as_bytes() == key);

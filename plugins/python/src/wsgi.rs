@@ -4,7 +4,7 @@
 //! answered 500. `close()` is called always and once. A client that left ends the iteration, without an
 //! exception in the application.
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 use uwring_abi::{OUTCOME_EXCEPTION, OUTCOME_NO_APP, OUTCOME_OK};
@@ -175,10 +175,10 @@ fn joined(body: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
 fn iterate(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
     for item in body.try_iter()? {
         let item = item?;
-        let Ok(bytes) = item.cast::<PyBytes>() else {
-            log_unhandled(&item);
+        if item.is_none() {
             continue;
-        };
+        }
+        let Ok(bytes) = item.cast::<PyBytes>() else { return Err(no_bytes(&item)) };
         if bytes.as_bytes().is_empty() {
             continue;
         }
@@ -220,10 +220,8 @@ fn require_head() -> PyResult<()> {
     }
 }
 
-/// uWSGI's line for an item that is no bytes; `None` is ignored in silence.
-pub fn log_unhandled(item: &Bound<'_, PyAny>) {
-    if !item.is_none() {
-        let repr = item.repr().map_or_else(|_| "?".to_owned(), |repr| repr.to_string());
-        host::log(&format!("[ERROR] Unhandled object from iterator: {repr} ({:p})", item.as_ptr()));
-    }
+/// PEP 3333 allows nothing else in a body. uWSGI logs it, leaves it out, and the client gets a page with a hole.
+fn no_bytes(item: &Bound<'_, PyAny>) -> PyErr {
+    let kind = item.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
+    PyTypeError::new_err(format!("the application's body must be of bytes, not {kind}"))
 }

@@ -54,7 +54,8 @@ pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     Ok(())
 }
 
-/// `uwsgi.opt`: bytes, `True` for an option without a value, and a list of them where it was repeated.
+/// `uwsgi.opt`: bytes, `True` for an option without a value. Of a repeated one the last, as uWSGI 2.0 has it under
+/// Python 3 (its manual says a list; applications rely on what it does).
 fn options<'py>(py: Python<'py>, config: &Config) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for (name, value) in &config.options {
@@ -62,13 +63,7 @@ fn options<'py>(py: Python<'py>, config: &Config) -> PyResult<Bound<'py, PyDict>
             Some(value) => PyBytes::new(py, value.as_bytes()).into_any(),
             None => true.into_pyobject(py)?.to_owned().into_any(),
         };
-        match dict.get_item(name)? {
-            None => dict.set_item(name, value)?,
-            Some(before) => match before.cast::<PyList>() {
-                Ok(list) => list.append(value)?,
-                Err(_) => dict.set_item(name, PyList::new(py, [before, value])?)?,
-            },
-        }
+        dict.set_item(name, value)?;
     }
     Ok(dict)
 }
