@@ -61,7 +61,8 @@ fn parse(criterion: &mut Criterion) {
     });
     let (site, peer) = (http::Site::new("node", 8080), http::Peer::new(None));
     criterion.bench_function("parse HTTP, 10 fields", |bencher| {
-        bencher.iter(|| http::parse(black_box(HEAD), &limits, &site, &peer, &mut request).expect("a good head"));
+        bencher
+            .iter(|| http::parse(black_box(HEAD), &limits, &site, &peer, &mut request).expect("a good head"));
     });
 }
 

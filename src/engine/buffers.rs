@@ -126,7 +126,8 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        let sizes = [usize::from(self.count) * size_of::<BufRingEntry>(), usize::from(self.count) * self.size];
+        let sizes =
+            [usize::from(self.count) * size_of::<BufRingEntry>(), usize::from(self.count) * self.size];
         for (address, len) in [self.entries.cast::<u8>(), self.memory].into_iter().zip(sizes) {
             // SAFETY: both mappings were made in `new` with this length; the ring that used them was dropped
             // first (field order in `ring::Ring`), so the kernel holds no reference.

@@ -210,7 +210,13 @@ impl Ring {
         events.push(Event::Accepted { token, result });
     }
 
-    fn received(&mut self, slot: usize, entry: &cqueue::Entry, result: io::Result<u32>, events: &mut Vec<Event>) {
+    fn received(
+        &mut self,
+        slot: usize,
+        entry: &cqueue::Entry,
+        result: io::Result<u32>,
+        events: &mut Vec<Event>,
+    ) {
         if matches!(&result, Err(e) if e.raw_os_error() == Some(libc::ENOBUFS)) {
             // Armed again when a buffer comes back: at once it would fail at once.
             self.starved.push_back(slot);
@@ -271,7 +277,8 @@ impl Ring {
             return;
         }
         for slot in std::mem::take(&mut self.silent) {
-            let done = matches!(self.ops.get(slot), Some(Slot { op: Op::Send(Send { silent: true, .. }), .. }));
+            let done =
+                matches!(self.ops.get(slot), Some(Slot { op: Op::Send(Send { silent: true, .. }), .. }));
             if !done {
                 continue; // a CQE took it over
             }
@@ -344,7 +351,14 @@ impl Ring {
         match entered {
             Ok(_) => Ok(()),
             // Interrupted, timed out, or completions must be read first: all of them are an ordinary turn.
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)) => Ok(()),
+            Err(e)
+                if matches!(
+                    e.raw_os_error(),
+                    Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)
+                ) =>
+            {
+                Ok(())
+            }
             Err(e) => Err(e),
         }
     }
@@ -421,7 +435,8 @@ impl Reactor for Ring {
     }
 
     fn cancel_accepts(&mut self, token: Token) {
-        let named: Vec<usize> = self.accepting.iter().copied().filter(|&s| self.ops[s].token == token).collect();
+        let named: Vec<usize> =
+            self.accepting.iter().copied().filter(|&s| self.ops[s].token == token).collect();
         for slot in named {
             let data = self.user_data(slot, TAG_MAIN);
             let entry = opcode::AsyncCancel::new(data).build().flags(squeue::Flags::SKIP_SUCCESS);
@@ -430,7 +445,8 @@ impl Reactor for Ring {
     }
 
     fn close(&mut self, fd: OwnedFd) {
-        let entry = opcode::Close::new(types::Fd(fd.into_raw_fd())).build().flags(squeue::Flags::SKIP_SUCCESS);
+        let entry =
+            opcode::Close::new(types::Fd(fd.into_raw_fd())).build().flags(squeue::Flags::SKIP_SUCCESS);
         self.push(&[entry.user_data(TAG_NONE << 56)]);
     }
 
@@ -524,7 +540,9 @@ mod tests {
         let (ours, mut theirs) = pair();
         ring.recv(ours.as_raw_fd(), T);
         theirs.write_all(b"hello").expect("open");
-        let Some(Event::Received { token: T, result: Ok(Some(chunk)) }) = events(&mut ring).pop() else { panic!() };
+        let Some(Event::Received { token: T, result: Ok(Some(chunk)) }) = events(&mut ring).pop() else {
+            panic!()
+        };
         assert_eq!(ring.bytes(&chunk), b"hello");
         ring.release(chunk);
         drop(theirs);
@@ -567,7 +585,9 @@ mod tests {
             theirs.read_exact(&mut got).expect("all of it");
             got
         });
-        let Some(Event::Sent { token: T, result: Ok(()), buffer }) = events(&mut ring).pop() else { panic!() };
+        let Some(Event::Sent { token: T, result: Ok(()), buffer }) = events(&mut ring).pop() else {
+            panic!()
+        };
         assert_eq!(buffer, bytes);
         assert_eq!(reader.join().expect("no panic"), bytes);
     }

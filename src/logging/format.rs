@@ -9,7 +9,10 @@ use crate::sys::time;
 
 /// One finished request. Bytes are as received.
 #[derive(Debug)]
-#[expect(missing_docs, reason = "each field is the log variable of its name (uwsgi-docs, Formatting uWSGI requests logs)")]
+#[expect(
+    missing_docs,
+    reason = "each field is the log variable of its name (uwsgi-docs, Formatting uWSGI requests logs)"
+)]
 pub struct Record<'a> {
     pub pid: u32,
     pub worker: u32,
@@ -189,7 +192,11 @@ impl Line {
     }
 
     fn addr<'a>(&self, record: &Record<'a>) -> &'a [u8] {
-        if self.forwarded_for && !record.forwarded_for.is_empty() { record.forwarded_for } else { record.addr }
+        if self.forwarded_for && !record.forwarded_for.is_empty() {
+            record.forwarded_for
+        } else {
+            record.addr
+        }
     }
 
     fn append_default(&self, out: &mut Vec<u8>, r: &Record<'_>) {
@@ -198,7 +205,10 @@ impl Line {
             put(out, format_args!("{{address space usage: {vsz} bytes/{}MB}} ", vsz >> 20));
             put(out, format_args!("{{rss usage: {rss} bytes/{}MB}} ", rss >> 20));
         }
-        put(out, format_args!("[pid: {}|app: {}|req: {}/{}] ", r.pid, r.app, r.app_requests, r.total_requests));
+        put(
+            out,
+            format_args!("[pid: {}|app: {}|req: {}/{}] ", r.pid, r.app, r.app_requests, r.total_requests),
+        );
         safe(out, self.addr(r));
         out.extend_from_slice(b" (");
         safe(out, r.user);
@@ -219,7 +229,8 @@ impl Line {
             Item::Text(text) => out.extend_from_slice(text.as_bytes()),
             Item::Var(name) => or_dash(out, record.variables.value(name.as_bytes()).unwrap_or_default()),
             Item::Logvar(name) => {
-                let value = record.logvars.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, v)| v.as_slice());
+                let value =
+                    record.logvars.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, v)| v.as_slice());
                 or_dash(out, value.unwrap_or_default());
             }
             Item::Known(name) => self.append_known(out, *name, record),
@@ -403,7 +414,8 @@ mod tests {
 
     #[test]
     fn options_change_the_default_line() {
-        let text = line(&Logging { micros: true, x_forwarded_for: true, memory_report: true, ..Logging::default() });
+        let text =
+            line(&Logging { micros: true, x_forwarded_for: true, memory_report: true, ..Logging::default() });
         assert!(text.contains("in 2345 micros (") && text.contains("] 10.0.0.1, 10.0.0.2 () {"), "{text}");
         assert!(text.starts_with("{address space usage: ") && text.contains("MB} {rss usage: "), "{text}");
     }

@@ -156,9 +156,7 @@ pub const RELOAD_AGAIN: &str = "given up for a newer reload";
 pub const RELOAD_LATER: &str = "another reload follows as soon as the workers of the last one are gone";
 /// `exit-on-reload`.
 pub const EXIT_ON_RELOAD: &str = "uWSGI: exit-on-reload is set: stopping instead of reloading";
-/// A graceful stop: the words of two uWSGI lines, for it is what its TERM and what its fifo command `q` ask for.
-pub const STOPPING: &str = "SIGINT/SIGTERM received...graceful shutdown triggered...";
-/// An immediate stop.
+/// A stop, graceful or not: the line operators look for.
 pub const KILLING: &str = "SIGINT/SIGTERM received...killing workers...";
 /// The last line.
 pub const GOODBYE: &str = "goodbye to uWSGI.";

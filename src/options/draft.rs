@@ -67,7 +67,11 @@ impl Draft {
         let mut settings = self.settings;
         // As in uWSGI, the second socket of a name counts as bound already.
         let mut seen = std::collections::HashSet::new();
-        settings.sockets.specs.retain(|spec| seen.insert(spec.address.clone()));
+        // (With port 0 each is another one.)
+        settings
+            .sockets
+            .specs
+            .retain(|spec| spec.address.ends_with(":0") || seen.insert(spec.address.clone()));
 
         // uWSGI's HTTP router has its own clock; here one server waits, as long as the more patient says.
         let patience = self.socket_timeout_ms.max(self.http_timeout_ms);
@@ -103,8 +107,10 @@ mod tests {
         draft.add_plain_socket(":1");
         draft.add_plain_socket(":2");
         draft.add_socket(":1", SocketProtocol::Http);
+        draft.add_plain_socket(":0");
+        draft.add_socket(":0", SocketProtocol::Http);
         let addresses: Vec<_> = draft.finish().sockets.specs.into_iter().map(|s| s.address).collect();
-        assert_eq!(addresses, [":1", ":2"]);
+        assert_eq!(addresses, [":1", ":2", ":0", ":0"]);
     }
 
     #[test]

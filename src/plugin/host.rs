@@ -134,7 +134,13 @@ pub trait Host: Sync + 'static {
     /// More of the body; may wait for the client.
     fn write(&self, job: &mut Self::Job, body: &[u8]) -> Result<(), Refusal>;
     /// A part of a file as the rest of the body.
-    fn send_file(&self, job: &mut Self::Job, fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Refusal>;
+    fn send_file(
+        &self,
+        job: &mut Self::Job,
+        fd: BorrowedFd<'_>,
+        offset: u64,
+        len: u64,
+    ) -> Result<(), Refusal>;
     /// More of the request body; may wait for the client. 0 at its end.
     fn read_body(&self, body: &Self::Body, buffer: &mut [u8]) -> Result<usize, Refusal>;
     /// The request is done.

@@ -22,7 +22,10 @@ enum State {
     /// Further digits.
     Size(u64),
     /// An extension, up to the line's end.
-    Extension { size: u64, seen: usize },
+    Extension {
+        size: u64,
+        seen: usize,
+    },
     /// The line feed behind a size.
     SizeEnd(u64),
     /// Data.
@@ -31,9 +34,15 @@ enum State {
     DataCr,
     DataLf,
     /// A trailer line: bytes seen of all, and whether this line has begun.
-    Trailer { seen: usize, begun: bool },
+    Trailer {
+        seen: usize,
+        begun: bool,
+    },
     /// The line feed of a trailer line, or of the empty one that ends it all.
-    TrailerLf { seen: usize, begun: bool },
+    TrailerLf {
+        seen: usize,
+        begun: bool,
+    },
     Done,
 }
 
@@ -76,7 +85,9 @@ fn step(state: State, byte: u8) -> Result<State, Error> {
             State::Size(shifted | digit)
         }
         (State::Extension { size, .. }, b'\r') => State::SizeEnd(size),
-        (State::Extension { .. }, b'\n' | 0) => return Err(invalid("a bare line feed or NUL in an extension")),
+        (State::Extension { .. }, b'\n' | 0) => {
+            return Err(invalid("a bare line feed or NUL in an extension"));
+        }
         (State::Extension { seen, .. }, _) if seen >= EXTENSION_BYTES_MAX => {
             return Err(invalid("extensions of more than 1 KiB"));
         }

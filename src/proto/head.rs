@@ -329,7 +329,8 @@ mod tests {
 
     #[test]
     fn over_uwsgi_nothing_is_added() {
-        let (text, framing) = encoded(&request(Version::Uwsgi), &head(200, "A: b\r\n", None), Length::Known(5));
+        let (text, framing) =
+            encoded(&request(Version::Uwsgi), &head(200, "A: b\r\n", None), Length::Known(5));
         assert_eq!(text, "HTTP/1.1 200 OK\r\nA: b\r\n\r\n");
         assert_eq!(framing, Framing { body: Delimiter::Close, keep_alive: false });
     }
@@ -340,8 +341,22 @@ mod tests {
         let http10 = Request { version: Version::Http10, keep_alive: true, ..Request::default() };
         let is_head = Request { is_head: true, ..request(Version::Http11) };
         let cases = [
-            (&request(Version::Http11), head(200, "", None), Length::Known(5), Sized(5), true, "Content-Length: 5\r\n"),
-            (&request(Version::Http11), head(200, "", None), Length::Open, Chunked, true, "Transfer-Encoding: chunked\r\n"),
+            (
+                &request(Version::Http11),
+                head(200, "", None),
+                Length::Known(5),
+                Sized(5),
+                true,
+                "Content-Length: 5\r\n",
+            ),
+            (
+                &request(Version::Http11),
+                head(200, "", None),
+                Length::Open,
+                Chunked,
+                true,
+                "Transfer-Encoding: chunked\r\n",
+            ),
             (&request(Version::Http11), head(200, "", Some(9)), Length::Open, Sized(9), true, "Date: "),
             (&http10, head(200, "", None), Length::Open, Close, false, "Connection: close\r\n"),
             (&http10, head(200, "", None), Length::Known(1), Sized(1), true, "Connection: keep-alive\r\n"),

@@ -103,7 +103,9 @@ pub fn parse(
     let mut parsed = httparse::Request::new(&mut []);
     let len = match parsed.parse_with_uninit_headers(&data[skipped..], &mut fields) {
         Ok(httparse::Status::Complete(len)) => skipped + len,
-        Ok(httparse::Status::Partial) if data.len() > limits.head_bytes => return Err(too_large(data, limits)),
+        Ok(httparse::Status::Partial) if data.len() > limits.head_bytes => {
+            return Err(too_large(data, limits));
+        }
         Ok(httparse::Status::Partial) => return Ok(Step::NeedMore),
         Err(error) => return Err(syntax(error)),
     };
@@ -291,8 +293,12 @@ impl Seen {
                 request.https = matches!(value, b"on" | b"1");
                 false
             }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(request, value)?,
-            17 if peer.trusted && name.eq_ignore_ascii_case(b"x-forwarded-proto") => mark(&mut request.scheme, span),
+            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                self.transfer_encoding(request, value)?
+            }
+            17 if peer.trusted && name.eq_ignore_ascii_case(b"x-forwarded-proto") => {
+                mark(&mut request.scheme, span)
+            }
             _ => false,
         };
         if !again {
@@ -400,8 +406,9 @@ const HOST_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
     while byte < 256 {
-        let special = matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$')
-            || matches!(byte as u8, b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+        let special =
+            matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$')
+                || matches!(byte as u8, b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
         table[byte] = special || (byte as u8).is_ascii_alphanumeric();
         byte += 1;
     }
@@ -424,7 +431,9 @@ fn check_host(value: &[u8], again: bool) -> Result<(), Error> {
 fn check_line_ends(head: &[u8], fields: usize) -> Result<(), Error> {
     // In blocks of 255 a byte counts a block's matches, which the compiler turns into vector instructions.
     let count = |wanted: u8| -> usize {
-        head.chunks(255).map(|block| usize::from(block.iter().map(|&byte| u8::from(byte == wanted)).sum::<u8>())).sum()
+        head.chunks(255)
+            .map(|block| usize::from(block.iter().map(|&byte| u8::from(byte == wanted)).sum::<u8>()))
+            .sum()
     };
     let lines = fields + 2;
     if count(b'\n') != lines || count(b'\r') != lines {

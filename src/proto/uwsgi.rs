@@ -58,14 +58,18 @@ pub fn parse(data: &[u8], limits: &Limits, request: &mut Request) -> Result<Step
 fn check(modifier1: u8, size: usize, limits: &Limits) -> Result<(), Error> {
     // 30 is the WSGI of old, with PATH_INFO less SCRIPT_NAME; under Python 3 uWSGI treats it as 0.
     if modifier1 != 0 && modifier1 != 30 {
-        return Err(Error { status: None, reason: format!("-- unavailable modifier requested: {modifier1} --") });
+        return Err(Error {
+            status: None,
+            reason: format!("-- unavailable modifier requested: {modifier1} --"),
+        });
     }
     if size == 0 {
         return Err(Error { status: None, reason: "an empty uwsgi packet".into() });
     }
     if size > limits.head_bytes {
         let max = limits.head_bytes;
-        let reason = format!("invalid request block size: {size} (max {max}): raise buffer-size (at most 65535)");
+        let reason =
+            format!("invalid request block size: {size} (max {max}): raise buffer-size (at most 65535)");
         return Err(Error::new(431, reason));
     }
     Ok(())
@@ -164,7 +168,9 @@ mod tests {
         let data = block(VARS);
         let (step, request) = parsed(&data).expect("a good packet");
         assert_eq!(step, Step::Head);
-        let text = |off: u32, len: u32| std::str::from_utf8(&data[off as usize..(off + len) as usize]).expect("text");
+        let text = |off: u32, len: u32| {
+            std::str::from_utf8(&data[off as usize..(off + len) as usize]).expect("text")
+        };
         let vars: Vec<_> = request
             .vars
             .iter()

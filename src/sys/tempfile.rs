@@ -27,7 +27,10 @@ fn named_and_unlinked(folder: &std::path::Path) -> io::Result<File> {
 }
 
 fn named(folder: &std::path::Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("cannot make a temporary file in {}: {error} (see TMPDIR)", folder.display()))
+    io::Error::new(
+        error.kind(),
+        format!("cannot make a temporary file in {}: {error} (see TMPDIR)", folder.display()),
+    )
 }
 
 #[cfg(test)]

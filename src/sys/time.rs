@@ -16,9 +16,7 @@ pub fn local(seconds: u64, form: &str) -> String {
     }
     let mut text = vec![0u8; 256];
     // SAFETY: `parts` was filled above; the buffer is as long as is said; the form ends with NUL.
-    let len = unsafe {
-        libc::strftime(text.as_mut_ptr().cast(), text.len(), form.as_ptr(), parts.as_ptr())
-    };
+    let len = unsafe { libc::strftime(text.as_mut_ptr().cast(), text.len(), form.as_ptr(), parts.as_ptr()) };
     text.truncate(len);
     String::from_utf8_lossy(&text).into_owned()
 }

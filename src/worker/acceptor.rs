@@ -8,8 +8,8 @@ use super::ring_thread::{Door, Ring};
 use super::{Plan, stop::Phase};
 use crate::base::clock::Millis;
 use crate::engine::{Reactor, Token};
-use crate::sys::errno;
 use crate::proto::http::Site;
+use crate::sys::errno;
 
 /// Rest after the kernel had no descriptor or memory for a connection, milliseconds: long enough not to spin,
 /// short enough not to be noticed.

@@ -193,7 +193,6 @@ impl Channel {
         self.lock().ended.get_or_insert(end);
         self.changed.notify_all();
     }
-
 }
 
 #[cfg(test)]

@@ -61,7 +61,8 @@ impl Logbook {
     pub fn refusal(&mut self, now: Micros, text: impl FnOnce() -> String) {
         if now.since(self.refusals_since) >= 1_000_000 {
             if self.unsaid > 0 {
-                let line = format!("[uwring] {} more requests were refused in the last second\n", self.unsaid);
+                let line =
+                    format!("[uwring] {} more requests were refused in the last second\n", self.unsaid);
                 self.waiting.extend_from_slice(line.as_bytes());
             }
             (self.refusals, self.refusals_since, self.unsaid) = (0, now, 0);

@@ -1,8 +1,8 @@
 //! A worker process: what happens after the fork, in order. Python keeps the process's main thread, where it
 //! expects to be; the ring gets a thread of its own, and so does every further interpreter thread.
 
-mod account;
 mod acceptor;
+mod account;
 mod channel;
 mod connection;
 mod deadlines;
@@ -107,7 +107,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
         return Ok(1);
     }
     if plan.settings.process.lazy_apps && plan.plugin.load() < 0 && plan.settings.process.need_app {
-        crate::log!("*** no app loaded. GAME OVER ***");
+        // The plugin has said why.
         return Ok(22);
     }
     let ring = start_ring(&plan, desk)?;
@@ -131,7 +131,8 @@ fn start_ring(plan: &Arc<Plan>, desk: &'static Desk) -> Result<thread::JoinHandl
     let body = move || {
         // Signals are for the main thread, where Python's handlers run.
         signals::block_all();
-        let result = Uring::new().and_then(|engine| ring_thread::Ring::new(engine, Arc::clone(&plan), desk).run());
+        let result =
+            Uring::new().and_then(|engine| ring_thread::Ring::new(engine, Arc::clone(&plan), desk).run());
         if plan.command() == Command::Quit {
             // The application may be stuck in a request: nobody waits for it now.
             crate::sys::process::exit_now(0);

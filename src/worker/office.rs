@@ -20,7 +20,13 @@ pub fn control(area: &Area, notify: RawFd, master_pid: u32, worker: u32, what: u
         abi::CONTROL_LOCK => i64::from(area.locks().lock(arg)),
         abi::CONTROL_UNLOCK => i64::from(area.locks().unlock(arg)),
         abi::CONTROL_IS_LOCKED => area.locks().is_locked(arg).map_or(-1, i64::from),
-        abi::CONTROL_REQUESTS => if worker == 0 { 0 } else { count(area.worker(worker).requests_total()) },
+        abi::CONTROL_REQUESTS => {
+            if worker == 0 {
+                0
+            } else {
+                count(area.worker(worker).requests_total())
+            }
+        }
         abi::CONTROL_TOTAL_REQUESTS => count(area.total_requests()),
         abi::CONTROL_PID => match u32::try_from(arg) {
             Ok(0) => i64::from(master_pid),

@@ -502,7 +502,8 @@ impl<R: Reactor> Ring<R> {
             let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| engine.bytes(chunk));
             let request = &job.request;
             let body = if job.body_in_head {
-                let end = head.len().min(request.head_bytes + usize::try_from(job.body_len).unwrap_or(usize::MAX));
+                let end =
+                    head.len().min(request.head_bytes + usize::try_from(job.body_len).unwrap_or(usize::MAX));
                 &head[request.head_bytes..end]
             } else {
                 &job.body
@@ -544,7 +545,9 @@ impl<R: Reactor> Ring<R> {
         let (listener, peer) = (conn.listener, conn.peer().text().to_owned());
         let name = &self.doors.door(listener).listener.name;
         let answer = error.status.map_or("closed".to_owned(), |s| s.to_string());
-        self.logbook.refusal(self.now, || format!("[uwring] refused a request from {peer} on {name}: {} ({answer})", error.reason));
+        self.logbook.refusal(self.now, || {
+            format!("[uwring] refused a request from {peer} on {name}: {} ({answer})", error.reason)
+        });
     }
 
     fn parse(&self, token: Token, data: &[u8], job: &mut Job) -> Result<Step, Error> {
@@ -553,7 +556,8 @@ impl<R: Reactor> Ring<R> {
         };
         let conn: &Conn = &self.conns[index];
         let door = self.doors.door(conn.listener);
-        let limits = Limits { head_bytes: self.plan.settings.request.buffer_size as usize, ..Limits::default() };
+        let limits =
+            Limits { head_bytes: self.plan.settings.request.buffer_size as usize, ..Limits::default() };
         let http = match door.listener.protocol {
             SocketProtocol::Uwsgi => false,
             SocketProtocol::Http => true,

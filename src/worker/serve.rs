@@ -100,7 +100,9 @@ impl Desk {
         }
         if body.excess() > 0 {
             let excess = body.excess();
-            crate::log!("[uwring] the application sent {excess} bytes beyond its Content-Length; they were left out");
+            crate::log!(
+                "[uwring] the application sent {excess} bytes beyond its Content-Length; they were left out"
+            );
         }
     }
 }

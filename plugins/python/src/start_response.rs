@@ -111,7 +111,7 @@ unsafe extern "C" fn write(_: *mut PyObject, data: *mut PyObject) -> *mut PyObje
     match data.cast::<PyBytes>() {
         // A client that left is no reason to break the application: iteration of its body ends as well.
         Ok(bytes) => drop(exchange::with(|exchange| exchange.send(py, bytes.as_bytes(), false))),
-        Err(_) => crate::wsgi::log_unhandled(&data),
+        Err(_) => return raise(py, crate::wsgi::no_bytes(&data)),
     }
     py.None().into_ptr()
 }

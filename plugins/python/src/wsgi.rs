@@ -221,7 +221,7 @@ fn require_head() -> PyResult<()> {
 }
 
 /// PEP 3333 allows nothing else in a body. uWSGI logs it, leaves it out, and the client gets a page with a hole.
-fn no_bytes(item: &Bound<'_, PyAny>) -> PyErr {
+pub fn no_bytes(item: &Bound<'_, PyAny>) -> PyErr {
     let kind = item.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
     PyTypeError::new_err(format!("the application's body must be of bytes, not {kind}"))
 }

@@ -245,8 +245,8 @@ fn bodies() {
     assert_eq!(reply.writes, 2);
 
     fake::log_lines();
-    assert_eq!(ask(plugin, Request::get("/odd_items")).text(), "x");
-    assert_has(&fake::log_lines(), "[ERROR] Unhandled object from iterator: 'text' (0x");
+    assert_eq!(ask(plugin, Request::get("/odd_items")).outcome, Some(OUTCOME_EXCEPTION));
+    assert_has(&fake::log_lines(), "TypeError: the application's body must be of bytes, not ");
     assert_eq!(ask(plugin, Request::get("/closes")).text(), "1");
 
     assert_eq!(ask(plugin, Request::get("/counted")).text(), "123");

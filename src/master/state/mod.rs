@@ -305,7 +305,7 @@ impl State {
             (Wish::Reload, Phase::Running) => self.reload(now, actions),
             (Wish::Reload, Phase::Stopping { .. }) | (_, Phase::Over) => {}
             (Wish::Stop, Phase::Running) => {
-                actions.push(Action::Say(lines::STOPPING.to_owned()));
+                actions.push(Action::Say(lines::KILLING.to_owned()));
                 self.stop(Command::Drain, 0, now, actions);
             }
             (Wish::StopNow, Phase::Running) => {

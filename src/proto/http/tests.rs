@@ -31,7 +31,8 @@ fn value(data: &str, name: &str) -> Option<String> {
     vars(data.as_bytes(), &request).into_iter().find(|(n, _)| n == name).map(|(_, v)| v)
 }
 
-const GET: &[u8] = b"GET /a%20b?q=1 HTTP/1.1\r\nHost: h:80\r\nX-A: 1\r\nCookie: a=1\r\nx-a: 2\r\nCookie: b=2\r\n\r\nrest";
+const GET: &[u8] =
+    b"GET /a%20b?q=1 HTTP/1.1\r\nHost: h:80\r\nX-A: 1\r\nCookie: a=1\r\nx-a: 2\r\nCookie: b=2\r\n\r\nrest";
 
 #[test]
 fn a_request_becomes_uwsgis_variables() {
@@ -147,7 +148,10 @@ fn ambiguous_and_wrong_heads_are_refused() {
         ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", 501),
         ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", 501),
-        ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            400,
+        ),
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: a\r\nExpect: the unexpected\r\n\r\n", 417),
         ("GET /%zz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
