@@ -5,7 +5,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::connection::{Conn, Name};
 use super::ring_thread::{Door, Ring};
-use super::{Plan, stop::Phase};
+use super::Plan;
+use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
 use crate::engine::{Reactor, Token};
 use crate::proto::http::Site;
@@ -81,6 +82,9 @@ impl<R: Reactor> Ring<R> {
             self.doors.paused_until = None;
         }
         let busy = self.in_flight + self.backlog.len() + self.newcomers;
+        if self.phase == Phase::Sweeping {
+            return self.arm_for_sweep();
+        }
         let open = self.conns.len() < self.plan.settings.request.connections_max as usize
             && self.doors.paused_until.is_none()
             && self.phase == Phase::Open;
@@ -100,6 +104,18 @@ impl<R: Reactor> Ring<R> {
                 self.doors.cancelling[index] = true;
                 self.engine.cancel_accepts(token);
             }
+        }
+    }
+
+    /// Accepts without regard to room: what waits now has nobody else.
+    fn arm_for_sweep(&mut self) {
+        for index in 0..self.doors.doors.len() {
+            let fd = self.doors.doors[index].listener.fd.as_raw_fd();
+            for _ in self.doors.armed[index]..AT_ONCE_ALONE {
+                self.engine.accept(fd, Name::Listener(index).token());
+            }
+            self.doors.armed[index] = self.doors.armed[index].max(AT_ONCE_ALONE);
+            self.doors.cancelling[index] = false;
         }
     }
 
@@ -123,7 +139,11 @@ impl<R: Reactor> Ring<R> {
         let raw = fd.as_raw_fd();
         let mut conn = Conn::new(fd, self.generation, listener);
         conn.receiving = true;
-        conn.deadline = Some(self.now.millis().after(self.plan.settings.request.header_timeout_ms));
+        let patience = match self.phase {
+            Phase::Open => self.plan.settings.request.header_timeout_ms,
+            _ => LAST_CALL_MS,
+        };
+        conn.deadline = Some(self.now.millis().after(patience));
         let generation = conn.generation;
         let token = Name::Conn(self.conns.insert(conn), generation).token();
         self.engine.recv(raw, token);

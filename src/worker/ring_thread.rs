@@ -112,6 +112,7 @@ impl<R: Reactor> Ring<R> {
         self.read_replies();
         self.hand_over();
         self.regulate_accepts();
+        let sweeping = self.phase == Phase::Sweeping;
         self.logbook.flush(&mut self.engine);
         let timeout = self.timeout();
         let sleeps = self.desk.handoff.ring_may_sleep();
@@ -127,6 +128,7 @@ impl<R: Reactor> Ring<R> {
             self.handle(event);
         }
         self.events = events;
+        self.end_sweep(sweeping);
         self.time_fresh(young);
         self.expire();
         Ok(())

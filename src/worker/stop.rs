@@ -1,4 +1,4 @@
-//! The end of a worker: accepts end, idle connections close, requests in hand are answered with
+//! The end of a worker: the backlogs are emptied, idle connections close, requests in hand are answered with
 //! `Connection: close`, then the loop is over. The master bounds the time.
 
 use std::sync::atomic::Ordering;
@@ -13,6 +13,8 @@ use crate::shared::area::{Command, State};
 pub enum Phase {
     /// Serving.
     Open,
+    /// Told to end: taking what already waits in the backlogs, for nobody may be left to answer it.
+    Sweeping,
     /// Finishing what is in hand.
     Draining,
     /// Now.
@@ -22,7 +24,7 @@ pub enum Phase {
 /// While draining, connections that closed without an event of their own are looked for this often, ms.
 const POLL_MS: u64 = 20;
 /// A connection without a request may still bring one for so long once draining began, milliseconds.
-const LAST_CALL_MS: u64 = 100;
+pub(super) const LAST_CALL_MS: u64 = 100;
 
 impl<R: Reactor> Ring<R> {
     /// The master has written a command, or a signal has come.
@@ -50,7 +52,7 @@ impl<R: Reactor> Ring<R> {
         if self.phase != Phase::Open {
             return;
         }
-        self.phase = Phase::Draining;
+        self.phase = Phase::Sweeping;
         self.plan.slot().set_state(State::Draining);
         let last_call = self.now.millis().after(LAST_CALL_MS);
         let tokens: Vec<Token> = self
@@ -72,10 +74,17 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
+    /// After a turn in which accepts were under way: one that finds nobody waiting ends the sweep.
+    pub(super) fn end_sweep(&mut self, sweeping: bool) {
+        if sweeping && self.newcomers == 0 && self.phase == Phase::Sweeping {
+            self.phase = Phase::Draining;
+        }
+    }
+
     /// Whether the loop ends.
     pub(super) fn is_over(&self) -> bool {
         match self.phase {
-            Phase::Open => false,
+            Phase::Open | Phase::Sweeping => false,
             Phase::Over => true,
             Phase::Draining => {
                 self.in_flight == 0
@@ -87,7 +96,11 @@ impl<R: Reactor> Ring<R> {
     }
 
     pub(super) fn stop_poll(&self) -> Option<u64> {
-        (self.phase == Phase::Draining).then_some(POLL_MS)
+        match self.phase {
+            Phase::Open | Phase::Over => None,
+            Phase::Sweeping => Some(0),
+            Phase::Draining => Some(POLL_MS),
+        }
     }
 
     /// `max-requests` is reached: this worker ends as if told to.
