@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// No Rust file of the server or its plugins is longer; tests have their own bound.
-const FILE_LINES_MAX: usize = 620;
-const TEST_FILE_LINES_MAX: usize = 520;
+const FILE_LINES_MAX: usize = 520;
+const TEST_FILE_LINES_MAX: usize = 740;
 /// No function is longer.
 const FUNCTION_LINES_MAX: usize = 110;
 
@@ -20,6 +20,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/plugin/load.rs",
     "src/plugin/host.rs",
     "plugins/abi/src/lib.rs",
+    "plugins/python/tests/",
     "plugins/python/src/interpreter.rs",
     "plugins/python/src/environ.rs",
     "plugins/python/src/lend.rs",
@@ -284,7 +285,7 @@ fn files_stay_readable() {
     let mut problems = Vec::new();
     for source in sources() {
         let lines = source.text.lines().count();
-        let max = if source.path.starts_with("tests/") { TEST_FILE_LINES_MAX } else { FILE_LINES_MAX };
+        let max = if source.path.contains("tests/") { TEST_FILE_LINES_MAX } else { FILE_LINES_MAX };
         if lines > max {
             problems.push(format!(
                 "{}: {lines} lines, more than {max}: which second question does it answer?",
@@ -323,12 +324,12 @@ fn functions(text: &str) -> Vec<(String, usize, usize)> {
                 || word.starts_with('"')
                 || ["const", "async", "unsafe", "extern"].contains(&word)
         });
-        if !is_item || code.starts_with("//") {
+        // Without a body it is a declaration.
+        if !is_item || code.starts_with("//") || code.ends_with(';') {
             continue;
         }
         let end = format!("{}}}", &line[..line.len() - code.len()]);
-        let rest =
-            lines[n..].iter().position(|line| **line == end || line.ends_with(';') && line.starts_with(code));
+        let rest = lines[n..].iter().position(|line| **line == end);
         let name: String = code[at + 3..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
         if let Some(rest) = rest {
             found.push((name, n + 1, rest + 1));

@@ -20,7 +20,8 @@ pub fn unlinked() -> io::Result<File> {
 
 /// For file systems without `O_TMPFILE` (overlayfs on older kernels, NFS).
 fn named_and_unlinked(folder: &std::path::Path) -> io::Result<File> {
-    let template = folder.join("uwring-XXXXXX");
+    // mkstemp(3) replaces six of these.
+    let template = folder.join(format!("uwring-{}", "X".repeat(6)));
     let (fd, path) = nix::unistd::mkstemp(&template).map_err(|errno| named(folder, errno.into()))?;
     std::fs::remove_file(&path).map_err(|error| named(folder, error))?;
     Ok(File::from(fd))

@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use super::Plan;
 use super::connection::{Conn, Name};
 use super::ring_thread::{Door, Ring};
-use super::Plan;
 use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
 use crate::engine::{Reactor, Token};

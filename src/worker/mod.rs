@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod account;
+mod body;
 mod channel;
 mod connection;
 mod deadlines;

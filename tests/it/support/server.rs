@@ -87,9 +87,16 @@ impl Server {
         client.response("GET")
     }
 
-    /// Ids of the workers spawned first, from the log.
+    /// Ids of the workers spawned first, by their numbers, from the log. (They may get ready in any order.)
     pub fn workers(&self) -> Vec<i32> {
-        self.log().lines().iter().filter_map(|line| worker_pid(line)).collect()
+        let mut ready: Vec<(usize, i32)> = Vec::new();
+        for line in self.log().lines() {
+            let Some(pid) = worker_pid(&line) else { continue };
+            let number = line.split(' ').nth(3).and_then(|word| word.parse().ok()).unwrap_or(ready.len() + 1);
+            ready.push((number, pid));
+        }
+        ready.sort_by_key(|&(number, _)| number);
+        ready.into_iter().map(|(_, pid)| pid).collect()
     }
 
     /// Sends a signal to the master.
