@@ -229,6 +229,11 @@ impl Area {
         self.slot(if id <= self.workers { self.slot_number(id, generation.max(1)) } else { id })
     }
 
+    /// Which generation serves.
+    pub fn serving(&self) -> u32 {
+        self.instance().serving.load(Ordering::Relaxed)
+    }
+
     /// Says which generation serves from now on.
     pub fn set_serving(&self, generation: u32) {
         self.instance().serving.store(generation, Ordering::Relaxed);

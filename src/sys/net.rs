@@ -25,6 +25,13 @@ pub fn set_nonblocking(fd: RawFd, on: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether something waits to be read or accepted, at this moment.
+pub fn is_readable(fd: RawFd) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut polled = [PollFd::new(borrow(fd), PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 /// Sends up to `len` bytes of `file` from `offset`: how many went, 0 at the end of the file.
 pub fn send_file(fd: RawFd, file: &OwnedFd, offset: u64, len: u64) -> io::Result<u64> {
     let mut at = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;

@@ -56,6 +56,8 @@ const SENT_TO_ALL: [Signal; 4] = [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGIN
 static ASKED: AtomicU32 = AtomicU32::new(Command::Run as u32);
 /// The worker's bell, an eventfd, or -1.
 static BELL: AtomicI32 = AtomicI32::new(-1);
+/// The process that set the handlers.
+static OWNER: AtomicU32 = AtomicU32::new(0);
 
 /// The master's signals, read instead of handled.
 #[derive(Debug)]
@@ -128,6 +130,7 @@ pub fn reset() -> io::Result<()> {
 /// In the template: what is sent to the whole process group at once does nothing. Handlers, not `SIG_IGN`: a
 /// command which the application starts shall find the defaults.
 pub fn sleep_through() -> io::Result<()> {
+    OWNER.store(std::process::id(), Ordering::Relaxed);
     SENT_TO_ALL.into_iter().try_for_each(|signal| set(signal, SigHandler::Handler(nothing)))
 }
 
@@ -135,6 +138,7 @@ pub fn sleep_through() -> io::Result<()> {
 /// open as long as the process lives.
 pub fn handle_in_worker(bell: RawFd) -> io::Result<()> {
     BELL.store(bell, Ordering::Relaxed);
+    OWNER.store(std::process::id(), Ordering::Relaxed);
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         set(signal, SigHandler::Handler(drain))?;
     }
@@ -160,15 +164,35 @@ fn set(signal: Signal, handler: SigHandler) -> io::Result<()> {
     Ok(())
 }
 
-extern "C" fn drain(_: c_int) {
-    note(Command::Drain);
+extern "C" fn drain(signal: c_int) {
+    if is_ours(signal) {
+        note(Command::Drain);
+    }
 }
 
-extern "C" fn quit(_: c_int) {
-    note(Command::Quit);
+extern "C" fn quit(signal: c_int) {
+    if is_ours(signal) {
+        note(Command::Quit);
+    }
 }
 
-extern "C" fn nothing(_: c_int) {}
+extern "C" fn nothing(signal: c_int) {
+    is_ours(signal);
+}
+
+/// Whether this is the process that set the handlers. A child which the application forked (multiprocessing) has
+/// inherited them: there the signal shall do what it does by default, as its parent expects of it.
+fn is_ours(signal: c_int) -> bool {
+    if std::process::id() == OWNER.load(Ordering::Relaxed) {
+        return true;
+    }
+    // SAFETY: both are on the list of functions a handler may call; raised here, the signal is delivered when the
+    // handler returns, by then with its default action.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    // SAFETY: as above.
+    unsafe { libc::raise(signal) };
+    false
+}
 
 /// The handler's whole work. It keeps `errno` for the code it interrupted.
 fn note(command: Command) {
@@ -224,6 +248,21 @@ mod tests {
             raise(Signal::SIGHUP).expect("raised");
             steps.push(asked() == Command::Quit);
             i32::from(steps.contains(&false))
+        });
+        assert_eq!(status, Status::Exited(0));
+    }
+
+    #[test]
+    fn a_child_of_the_application_dies_of_a_signal_and_rings_nobody() {
+        let status = in_child(|| {
+            let bell = event::new().expect("an eventfd");
+            reset().expect("reset");
+            handle_in_worker(bell.as_raw_fd()).expect("handlers");
+            let child = in_child(|| {
+                raise(Signal::SIGTERM).expect("raised");
+                7
+            });
+            i32::from(child != Status::Killed(Signal::SIGTERM as i32) || event::take(&bell))
         });
         assert_eq!(status, Status::Exited(0));
     }

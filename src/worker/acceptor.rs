@@ -93,7 +93,7 @@ impl<R: Reactor> Ring<R> {
         for index in 0..self.doors.doors.len() {
             let token = Name::Listener(index).token();
             let armed = self.doors.armed[index];
-            if self.doors.cancelling[index] {
+            if self.doors.cancelling[index] && armed > 0 {
                 continue;
             }
             for _ in armed..wanted {
@@ -151,10 +151,22 @@ impl<R: Reactor> Ring<R> {
         self.fresh.push(token);
     }
 
+    /// The kernel wakes one waiter for a connection. Where that was an accept which has just been cancelled, nobody
+    /// else is woken for it: what waits now is taken here.
+    fn pass_on(&mut self, index: usize) {
+        let fd = self.doors.doors[index].listener.fd.as_raw_fd();
+        if self.phase != Phase::Over && crate::sys::net::is_readable(fd) {
+            self.doors.armed[index] += 1;
+            self.doors.cancelling[index] = false;
+            self.engine.accept(fd, Name::Listener(index).token());
+        }
+    }
+
     fn not_accepted(&mut self, index: usize, error: &io::Error) {
         match error.raw_os_error() {
-            // Cancelled by us, or the client went away before it was accepted.
-            Some(errno::ECANCELED | errno::ECONNABORTED | errno::EINTR | errno::EAGAIN) => {}
+            Some(errno::ECANCELED) => self.pass_on(index),
+            // The client went away before it was accepted.
+            Some(errno::ECONNABORTED | errno::EINTR | errno::EAGAIN) => {}
             Some(errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM) => {
                 let name = &self.doors.doors[index].listener.name;
                 if self.doors.paused_until.is_none() {

@@ -148,10 +148,8 @@ fn start_interpreters(plan: &Arc<Plan>) -> Result<Vec<thread::JoinHandle<()>>, E
     (1..plan.settings.process.threads)
         .map(|number| {
             let plugin = plan.plugin;
-            let body = move || {
-                signals::block_all();
-                plugin.serve(number);
-            };
+            // Signals are not blocked here: a command started from this thread would inherit that.
+            let body = move || plugin.serve(number);
             let name = format!("uWSGIWorker{}Core{number}", plan.id);
             thread::Builder::new().name(name).spawn(body).map_err(Error::Thread)
         })

@@ -52,7 +52,9 @@ impl<R: Reactor> Ring<R> {
         if self.phase != Phase::Open {
             return;
         }
-        self.phase = Phase::Sweeping;
+        // After a reload the next generation answers what waits.
+        let superseded = self.plan.slot().generation() < self.plan.area.serving();
+        self.phase = if superseded { Phase::Draining } else { Phase::Sweeping };
         self.plan.slot().set_state(State::Draining);
         let last_call = self.now.millis().after(LAST_CALL_MS);
         let tokens: Vec<Token> = self

@@ -139,6 +139,9 @@ fn sighup_takes_up_changed_code_without_a_failed_request() {
             );
             answer == format!("version {version}")
         });
+        // The last of the old workers may still be answering; only then comes the next change.
+        let gone = 2 * (version as usize - 1);
+        assert!(server.log().wait_n(gone, |line| line.contains(" buried after ")).is_some());
     }
     assert_eq!(server.stop().code(), Some(0));
 }
