@@ -96,6 +96,8 @@ fn promote(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     let kill_at = now.after(state.policy.mercy_ms);
     let Some(new) = state.with_role(Role::Coming).filter(|generation| generation.all_ready()) else { return };
     let number = new.number;
+    // First: the old workers look whether somebody else answers what waits.
+    actions.push(Action::Serve { generation: number });
     if let Some(old) = state.with_role(Role::Serving) {
         actions.push(Action::Say(lines::reloaded(number)));
         old.leave(super::Command::Drain, kill_at, now, actions);
@@ -103,7 +105,6 @@ fn promote(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     if let Some(new) = state.generation(number) {
         new.role = Role::Serving;
     }
-    actions.push(Action::Serve { generation: number });
 }
 
 fn begin_reload(state: &mut State, now: Millis, actions: &mut Vec<Action>) {

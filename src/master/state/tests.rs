@@ -237,7 +237,7 @@ fn a_reload_starts_the_new_before_it_ends_the_old() {
     assert_eq!(play.start_worker(2, 1, 21), []);
     let last = play.start_worker(2, 2, 22);
     let drains = [tell(1, 1, Command::Drain), tell(1, 2, Command::Drain)];
-    assert_eq!(last, [&drains[..], &[Action::Serve { generation: 2 }]].concat());
+    assert_eq!(last, [&[Action::Serve { generation: 2 }], &drains[..]].concat());
     assert!(play.said("Gracefully killing worker 1 (pid: 11)..."));
     assert_eq!(play.on(exited(11, 0)), [Action::Bury { pid: 11 }]);
     assert_eq!(play.after(59_999), []);
