@@ -55,8 +55,6 @@ pub struct Process {
     pub no_orphans: bool,
     /// `max-requests`: replace a worker after so many requests; 0 never.
     pub max_requests: u64,
-    /// `harakiri`, seconds; 0 off.
-    pub harakiri: u64,
     /// `worker-reload-mercy`, seconds a worker may take to finish its requests when told to end.
     pub worker_reload_mercy: u64,
     /// `forkbomb-delay`, seconds between respawns of workers that die at once.
@@ -112,7 +110,6 @@ impl Default for Process {
             need_app: true,
             no_orphans: false,
             max_requests: 0,
-            harakiri: 0,
             worker_reload_mercy: 60,
             forkbomb_delay: 2,
             vacuum: false,

@@ -71,7 +71,7 @@ fn warnings(lines: &str) -> Vec<String> {
 fn an_ordinary_file_is_understood() {
     let loaded = of_file(
         "master = true\nmodule = shop.wsgi:application\nprocesses = 4\nthreads=2\nsocket = /tmp/shop.sock\n\
-         chmod-socket = 660\nvacuum = true\ndie-on-term = true\nharakiri = 30\nmax-requests = 5000\n\
+         chmod-socket = 660\nvacuum = true\ndie-on-term = true\nforkbomb-delay = 30\nmax-requests = 5000\n\
          buffer-size = 65535\nenv = A=1\nchdir = /srv\nuid = www-data\npidfile = /run/shop.pid\n\
          disable-logging = True\nlog-5xx = 1\nhttp = :8080\nhttp-keepalive = 75\nplugins = python3\n\
          single-interpreter = true\nenable-threads = true\nlazy-apps = 0\nvirtualenv = /venv",
@@ -80,7 +80,7 @@ fn an_ordinary_file_is_understood() {
     assert_eq!(loaded.warnings, [""; 0]);
     let s = settings(loaded);
     assert_eq!(s.python.modules, ["shop.wsgi:application"]);
-    assert_eq!((s.process.processes, s.process.threads, s.process.harakiri), (4, 2, 30));
+    assert_eq!((s.process.processes, s.process.threads, s.process.forkbomb_delay), (4, 2, 30));
     assert_eq!((s.process.vacuum, s.process.lazy_apps, s.logging.disable_requests), (true, false, true));
     assert_eq!(s.process.pidfiles, [Path::new("/run/shop.pid")]);
     assert_eq!(
@@ -140,10 +140,10 @@ fn words_of_the_command_line() {
 fn sections_of_the_same_file() {
     let folder = Folder::with(&[(
         "app.ini",
-        "[uwsgi]\nini = :common\nthreads = 2\n[common]\nthreads = 4\nprocesses = 3\nini = :deep\n[deep]\nharakiri = 9",
+        "[uwsgi]\nini = :common\nthreads = 2\n[common]\nthreads = 4\nprocesses = 3\nini = :deep\n[deep]\nforkbomb-delay = 9",
     )]);
     let s = settings(folder.load(&["--ini", "{}/app.ini"]));
-    assert_eq!((s.process.threads, s.process.processes, s.process.harakiri), (2, 3, 9));
+    assert_eq!((s.process.threads, s.process.processes, s.process.forkbomb_delay), (2, 3, 9));
     let missing = folder.load(&["--ini", "{}/app.ini:nope"]);
     let expected =
         folder.named("*** WARNING: Can't find section \"nope\" in INI configuration file {}/app.ini ***");
@@ -156,10 +156,10 @@ fn include_is_here_and_inherit_is_last() {
     let folder = Folder::with(&[
         ("app.ini", "[uwsgi]\ninherit = {}/last.ini\nbase = {}\ninclude = %(base)/$(NAME).ini\nthreads = 2"),
         ("here.ini", "[uwsgi]\nthreads = 4\nprocesses = 4"),
-        ("last.ini", "[uwsgi]\nprocesses = 9\nharakiri = %(threads)\nchdir = $(NAME)"),
+        ("last.ini", "[uwsgi]\nprocesses = 9\nforkbomb-delay = %(threads)\nchdir = $(NAME)"),
     ]);
     let s = settings(folder.load_with(&["--ini", "{}/app.ini"], &[("NAME", "here")]).unwrap());
-    assert_eq!((s.process.threads, s.process.processes, s.process.harakiri), (2, 9, 4));
+    assert_eq!((s.process.threads, s.process.processes, s.process.forkbomb_delay), (2, 9, 4));
     // uWSGI leaves $( ) as written in inherited files.
     assert_eq!(s.process.chdir.as_deref(), Some(Path::new("here")));
 }

@@ -80,6 +80,9 @@ pub enum Error {
     /// A thread.
     #[error("cannot start a thread: {0} (see `ulimit -u`, `limit-as`)")]
     Thread(#[source] io::Error),
+    /// `chdir2`.
+    #[error("cannot chdir2 to {0}: {1}")]
+    Folder(std::path::PathBuf, #[source] io::Error),
     /// The queue between the threads.
     #[error("cannot make an eventfd: {0}")]
     Handoff(#[source] io::Error),
@@ -110,6 +113,9 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     if plan.settings.process.lazy_apps && plan.plugin.load() < 0 && plan.settings.process.need_app {
         // The plugin has said why.
         return Ok(22);
+    }
+    if let Some(folder) = &plan.settings.process.chdir2 {
+        std::env::set_current_dir(folder).map_err(|error| Error::Folder(folder.clone(), error))?;
     }
     let ring = start_ring(&plan, desk)?;
     let others = start_interpreters(&plan)?;

@@ -4,12 +4,8 @@ use super::super::row::{Kind::*, Row, Takes, bare, row};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
-    row(
-        &["harakiri"],
-        Seconds(|s| &mut s.process.harakiri),
-        "end requests that take longer than this, 0 never",
-    )
-    .short('t'),
+    bare(&["harakiri"], Takes::Value("SECONDS"), "end requests that take longer than this, 0 never")
+        .short('t'),
     row(
         &["max-requests"],
         Number(|s| &mut s.process.max_requests),
@@ -36,8 +32,7 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.process.exit_on_reload),
         "end the server where a reload was asked for",
     ),
-    bare(&["harakiri-verbose"], Takes::Nothing, "tell what the worker was doing when harakiri ended it")
-        .accepted("harakiri always logs the stack of the thread"),
+    bare(&["harakiri-verbose"], Takes::Nothing, "tell what the worker was doing when harakiri ended it"),
     bare(&["reload-mercy"], Takes::Value("SECONDS"), "time everything else has to end")
         .accepted("workers are waited for by worker-reload-mercy"),
     bare(&["max-requests-delta"], Takes::Value("N"), "spread max-requests over the workers by so many"),
