@@ -34,6 +34,9 @@ pub enum Error {
         /// `uid` or `gid`.
         kind: &'static str,
     },
+    /// No ring.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::Unavailable),
     /// The kernel, or a name it does not know.
     #[error("{0}{hint}", hint = hint(.0))]
     Sys(#[from] SysError),
@@ -73,6 +76,7 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let pidfiles: Vec<PathBuf> = settings.process.pidfiles.iter().map(absolute).collect();
     enter(&settings.process)?;
+    crate::engine::probe()?;
     let listeners = listeners::open(&settings.sockets)?;
     let pidfiles = write_pidfiles(&pidfiles)?;
     raise_limits(settings);
