@@ -140,7 +140,7 @@ pub fn probe() -> Result<(), Unavailable> {
     let mut events = Vec::new();
     ring.wait(Some(Duration::from_secs(1)), &mut events)?;
     match events.pop() {
-        Some(Event::Received { result, .. }) => Ok(drop(result?)),
+        Some(Event::Received { result, .. }) => Ok(result.map(|_| ())?),
         _ => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
     }
 }
