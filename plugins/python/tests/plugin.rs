@@ -60,8 +60,11 @@ fn main() -> ExitCode {
         let status = Command::new(&this).arg(name).env("UWRING_PLUGIN_DIR", plugin_dir()).status();
         let passed = status.is_ok_and(|status| status.success());
         println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        failed += u32::from(!passed);
+        failed += usize::from(!passed);
     }
+    let passed = SCENARIOS.len() - failed;
+    let verdict = if failed == 0 { "ok" } else { "FAILED" };
+    println!("\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored");
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -447,7 +450,7 @@ fn module() {
         "'master': 4321",
         "'version': b'2.0.31'",
         "'info': (2, 0, 31, 0, b'')",
-        "'opt': {'module': b'wsgi', 'master': True, 'env': [b'A=1', b'B=2']}",
+        "'opt': {'module': b'wsgi', 'master': True, 'env': b'B=2'}",
         "'logvar': b'me'",
         "'locked': False",
         "'total': 77",
