@@ -126,7 +126,7 @@ impl Job {
 /// Empties a buffer, and gives an unusually large one back to the allocator.
 pub fn reset(buffer: &mut Vec<u8>) {
     /// One large request must not hold memory for ever.
-    const KEPT_BYTES_MAX: usize = 128 * 1024;
+    const KEPT_BYTES_MAX: usize = 32 * 1024;
     if buffer.capacity() > KEPT_BYTES_MAX {
         *buffer = Vec::new();
     } else {

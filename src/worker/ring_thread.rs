@@ -24,8 +24,8 @@ use crate::plugin::host::Exchange;
 use crate::proto::http::Site;
 use crate::sys::socket::Listener;
 
-/// Spare jobs and buffers kept for the next requests.
-const SPARES: usize = 256;
+/// Spare jobs and buffers kept for the next requests: with what `job::reset` leaves each, 16 MiB at most.
+const SPARES: usize = 128;
 
 /// A listening socket and what its requests have in common.
 pub struct Door {
