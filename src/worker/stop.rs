@@ -1,4 +1,4 @@
-//! The end of a worker: the backlogs are emptied, idle connections close, requests in hand are answered with
+//! The end of a worker: the backlogs are emptied, connections that stay idle for a moment close, requests in hand are answered with
 //! `Connection: close`, then the loop is over. The master bounds the time.
 
 use std::sync::atomic::Ordering;
@@ -23,7 +23,7 @@ pub enum Phase {
 
 /// While draining, connections that closed without an event of their own are looked for this often, ms.
 const POLL_MS: u64 = 20;
-/// A connection without a request may still bring one for so long once draining began, milliseconds.
+/// A connection without a request may still bring one for so long once the end began, milliseconds.
 pub(super) const LAST_CALL_MS: u64 = 100;
 
 impl<R: Reactor> Ring<R> {
@@ -65,14 +65,11 @@ impl<R: Reactor> Ring<R> {
             .collect();
         for token in tokens {
             let Some(conn) = self.conn(token) else { continue };
-            if conn.served > 0 {
-                self.close(token);
-            } else {
-                // Accepted, and perhaps its request is already here.
-                conn.deadline = Some(last_call);
-                conn.timed = true;
-                self.wheel.insert(last_call, token);
-            }
+            // Its next request may be on its way: closed now, a busy client would lose it. It is answered, with
+            // `Connection: close`.
+            conn.deadline = Some(last_call);
+            conn.timed = true;
+            self.wheel.insert(last_call, token);
         }
     }
 

@@ -7,7 +7,8 @@ use super::channel::{Channel, Output};
 use super::connection::{After, Reading, Writing};
 use super::job::Parcel;
 use super::ring_thread::Ring;
-use super::stop::Phase;
+use super::stop::{LAST_CALL_MS, Phase};
+use crate::base::clock::Millis;
 use crate::base::limits;
 use crate::engine::{Chunk, Notice, Reactor, Then, Token};
 use crate::sys::net;
@@ -22,7 +23,7 @@ impl<R: Reactor> Ring<R> {
         self.account(&parcel);
         let job = &mut parcel.job;
         let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
-        let (token, keep_alive) = (job.token, job.keep_alive && self.phase == Phase::Open);
+        let (token, keep_alive) = (job.token, job.keep_alive);
         self.retire(parcel);
         let Some(conn) = token.and_then(|token| self.conn(token)) else { return };
         let token = token.expect("it named a connection");
@@ -44,8 +45,7 @@ impl<R: Reactor> Ring<R> {
 
     /// Sends a complete response, or the last piece of one.
     fn send_whole(&mut self, token: Token, out: Vec<u8>) {
-        let (now, keepalive) = (self.now.millis(), self.plan.settings.request.keepalive_ms);
-        let patience = self.patience();
+        let (idle_until, patience) = (self.idle_until(), self.patience());
         let Some(conn) = self.conn(token) else { return self.recycle(out) };
         let Some(fd) = conn.raw() else { return self.recycle(out) };
         conn.deadline = Some(patience);
@@ -53,7 +53,7 @@ impl<R: Reactor> Ring<R> {
             After::KeepAlive if conn.leftover.is_empty() && out.len() <= SMALL_BYTES => {
                 conn.writing = Writing::Whole;
                 conn.reading = Reading::Head;
-                conn.deadline = Some(now.after(keepalive));
+                conn.deadline = Some(idle_until);
                 self.engine.send(Then::Keep(fd), token, out, Notice::Lazy);
                 // In the same submission: the answer and the wait for the next request.
                 self.receive_head(token);
@@ -165,10 +165,19 @@ impl<R: Reactor> Ring<R> {
         self.close(token);
     }
 
+    /// Until when a connection may stay without a request. One that was told to stay, before the end began, gets its
+    /// last call like all others.
+    fn idle_until(&self) -> Millis {
+        let patience = match self.phase {
+            Phase::Open => self.plan.settings.request.keepalive_ms,
+            _ => LAST_CALL_MS,
+        };
+        self.now.millis().after(patience)
+    }
+
     /// The response is out and the connection stays.
     fn next_request(&mut self, token: Token) {
-        let keepalive = self.now.millis().after(self.plan.settings.request.keepalive_ms);
-        let closing = self.phase != Phase::Open;
+        let idle_until = self.idle_until();
         let Some(conn) = self.conn(token) else { return };
         if conn.after == After::Close {
             return self.close(token);
@@ -179,11 +188,8 @@ impl<R: Reactor> Ring<R> {
         if !conn.leftover.is_empty() {
             return self.feed_leftover(token);
         }
-        if closing {
-            return self.close(token);
-        }
         if !conn.receiving {
-            conn.deadline = Some(keepalive);
+            conn.deadline = Some(idle_until);
             self.receive_head(token);
         }
     }
