@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Gate, Packet, Server, Target, is_root, skipped, target, uwring_only};
+use crate::support::{Gate, Packet, Server, Target, has, is_root, skipped, target, uwring_only};
 
 /// A connection on which the application is at work: it waits at the gate.
 fn in_flight(server: &Server, gate: &Gate) -> crate::support::Connection {
@@ -144,6 +144,31 @@ fn sighup_takes_up_changed_code_without_a_failed_request() {
         assert!(server.log().wait_n(gone, |line| line.contains(" buried after ")).is_some());
     }
     assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn reloads_under_load_lose_no_request_on_kept_connections() {
+    if uwring_only("a reload closes kept connections") || !has(&["wrk"]) {
+        return;
+    }
+    let server = Server::app("hello").processes(2).without("socket").ini("http-socket = 127.0.0.1:0").start();
+    let crate::support::Address::Tcp(address) = server.tcp(0) else { panic!("a TCP address was asked for") };
+    let wrk = std::process::Command::new(crate::support::find("wrk").expect("found above"))
+        .args(["-t1", "-c16", "-d4", &format!("http://{address}/")])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("start wrk");
+    for reload in 1..=3 {
+        server.signal(Signal::SIGHUP);
+        // Each is complete before the next is asked for: both old workers are gone.
+        let gone = 2 * reload;
+        assert!(server.log().wait_n(gone, |line| line.contains(" buried after ")).is_some());
+    }
+    let report = wrk.wait_with_output().expect("wrk's report");
+    let report = String::from_utf8_lossy(&report.stdout);
+    assert!(report.contains(" requests in "), "{report}");
+    // wrk mentions neither unless there is one.
+    assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
 }
 
 #[test]
