@@ -36,10 +36,19 @@ fn sigterm_serves_what_waits_in_the_backlog() {
     if uwring_only("die-on-term kills what is in flight and waiting") {
         return;
     }
-    let server = Server::app("wait").start();
-    let gate = Gate::new(server.path("gate"));
-    let mut first = in_flight(&server, &gate);
-    let mut waiting: Vec<_> = (0..50)
+    // Two workers, both busy: neither accepts, so what comes now stays in the kernel's queue.
+    let server = Server::app("wait").processes(2).start();
+    let gates = ["gate0", "gate1"].map(|name| Gate::new(server.path(name)));
+    let mut first: Vec<_> = gates
+        .iter()
+        .map(|gate| {
+            let mut client = server.socket().connect();
+            client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
+            client
+        })
+        .collect();
+    assert!(server.log().wait_n(2, |line| line.starts_with("waiting at")).is_some());
+    let mut waiting: Vec<_> = (0..200)
         .map(|_| {
             let mut client = server.socket().connect();
             client.send(Packet::get("/").bytes());
@@ -48,8 +57,10 @@ fn sigterm_serves_what_waits_in_the_backlog() {
         .collect();
     server.signal(Signal::SIGTERM);
     server.log().wait_for("SIGINT/SIGTERM received");
-    gate.open();
-    first.response("GET").expect(200);
+    gates.iter().for_each(Gate::open);
+    for client in &mut first {
+        client.response("GET").expect(200);
+    }
     for client in &mut waiting {
         client.response("GET").expect(200);
     }
