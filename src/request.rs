@@ -38,6 +38,13 @@ pub enum Body {
     Chunked,
 }
 
+impl Body {
+    /// So many bytes, which may be none.
+    pub fn sized(len: u64) -> Body {
+        if len == 0 { Body::None } else { Body::Sized(len) }
+    }
+}
+
 /// The version that decides how the response is framed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
@@ -59,8 +66,6 @@ pub struct Request {
     pub derived: Vec<u8>,
     /// Framing of what follows the head.
     pub body: Body,
-    /// A Content-Length was among the variables (it may have said 0).
-    pub length_seen: bool,
     /// Framing of the answer.
     pub version: Version,
     /// The connection may carry another request after this one.
@@ -81,9 +86,6 @@ pub struct Request {
     pub uri: Span,
     /// SERVER_PROTOCOL.
     pub protocol: Span,
-    /// SERVER_PROTOCOL as a uwsgi answer repeats it: one of a few known texts, so that nothing a peer sends can
-    /// end up in a status line. Empty where the request named none of them.
-    pub protocol_echo: &'static str,
     /// REMOTE_ADDR.
     pub addr: Span,
     /// REMOTE_USER.
@@ -111,6 +113,38 @@ impl Request {
         *self = Request { vars, derived, ..Request::default() };
     }
 
+    /// Appends `text` to the derived bytes.
+    pub fn derive(&mut self, text: &[u8]) -> Span {
+        let off = u32::try_from(self.derived.len()).unwrap_or(u32::MAX);
+        self.derived.extend_from_slice(text);
+        Span { area: AREA_DERIVED, off, len: u32::try_from(text.len()).unwrap_or(u32::MAX) }
+    }
+
+    /// Sets CONTENT_LENGTH once the length of a chunked body is known: frameworks read no body without it.
+    pub fn set_content_length(&mut self, len: u64) {
+        let name = self.derive(b"CONTENT_LENGTH");
+        let value = self.derive(len.to_string().as_bytes());
+        self.vars.push(Var {
+            name_area: name.area,
+            value_area: value.area,
+            kind: VAR_PLAIN,
+            name_len: u16::try_from(name.len).unwrap_or(u16::MAX),
+            name_off: name.off,
+            value_off: value.off,
+            value_len: value.len,
+        });
+    }
+
+    /// The value of the variable that the environ knows as `name`; of several the last.
+    pub fn value<'a>(&'a self, name: &[u8], head: &'a [u8], fixed: &'a [u8]) -> Option<&'a [u8]> {
+        let span = |area, off, len| Span { area, off, len };
+        let var = self.vars.iter().rfind(|var| {
+            let own = self.bytes(span(var.name_area, var.name_off, var.name_len.into()), head, fixed);
+            if var.kind == VAR_FIELD { is_key_of(name, own) } else { own == name }
+        })?;
+        Some(self.bytes(span(var.value_area, var.value_off, var.value_len), head, fixed))
+    }
+
     /// The bytes of `span`; `head` and `fixed` are the areas that live elsewhere.
     pub fn bytes<'a>(&'a self, span: Span, head: &'a [u8], fixed: &'a [u8]) -> &'a [u8] {
         let area: &[u8] = match span.area {
@@ -122,93 +156,16 @@ impl Request {
         let start = span.off as usize;
         area.get(start..start + span.len as usize).unwrap_or(&[])
     }
-
-    /// Appends `text` to the derived area.
-    pub fn derive(&mut self, text: &[u8]) -> Span {
-        let off = offset(self.derived.len());
-        self.derived.extend_from_slice(text);
-        Span { area: AREA_DERIVED, off, len: offset(text.len()) }
-    }
-
-    /// One more variable, both texts copied: for what the server itself has to say (`CONTENT_LENGTH` of a chunked
-    /// body that is complete). `name` is the environ key.
-    pub fn add(&mut self, name: &[u8], value: &[u8]) {
-        let (name, value) = (self.derive(name), self.derive(value));
-        self.vars.push(plain(name, value));
-    }
-
-    /// Value of the variable with this environ key; of equal names the last, as in the environ.
-    pub fn value<'a>(&'a self, key: &[u8], head: &'a [u8], fixed: &'a [u8]) -> Option<&'a [u8]> {
-        let found = self.vars.iter().rev().find(|var| {
-            let name = self.bytes(name_of(var), head, fixed);
-            if var.kind == VAR_FIELD { field_is(name, key) } else { name == key }
-        })?;
-        Some(self.bytes(value_of(found), head, fixed))
-    }
-
-    /// Size of the variables as a uwsgi packet holds them, without its header: what uWSGI's log line calls
-    /// `bytes`, and `%(pktsize)`. On HTTP it is the size of the packet uWSGI would have made.
-    pub fn packet_bytes(&self, head: &[u8], fixed: &[u8]) -> usize {
-        if self.version == Version::Uwsgi {
-            return self.head_bytes.saturating_sub(4);
-        }
-        let one = |var: &Var| {
-            let prefixed = var.kind == VAR_FIELD && !unprefixed(self.bytes(name_of(var), head, fixed));
-            4 + usize::from(var.name_len) + var.value_len as usize + if prefixed { PREFIX.len() } else { 0 }
-        };
-        self.vars.iter().map(one).sum()
-    }
 }
 
-/// What the environ key of an HTTP field begins with (RFC 3875 §4.1.18).
-const PREFIX: &[u8] = b"HTTP_";
-
-/// A variable whose name is the environ key.
-pub fn plain(name: Span, value: Span) -> Var {
-    var(VAR_PLAIN, name, value)
-}
-
-/// A variable named by an HTTP field name as received.
-pub fn field(name: Span, value: Span) -> Var {
-    var(VAR_FIELD, name, value)
-}
-
-/// Where a variable's name is.
-pub fn name_of(var: &Var) -> Span {
-    Span { area: var.name_area, off: var.name_off, len: u32::from(var.name_len) }
-}
-
-/// Where a variable's value is.
-pub fn value_of(var: &Var) -> Span {
-    Span { area: var.value_area, off: var.value_off, len: var.value_len }
-}
-
-fn var(kind: u8, name: Span, value: Span) -> Var {
-    Var {
-        name_area: name.area,
-        value_area: value.area,
-        kind,
-        name_len: u16::try_from(name.len).expect("parsers refuse names that 16 bits cannot measure"),
-        name_off: name.off,
-        value_off: value.off,
-        value_len: value.len,
-    }
-}
-
-fn offset(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("a head is far below 4 GiB (BUFFER_SIZE_MAX)")
-}
-
-/// Content-Type and Content-Length are the two fields whose keys take no prefix.
-fn unprefixed(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"content-type") || name.eq_ignore_ascii_case(b"content-length")
-}
-
-/// Whether field `name` becomes environ key `key`.
-fn field_is(name: &[u8], key: &[u8]) -> bool {
-    let rest = if unprefixed(name) { Some(key) } else { key.strip_prefix(PREFIX) };
-    let same = |(a, b): (&u8, &u8)| (if *a == b'-' { b'_' } else { a.to_ascii_uppercase() }) == *b;
-    rest.is_some_and(|rest| rest.len() == name.len() && name.iter().zip(rest).all(same))
+/// Whether `key` is what the HTTP field `field` is called in an environ.
+fn is_key_of(key: &[u8], field: &[u8]) -> bool {
+    let bare = field.eq_ignore_ascii_case(b"content-type") || field.eq_ignore_ascii_case(b"content-length");
+    let name = if bare { Some(key) } else { key.strip_prefix(b"HTTP_") };
+    name.is_some_and(|name| {
+        let upper = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_uppercase() };
+        name.len() == field.len() && name.iter().copied().eq(field.iter().map(upper))
+    })
 }
 
 #[cfg(test)]
@@ -216,29 +173,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clear_keeps_the_memory_and_nothing_else() {
-        let mut req = Request::default();
-        req.add(b"A", b"1");
-        req.https = true;
-        let memory = (req.vars.capacity(), req.derived.capacity());
-        req.clear();
-        assert_eq!((req.vars.len(), req.derived.len(), req.https), (0, 0, false));
-        assert_eq!((req.vars.capacity(), req.derived.capacity()), memory);
+    fn fields_are_found_by_the_names_of_an_environ() {
+        for (key, field, same) in [
+            ("HTTP_X_FORWARDED_FOR", "X-Forwarded-For", true),
+            ("CONTENT_TYPE", "content-type", true),
+            ("HTTP_CONTENT_TYPE", "content-type", false),
+            ("HTTP_HOST", "HostX", false),
+            ("HOST", "Host", false),
+        ] {
+            assert_eq!(is_key_of(key.as_bytes(), field.as_bytes()), same, "{key} {field}");
+        }
     }
 
     #[test]
-    fn values_are_found_by_environ_key_and_the_last_wins() {
-        let head = b"X-Real-IPoneContent-Typetwo";
-        let mut req = Request::default();
-        req.vars.push(field(Span::head(0, 9), Span::head(9, 3)));
-        req.vars.push(field(Span::head(12, 12), Span::head(24, 3)));
-        req.add(b"A", b"1");
-        req.add(b"A", b"2");
-        for (key, value) in [("HTTP_X_REAL_IP", "one"), ("CONTENT_TYPE", "two"), ("A", "2")] {
-            assert_eq!(req.value(key.as_bytes(), head, b""), Some(value.as_bytes()), "{key}");
-        }
-        for key in ["X_REAL_IP", "HTTP_CONTENT_TYPE", "HTTP_X-REAL-IP", "B"] {
-            assert_eq!(req.value(key.as_bytes(), head, b""), None, "{key}");
-        }
+    fn a_length_known_late_is_a_variable() {
+        let mut request = Request::default();
+        request.set_content_length(12);
+        assert_eq!(request.value(b"CONTENT_LENGTH", b"", b""), Some(b"12".as_slice()));
     }
 }

@@ -6,14 +6,14 @@ pub const BUFFER_SIZE_MIN: u32 = 1024;
 pub const BUFFER_SIZE_MAX: u32 = 65_535;
 /// `buffer-size` where none is given, bytes. uWSGI's 4,096 turns a large cookie into a 502.
 pub const BUFFER_SIZE_DEFAULT: u32 = 32_768;
-/// Request variables or fields in one request; uWSGI's `max-vars` allows about as many.
+/// Fields in one HTTP request head: twice what browsers behind proxies send.
+pub const FIELDS_MAX: usize = 100;
+/// Variables in one uwsgi packet; uWSGI's `max-vars` allows about as many.
 pub const VARS_MAX: usize = 256;
 /// A request body up to this rides along in memory, bytes.
 pub const BODY_MEMORY_MAX: u64 = 64 * 1024;
 /// Unsent response bytes at which the application waits for the client.
 pub const OUTPUT_HIGH_WATER: usize = 256 * 1024;
-/// A complete response up to this is handed over at once even past the high-water mark, bytes.
-pub const OUTPUT_WHOLE_MAX: usize = 1024 * 1024;
 /// Size of a pooled receive buffer, bytes: an ordinary request head fits.
 pub const POOL_BUFFER_BYTES: usize = 4096;
 /// Pooled receive buffers of one worker. Untouched ones cost address space only.

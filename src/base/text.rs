@@ -1,1 +1,154 @@
-//! Sizes, durations and addresses: parse and print.
+//! Text people wrote, read forgivingly: numbers, truths, file modes, and the name that was probably meant.
+//!
+//! Nothing here knows an option; who calls decides what a half-read value is worth.
+
+/// A whole number at the start of a text, and what was left over.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Leading<'a> {
+    /// The number; `u64::MAX` where it is too large.
+    pub value: u64,
+    /// What follows it, untrimmed.
+    pub rest: &'a str,
+}
+
+/// The whole number a text starts with, as C's `atoi` would find it; `None` without a digit there.
+pub fn leading_number(text: &str) -> Option<Leading<'_>> {
+    let text = text.trim_start();
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    if end == 0 {
+        return None;
+    }
+    // Only digits: the one way to fail is to be too large.
+    Some(Leading { value: text[..end].parse().unwrap_or(u64::MAX), rest: &text[end..] })
+}
+
+/// A text that can only mean one of the two truths.
+pub fn truth(text: &str) -> Option<bool> {
+    const YES: [&str; 4] = ["true", "on", "yes", "1"];
+    const NO: [&str; 4] = ["false", "off", "no", "0"];
+    let is = |words: &[&str]| words.iter().any(|w| w.eq_ignore_ascii_case(text));
+    if is(&YES) {
+        Some(true)
+    } else if is(&NO) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// A file mode: three or four octal digits.
+pub fn octal(text: &str) -> Option<u32> {
+    if !(3..=4).contains(&text.len()) || !text.bytes().all(|b| (b'0'..=b'7').contains(&b)) {
+        return None;
+    }
+    u32::from_str_radix(text, 8).ok()
+}
+
+/// The text inside one pair of quotes that encloses it all.
+pub fn unquoted(text: &str) -> Option<&str> {
+    ['"', '\''].into_iter().find_map(|q| text.strip_prefix(q)?.strip_suffix(q))
+}
+
+/// Whether a text starts a comment: blanks, then `#` or `;`.
+pub fn starts_comment(text: &str) -> bool {
+    text.starts_with([' ', '\t']) && text.trim_start().starts_with(['#', ';'])
+}
+
+/// The name most like the one written, if one is like it at all: a letter wrong, missing, extra or swapped
+/// in four; `_` and capitals count as what they stand for.
+pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = written.to_ascii_lowercase().replace('_', "-");
+    let allowed = (plain.len() / 4).min(3);
+    let mut best: Option<(usize, &str)> = None;
+    for name in names.filter(|n| n.len().abs_diff(plain.len()) <= allowed) {
+        let away = distance(&plain, name);
+        if away <= allowed && best.is_none_or(|(b, _)| away < b) {
+            best = Some((away, name));
+        }
+    }
+    best.map(|(_, name)| name)
+}
+
+/// Letters to change, add, drop or swap with their neighbour to turn one text into the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let change = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut least = change.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                least = least.min(before[j - 2] + 1);
+            }
+            row.push(least);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_from_the_front() {
+        let read = |text| leading_number(text).map(|l| (l.value, l.rest));
+        assert_eq!(read("4"), Some((4, "")));
+        assert_eq!(read(" 4 # four"), Some((4, " # four")));
+        assert_eq!(read("+10s"), Some((10, "s")));
+        assert_eq!(read("99999999999999999999999"), Some((u64::MAX, "")));
+        assert_eq!(read("-4"), None);
+        assert_eq!(read("four"), None);
+        assert_eq!(read(""), None);
+    }
+
+    #[test]
+    fn truth_is_told_by_eight_words() {
+        for word in ["true", "On", "YES", "1"] {
+            assert_eq!(truth(word), Some(true), "{word}");
+        }
+        for word in ["false", "Off", "NO", "0"] {
+            assert_eq!(truth(word), Some(false), "{word}");
+        }
+        for word in ["", "2", "flase", "00"] {
+            assert_eq!(truth(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn modes_have_three_or_four_octal_digits() {
+        assert_eq!(octal("666"), Some(0o666));
+        assert_eq!(octal("0660"), Some(0o660));
+        for bad in ["", "66", "668", "rw-", "06660"] {
+            assert_eq!(octal(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn quotes_and_comments_are_seen() {
+        assert_eq!(unquoted("\"4\""), Some("4"));
+        assert_eq!(unquoted("'4'"), Some("4"));
+        assert_eq!(unquoted("\"4'"), None);
+        assert_eq!(unquoted("\""), None);
+        assert!(starts_comment(" # four"));
+        assert!(starts_comment("\t;four"));
+        assert!(!starts_comment("#four"));
+    }
+
+    #[test]
+    fn the_nearest_name_is_the_one_meant() {
+        let names = ["vacuum", "processes", "master", "chmod-socket", "http", "st", "need-app"];
+        let near = |written| nearest(written, names.into_iter());
+        assert_eq!(near("vaccum"), Some("vacuum"));
+        assert_eq!(near("proesses"), Some("processes"));
+        assert_eq!(near("chmod_socket"), Some("chmod-socket"));
+        assert_eq!(near("matser"), Some("master"));
+        assert_eq!(near("Need-App"), Some("need-app"));
+        assert_eq!(near("port"), None, "a short name is not like everything");
+        assert_eq!(near("base"), None);
+    }
+}

@@ -1,1 +1,196 @@
-//! (skeleton)
+//! One loop in one process. The [`Reactor`] trait is all that the rest of the server sees of the kernel's
+//! interface: operations go in with the buffers they need, [`Event`]s come out of [`Reactor::wait`] and bring
+//! the buffers back. `ring` keeps the promise with io_uring; another engine can keep it without a change
+//! elsewhere.
+//!
+//! Every operation is named by the caller's [`Token`], which comes back in its event. The engine owns a buffer
+//! from submission to event, so a connection can be forgotten at any time without freeing memory the kernel
+//! still writes to.
+#![allow(unsafe_code)]
+
+pub mod buffers;
+pub mod ring;
+pub mod timer;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use buffers::Chunk;
+
+/// The caller's name for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub u64);
+
+/// What became of an operation.
+#[derive(Debug)]
+pub enum Event {
+    /// [`Reactor::accept`]: a connection, or why not (`ECANCELED` after [`Reactor::cancel_accepts`]).
+    Accepted {
+        /// As submitted.
+        token: Token,
+        /// The connection, close-on-exec.
+        result: io::Result<OwnedFd>,
+    },
+    /// [`Reactor::recv`]: bytes in a pooled buffer; `None` at the end of the stream.
+    Received {
+        /// As submitted.
+        token: Token,
+        /// To be given back with [`Reactor::release`].
+        result: io::Result<Option<Chunk>>,
+    },
+    /// [`Reactor::recv_into`]: so many bytes were appended to the buffer; 0 at the end of the stream.
+    Filled {
+        /// As submitted.
+        token: Token,
+        /// Bytes appended.
+        result: io::Result<usize>,
+        /// The caller's again.
+        buffer: Vec<u8>,
+    },
+    /// [`Reactor::send`]: everything was sent, or the connection is broken.
+    Sent {
+        /// As submitted.
+        token: Token,
+        /// Broken: why.
+        result: io::Result<()>,
+        /// The caller's again, contents as submitted.
+        buffer: Vec<u8>,
+    },
+    /// [`Reactor::send_file`]: everything was sent, or not.
+    FileSent {
+        /// As submitted.
+        token: Token,
+        /// `UnexpectedEof`: the file is shorter than it was said to be.
+        result: io::Result<()>,
+    },
+    /// [`Reactor::write`]: everything was written, or not.
+    Written {
+        /// As submitted.
+        token: Token,
+        /// Why not (`ENOSPC`…).
+        result: io::Result<()>,
+        /// The caller's again, contents as submitted.
+        buffer: Vec<u8>,
+    },
+    /// [`Reactor::watch`]: the descriptor was readable or hung up since the last such event.
+    Readable {
+        /// As submitted.
+        token: Token,
+    },
+}
+
+/// What happens to the connection after a [`Reactor::send`].
+#[derive(Debug)]
+pub enum Then {
+    /// It stays open and belongs to the caller: only its number is borrowed.
+    Keep(RawFd),
+    /// It is closed, whether or not everything could be sent.
+    Close(OwnedFd),
+}
+
+/// When the caller must hear that a [`Reactor::send`] has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// At the next event of another kind at the latest: the cheapest.
+    Lazy,
+    /// As soon as it has.
+    Prompt,
+}
+
+/// The kernel does not give what the engine needs.
+#[derive(Debug, thiserror::Error)]
+#[error("io_uring is not available: {cause}{hint}")]
+pub struct Unavailable {
+    cause: io::Error,
+    hint: &'static str,
+}
+
+impl From<io::Error> for Unavailable {
+    fn from(cause: io::Error) -> Unavailable {
+        Unavailable { hint: hint(&cause), cause }
+    }
+}
+
+/// The likely cause of a refusal, and what to do.
+fn hint(cause: &io::Error) -> &'static str {
+    match cause.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES) => {
+            " (a container's seccomp profile forbids it, or the sysctl kernel.io_uring_disabled: allow the calls \
+             io_uring_setup, io_uring_enter and io_uring_register)"
+        }
+        Some(libc::ENOSYS) => {
+            " (the kernel was built without it, or a seccomp profile hides it; Linux 6.1 or later is needed)"
+        }
+        Some(libc::EINVAL) => " (Linux 6.1 or later is needed)",
+        Some(libc::ENOMEM) => " (memory that may be locked is used up: see `ulimit -l`)",
+        _ => "",
+    }
+}
+
+/// Tries what every worker will do after the fork: a ring with its buffers and one round trip. Once, at start, so
+/// that a refusal is one clear line and not a loop of dying workers.
+pub fn probe() -> Result<(), Unavailable> {
+    let mut ring = ring::Ring::new()?;
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+    io::Write::write_all(&mut &theirs, b"?")?;
+    ring.recv(std::os::fd::AsRawFd::as_raw_fd(&ours), Token(0));
+    let mut events = Vec::new();
+    ring.wait(Some(Duration::from_secs(1)), &mut events)?;
+    match events.pop() {
+        Some(Event::Received { result, .. }) => Ok(result.map(|_| ())?),
+        _ => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
+    }
+}
+
+/// The promises of an engine.
+pub trait Reactor {
+    /// Accepts one connection from `listener`.
+    fn accept(&mut self, listener: RawFd, token: Token);
+    /// Receives once into a pooled buffer. Waits by itself while the pool is empty.
+    fn recv(&mut self, fd: RawFd, token: Token);
+    /// Receives once, at most `max` bytes, appending to `buffer`.
+    fn recv_into(&mut self, fd: RawFd, token: Token, buffer: Vec<u8>, max: usize);
+    /// Sends all of `buffer`. An event comes for both ways of [`Then`].
+    fn send(&mut self, then: Then, token: Token, buffer: Vec<u8>, notice: Notice);
+    /// Sends `len` bytes of `file` from `offset`.
+    fn send_file(&mut self, fd: RawFd, token: Token, file: Arc<OwnedFd>, offset: u64, len: u64);
+    /// Writes all of `buffer` to `file` at `offset`, or at its end (streams: just on) where that is `None`.
+    fn write(&mut self, file: &Arc<File>, token: Token, buffer: Vec<u8>, offset: Option<u64>);
+    /// Reports whenever `fd` becomes readable or hangs up, until the engine ends.
+    fn watch(&mut self, fd: RawFd, token: Token);
+    /// Asks for the end of all accepts submitted with `token`. Their events come all the same, and may still
+    /// bring connections. (A receive is ended by shutting its connection down.)
+    fn cancel_accepts(&mut self, token: Token);
+    /// Closes `fd` without waiting.
+    fn close(&mut self, fd: OwnedFd);
+    /// Submits what was asked for and waits for events, at most `timeout` (`None`: until there is one).
+    /// Appends to `events`.
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;
+    /// The bytes of a received chunk.
+    fn bytes<'a>(&'a self, chunk: &'a Chunk) -> &'a [u8];
+    /// Gives a chunk's buffer back to the pool.
+    fn release(&mut self, chunk: Chunk);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probe_agrees_with_the_machine_the_tests_run_on() {
+        probe().expect("io_uring, which all other tests need");
+    }
+
+    #[test]
+    fn a_refusal_names_its_likely_cause() {
+        for (errno, word) in
+            [(libc::EPERM, "seccomp"), (libc::ENOSYS, "6.1"), (libc::EINVAL, "6.1"), (libc::ENOMEM, "ulimit")]
+        {
+            let text = Unavailable::from(io::Error::from_raw_os_error(errno)).to_string();
+            assert!(text.starts_with("io_uring is not available: ") && text.contains(word), "{text}");
+        }
+    }
+}

@@ -1,3 +1,88 @@
 //! What the user asked for: one table of options, many sources, one typed result.
+//!
+//! ```text
+//!  environment ─┐
+//!  command line ┼─► intake: ordered list of (key, value, origin) ─► rows ─► draft ─► settings
+//!  ini files  ──┘          blocks, includes, placeholders
+//! ```
+//! Reading options may read the files they name, and does nothing else; binding, opening logs and importing come
+//! later. [`load`] is the way in; [`settings::Settings`] is all that the rest of the server sees.
 
+mod docs;
+mod draft;
+mod error;
+mod expand;
+mod intake;
+mod row;
 pub mod settings;
+mod sources;
+mod table;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub use error::Error;
+use intake::Intake;
+use settings::Settings;
+
+/// What `--version` prints. Scripts compare it with uWSGI versions, so the one we stand for comes first.
+pub const VERSION: &str = concat!("2.0.31-uwring-", env!("CARGO_PKG_VERSION"));
+
+/// What to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve.
+    Serve(Box<Settings>),
+    /// Print this and end with code 0.
+    Print(String),
+    /// Send a signal to a running server, and end.
+    Signal {
+        /// File with the pid of its master.
+        pidfile: PathBuf,
+        /// What it is asked to do.
+        what: SignalWhat,
+    },
+}
+
+/// What a running server can be asked from the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalWhat {
+    /// `--reload`: SIGHUP.
+    Reload,
+    /// `--stop`: SIGINT.
+    Stop,
+    /// `--pause`, `--suspend`, `--resume`: SIGTSTP, which goes back and forth.
+    Pause,
+}
+
+/// What was asked for, and what is to be said about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What to do.
+    pub command: Command,
+    /// Warnings: options without effect, names nobody knows, values read otherwise than written.
+    pub warnings: Vec<String>,
+    /// Ordinary lines for the log, as uWSGI prints them.
+    pub notes: Vec<String>,
+}
+
+/// Reads all options: the environment first, then the command line with the files it names. Later ones win.
+///
+/// `argv` begins with the name of the program.
+pub fn load(argv: &[OsString], env: &[(String, String)]) -> Result<Loaded, Error> {
+    let mut intake = Intake::new(argv, env);
+    for (key, value, origin) in sources::env::options(env) {
+        intake.add(key, Some(value), &origin)?;
+    }
+    let line = sources::argv::split(argv)?;
+    for (key, value) in line.options {
+        intake.add(key, value, &sources::argv::origin())?;
+    }
+    for word in line.words {
+        intake.add_word(&word)?;
+    }
+    intake.finish()
+}
+
+#[cfg(test)]
+mod tests;

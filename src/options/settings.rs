@@ -6,6 +6,12 @@ use std::path::PathBuf;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(pub String);
 
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// One option as it was given, after expansion, in order (`uwsgi.opt`, `show-config`).
 #[derive(Clone, Debug)]
 pub struct Given {
@@ -49,8 +55,6 @@ pub struct Process {
     pub no_orphans: bool,
     /// `max-requests`: replace a worker after so many requests; 0 never.
     pub max_requests: u64,
-    /// `harakiri`, seconds; 0 off.
-    pub harakiri: u64,
     /// `worker-reload-mercy`, seconds a worker may take to finish its requests when told to end.
     pub worker_reload_mercy: u64,
     /// `forkbomb-delay`, seconds between respawns of workers that die at once.
@@ -106,7 +110,6 @@ impl Default for Process {
             need_app: true,
             no_orphans: false,
             max_requests: 0,
-            harakiri: 0,
             worker_reload_mercy: 60,
             forkbomb_delay: 2,
             vacuum: false,
@@ -133,17 +136,7 @@ impl Default for Process {
     }
 }
 
-/// What is spoken on a socket.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SocketProtocol {
-    /// `uwsgi-socket`, and `socket` unless `protocol` says otherwise.
-    #[default]
-    Uwsgi,
-    /// `http`, `http-socket`, `http11-socket`.
-    Http,
-    /// `protocol = auto`: known by the first byte.
-    Auto,
-}
+pub use crate::base::protocol::SocketProtocol;
 
 /// One listening socket asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

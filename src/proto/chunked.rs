@@ -1,182 +1,229 @@
-//! Chunked transfer coding (RFC 9112 §7.1): an incremental decoder, and what frames a chunk on the way out.
-//!
-//! ```text
-//!  Size ─► Extension ─► SizeEnd ─► Data ─► DataCr ─► DataLf ─► Size
-//!                          └ size 0 ─► Trailer ⇄ TrailerLine ─► … ─► End ─► Done
-//! ```
-//!
-//! Called by `worker` for request bodies, and by `head::BodyOut`. Extensions and trailers are read and dropped.
-//! Strict about line ends: a bare LF or CR that one parser takes and another does not moves the end of the message.
+//! The chunked transfer coding (RFC 9112 §7.1), in pieces of any size.
 
 use super::Error;
-use crate::base::digits;
 
-/// Bytes of extensions and trailers in one body. They carry nothing we use; without a bound a peer could keep a
-/// connection busy for ever with a body that never grows.
-pub const OVERHEAD_BYTES_MAX: usize = 16 * 1024;
+/// A chunk's extensions are of no use to anybody here; so many bytes of them are skipped, per size line.
+const EXTENSION_BYTES_MAX: usize = 1024;
+/// Trailer fields are dropped (RFC 9110 §6.5.1 allows it); so many bytes of them are.
+const TRAILER_BYTES_MAX: usize = 8192;
 
-/// The chunk that ends a body, without trailers.
-pub const LAST: &[u8] = b"0\r\n\r\n";
-
-/// What one call of [`Decoder::decode`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the input that are used up. Less than all of them where the room was filled or the body ended.
-    pub consumed: usize,
-    /// The body ended; what follows is the next request.
-    pub done: bool,
+/// Takes a chunked body apart.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    state: State,
 }
 
-/// Where in the coding the next byte falls.
+/// What comes next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// Before the first digit of a size.
+    /// The first digit of a size.
     #[default]
-    SizeStart,
-    /// Behind a digit.
-    Size,
-    /// Blanks behind the size, which only an extension may follow.
-    Blank,
-    Extension,
-    SizeEnd,
-    Data,
+    Start,
+    /// Further digits.
+    Size(u64),
+    /// An extension, up to the line's end.
+    Extension {
+        size: u64,
+        seen: usize,
+    },
+    /// The line feed behind a size.
+    SizeEnd(u64),
+    /// Data.
+    Data(u64),
+    /// The line end behind data.
     DataCr,
     DataLf,
-    /// At the start of a trailer line, or of the empty line that ends the body.
-    Trailer,
-    TrailerLine,
-    TrailerLf,
-    End,
+    /// A trailer line: bytes seen of all, and whether this line has begun.
+    Trailer {
+        seen: usize,
+        begun: bool,
+    },
+    /// The line feed of a trailer line, or of the empty one that ends it all.
+    TrailerLf {
+        seen: usize,
+        begun: bool,
+    },
     Done,
 }
 
-/// Reads one chunked body, in pieces of any size.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Decoder {
-    state: State,
-    /// Of the size line, then of the data still to come.
-    left: u64,
-    overhead: usize,
+/// What a call made of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that belong to the body: all of them, unless it is done.
+    pub consumed: usize,
+    /// The body is complete.
+    pub done: bool,
 }
 
 impl Decoder {
-    /// At the start of a body.
-    pub fn new() -> Decoder {
-        Decoder::default()
-    }
-
-    /// Whether the body ended.
-    pub fn is_done(&self) -> bool {
-        self.state == State::Done
-    }
-
-    /// Takes `input`, appends body bytes to `out`, at most `room` of them. Call again with what was not consumed
-    /// when there is room again. After an error the connection is of no more use.
-    pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>, room: usize) -> Result<Progress, Error> {
-        let (mut at, mut room) = (0, room);
+    /// Appends the data in `input` to `out`.
+    pub fn decode(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<Progress, Error> {
+        let mut at = 0;
         while at < input.len() && self.state != State::Done {
-            if self.state == State::Data {
-                let left = usize::try_from(self.left).unwrap_or(usize::MAX);
-                let len = left.min(room).min(input.len() - at);
-                if len == 0 {
-                    break;
-                }
-                out.extend_from_slice(&input[at..at + len]);
-                (at, room, self.left) = (at + len, room - len, self.left - len as u64);
-                if self.left == 0 {
-                    self.state = State::DataCr;
-                }
+            if let State::Data(left) = self.state {
+                let n = usize::try_from(left).unwrap_or(usize::MAX).min(input.len() - at);
+                out.extend_from_slice(&input[at..at + n]);
+                at += n;
+                self.state = if n as u64 == left { State::DataCr } else { State::Data(left - n as u64) };
                 continue;
             }
-            self.state = self.step(input[at])?;
+            self.state = step(self.state, input[at])?;
             at += 1;
         }
-        Ok(Progress { consumed: at, done: self.is_done() })
+        Ok(Progress { consumed: at, done: self.state == State::Done })
     }
+}
 
-    /// One byte outside the data.
-    fn step(&mut self, byte: u8) -> Result<State, Error> {
-        use State as S;
-        Ok(match (self.state, byte) {
-            (S::SizeStart | S::Size, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => self.digit(byte)?,
-            (S::Size | S::Blank, b';') | (S::Extension, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.extra(S::Extension)?
-            }
-            // RFC 9112 §7.1.1: blanks may stand before the `;`, and nowhere else.
-            (S::Size | S::Blank, b' ' | b'\t') => self.extra(S::Blank)?,
-            (S::Size | S::Extension, b'\r') => S::SizeEnd,
-            (S::SizeEnd, b'\n') if self.left == 0 => S::Trailer,
-            (S::SizeEnd, b'\n') => S::Data,
-            (S::DataCr, b'\r') => S::DataLf,
-            (S::DataLf, b'\n') => S::SizeStart,
-            (S::Trailer, b'\r') => S::End,
-            (S::Trailer, b'!'..=b'~') | (S::TrailerLine, b'\t' | b' '..=b'~' | 0x80..) => {
-                self.extra(S::TrailerLine)?
-            }
-            (S::TrailerLine, b'\r') => S::TrailerLf,
-            (S::TrailerLf, b'\n') => S::Trailer,
-            (S::End, b'\n') => S::Done,
-            (state, byte) => return Err(invalid(state, byte)),
-        })
-    }
-
-    fn digit(&mut self, byte: u8) -> Result<State, Error> {
-        let digit = char::from(byte).to_digit(16).unwrap_or(0);
-        if self.state == State::Size && self.left == 0 {
-            // Leading zeros are allowed, endless ones are not.
-            self.extra(State::Size)?;
+fn step(state: State, byte: u8) -> Result<State, Error> {
+    Ok(match (state, byte) {
+        (State::Start, _) => State::Size(digit(byte).ok_or_else(|| invalid("a size that is no number"))?),
+        (State::Size(size), b'\r') => State::SizeEnd(size),
+        (State::Size(size), b';' | b' ' | b'\t') => State::Extension { size, seen: 0 },
+        (State::Size(size), _) => {
+            let digit = digit(byte).ok_or_else(|| invalid("a size that is no number"))?;
+            let shifted = size.checked_mul(16).ok_or_else(|| invalid("a size beyond 64 bits"))?;
+            State::Size(shifted | digit)
         }
-        // The top four bits must be free before the shift (RFC 9112 §7.1: recipients MUST anticipate overflow).
-        if self.left >> 60 != 0 {
-            return Err(Error::refuse(400, "invalid chunked body: chunk size overflow"));
+        (State::Extension { size, .. }, b'\r') => State::SizeEnd(size),
+        (State::Extension { .. }, b'\n' | 0) => {
+            return Err(invalid("a bare line feed or NUL in an extension"));
         }
-        self.left = self.left << 4 | u64::from(digit);
-        Ok(State::Size)
-    }
-
-    fn extra(&mut self, next: State) -> Result<State, Error> {
-        self.overhead += 1;
-        if self.overhead > OVERHEAD_BYTES_MAX {
-            let reason = format!("chunk extensions and trailers beyond {OVERHEAD_BYTES_MAX} bytes");
-            return Err(Error::refuse(431, reason));
+        (State::Extension { seen, .. }, _) if seen >= EXTENSION_BYTES_MAX => {
+            return Err(invalid("extensions of more than 1 KiB"));
         }
-        Ok(next)
-    }
+        (State::Extension { size, seen }, _) => State::Extension { size, seen: seen + 1 },
+        (State::SizeEnd(0), b'\n') => State::Trailer { seen: 0, begun: false },
+        (State::SizeEnd(size), b'\n') => State::Data(size),
+        (State::DataCr, b'\r') => State::DataLf,
+        (State::DataLf, b'\n') => State::Start,
+        (State::Trailer { seen, begun }, b'\r') => State::TrailerLf { seen, begun },
+        (State::Trailer { .. }, b'\n' | 0) => return Err(invalid("a bare line feed or NUL in a trailer")),
+        (State::Trailer { seen, .. }, _) if seen >= TRAILER_BYTES_MAX => {
+            return Err(Error::new(431, "trailer fields of more than 8 KiB".into()));
+        }
+        (State::Trailer { seen, .. }, _) => State::Trailer { seen: seen + 1, begun: true },
+        (State::TrailerLf { begun: false, .. }, b'\n') => State::Done,
+        (State::TrailerLf { seen, begun: true }, b'\n') => State::Trailer { seen, begun: false },
+        _ => return Err(invalid("a line that does not end with CR LF")),
+    })
 }
 
-#[cold]
-fn invalid(state: State, byte: u8) -> Error {
-    let place = match state {
-        State::SizeStart | State::Size | State::Blank => "in a chunk size",
-        State::Extension => "in a chunk extension",
-        State::DataCr | State::DataLf => "after the data of a chunk",
-        State::SizeEnd | State::TrailerLf | State::End => "where a line ends",
-        State::Trailer | State::TrailerLine => "in a trailer",
-        State::Data | State::Done => "outside the body",
-    };
-    Error::refuse(400, format!("invalid chunked body: \"{}\" {place}", byte.escape_ascii()))
+fn digit(byte: u8) -> Option<u64> {
+    char::from(byte).to_digit(16).map(u64::from)
 }
 
-/// Appends what goes before a chunk of `len` bytes; `len` 0 would end the body, so there is no such chunk.
-pub fn open(out: &mut Vec<u8>, len: u64) {
-    debug_assert!(len > 0, "an empty chunk ends the body");
-    digits::hexadecimal(out, len);
-    out.extend_from_slice(b"\r\n");
+fn invalid(what: &str) -> Error {
+    Error::new(400, format!("invalid chunked body: {what}"))
 }
 
-/// Appends what goes behind a chunk.
-pub fn close(out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\r\n");
-}
-
-/// Appends `data` as a chunk; nothing for no data.
+/// Appends `data` as one chunk. No data makes no chunk: an empty one would be the end.
 pub fn encode(out: &mut Vec<u8>, data: &[u8]) {
-    if !data.is_empty() {
-        open(out, data.len() as u64);
-        out.extend_from_slice(data);
-        close(out);
+    if data.is_empty() {
+        return;
     }
+    begin(out, data.len() as u64);
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the size line of a chunk of `len` bytes.
+pub fn begin(out: &mut Vec<u8>, len: u64) {
+    let mut digits = [0; 16];
+    let mut at = digits.len();
+    let mut left = len;
+    loop {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[(left & 15) as usize];
+        left >>= 4;
+        if left == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends the end of the body.
+pub fn end(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"0\r\n\r\n");
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BODY: &[u8] = b"4\r\nWiki\r\n6;name=\"v\"\r\npedia \r\n0E\r\nin \r\n\r\nchunks.\r\n0\r\nX-Trailer: a\r\n\r\nGET /next";
+
+    #[test]
+    fn a_body_is_the_same_at_every_split_and_byte_by_byte() {
+        for split in 0..BODY.len() {
+            let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+            let first = decoder.decode(&BODY[..split], &mut out).expect("good");
+            let mut end = first.consumed;
+            if !first.done {
+                let rest = decoder.decode(&BODY[split..], &mut out).expect("good");
+                assert!(rest.done);
+                end += rest.consumed;
+            }
+            assert_eq!(out, b"Wikipedia in \r\n\r\nchunks.");
+            assert_eq!(&BODY[end..], b"GET /next");
+        }
+        let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+        let done = BODY.iter().position(|b| decoder.decode(&[*b], &mut out).expect("good").done);
+        assert_eq!(done, Some(BODY.len() - 10));
+    }
+
+    #[test]
+    fn what_is_not_exactly_chunked_is_refused() {
+        let long = format!("1;{}\r\n", "x".repeat(2000));
+        let cases: &[&[u8]] = &[
+            b"\r\n",
+            b"g\r\n",
+            b"-1\r\n",
+            b"+1\r\n",
+            b"0x1\r\n",
+            b"1\n",
+            b"1\rx",
+            b"1\r\nab",
+            b"1\r\na\n",
+            b"1\r\na\rx",
+            b"10000000000000000\r\n",
+            b"0\r\n\n",
+            b"0\r\nA: b\n",
+            b"1;a\nb",
+            long.as_bytes(),
+        ];
+        for case in cases {
+            let refused = Decoder::default().decode(case, &mut Vec::new());
+            assert!(refused.is_err(), "{:?}", String::from_utf8_lossy(case));
+        }
+    }
+
+    #[test]
+    fn the_largest_size_is_no_overflow() {
+        let mut decoder = Decoder::default();
+        let progress = decoder.decode(b"ffffffffffffffff\r\nab", &mut Vec::new()).expect("a size");
+        assert_eq!(progress, Progress { consumed: 20, done: false });
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..50), 0..10), split in 0usize..100) {
+            let mut wire = Vec::new();
+            pieces.iter().for_each(|piece| encode(&mut wire, piece));
+            end(&mut wire);
+            let split = split.min(wire.len());
+            let (mut decoder, mut out) = (Decoder::default(), Vec::new());
+            decoder.decode(&wire[..split], &mut out).expect("ours");
+            let last = decoder.decode(&wire[split..], &mut out).expect("ours");
+            prop_assert!(last.done || split == wire.len());
+            prop_assert_eq!(out, pieces.concat());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(data in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let _ = Decoder::default().decode(&data, &mut Vec::new());
+        }
+    }
+}

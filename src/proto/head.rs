@@ -1,280 +1,252 @@
-//! Response heads, the framing of what follows them, and the small complete answers the server gives itself.
+//! What all response heads share, and the framing of the body behind them (RFC 9112 §6).
 //!
-//! Over uwsgi the application's fields go out as they are: the front end frames the answer. Over HTTP the server
-//! is the front end: it dates the answer, says how long it is, and whether the connection goes on (RFC 9112 §6, §9).
-//! Called by `worker`, which owns the buffers and the clock.
-
-mod date;
-
-pub use self::date::DateCache;
+//! Over the uwsgi protocol the response is what uWSGI sends: status line, the application's fields, nothing added;
+//! it ends with the connection. Over HTTP the server adds what the connection needs.
 
 use super::chunked;
-use crate::base::digits::decimal;
 use crate::request::{Request, Version};
 
-/// Status and fields as the application gave them: the safe twin of `uwring_abi::ResponseHead`, under the same
-/// promises (checked text, no hop-by-hop fields).
+/// Status and fields as the application gave them, checked by the plugin.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// Three-digit code.
     pub status: u16,
-    /// Code and reason, as `200 OK`.
+    /// Code and reason.
     pub status_line: &'a [u8],
-    /// `Name: value CRLF` each.
+    /// `Name: value CRLF` each, without hop-by-hop ones.
     pub fields: &'a [u8],
-    /// Value of the Content-Length among `fields`.
+    /// How many.
+    pub field_count: u32,
+    /// `Content-Length`, which is among the fields then.
     pub content_length: Option<u64>,
-    /// Date is among `fields`.
+    /// `Date` is among the fields.
     pub has_date: bool,
-    /// The application asked for `Connection: close`.
+    /// The application asked for the connection's end.
     pub close: bool,
 }
 
-/// What is known about the body when the head is made.
+/// What is known of the body when the head is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// The body is complete, this many bytes.
+    /// It is so long.
     Known(u64),
-    /// More of it may come.
-    Unknown,
+    /// Its end will show.
+    Open,
 }
 
-/// How a body is delimited.
+/// How a response body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyFraming {
-    /// There is none, whatever the application produces.
-    None,
-    /// Exactly so many bytes.
+pub enum Delimiter {
+    /// There is none: HEAD, 1xx, 204, 304.
+    NoBody,
+    /// So many bytes.
     Sized(u64),
     /// Chunks.
     Chunked,
-    /// Whatever comes until the connection ends.
-    UntilClose,
+    /// The connection's end.
+    Close,
 }
 
-/// What the head promised.
+/// The framing of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Framing {
-    /// How the body is delimited.
-    pub body: BodyFraming,
-    /// The connection may carry another request, once the body is out as promised.
+    /// Where the body ends.
+    pub body: Delimiter,
+    /// Whether another request may follow on the connection.
     pub keep_alive: bool,
 }
 
-/// Appends the head of an answer to `req` and says how the body must follow. `draining`: the server lets its
-/// connections go.
+/// Appends the head of the response to `request`. `date`: the time in the form of RFC 9110 §5.6.7; `closing`: the
+/// server ends connections.
 pub fn encode(
     out: &mut Vec<u8>,
-    req: &Request,
+    request: &Request,
     head: &Head<'_>,
     length: Length,
-    date: &DateCache,
-    draining: bool,
+    date: &[u8],
+    closing: bool,
 ) -> Framing {
-    // One growth at most; the fields are the only part of any size.
-    out.reserve(head.status_line.len() + head.fields.len() + 160);
-    let framing = promise(req, head, length, draining);
-    if req.version == Version::Uwsgi {
-        let protocol = if req.protocol_echo.is_empty() { "HTTP/1.0" } else { req.protocol_echo };
-        out.extend_from_slice(protocol.as_bytes());
-        out.push(b' ');
-        out.extend_from_slice(head.status_line);
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(head.fields);
-    } else {
-        out.extend_from_slice(b"HTTP/1.1 ");
-        out.extend_from_slice(head.status_line);
-        out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(head.fields);
-        http_fields(out, req, head, length, date, framing);
+    let framing = frame(request, head, length, closing);
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(head.status_line);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(head.fields);
+    if request.version != Version::Uwsgi {
+        add_fields(out, request, head, framing, length, date);
     }
     out.extend_from_slice(b"\r\n");
     framing
 }
 
-fn promise(req: &Request, head: &Head<'_>, length: Length, draining: bool) -> Framing {
+fn frame(request: &Request, head: &Head<'_>, length: Length, closing: bool) -> Framing {
+    let bodiless = request.is_head || matches!(head.status, 100..=199 | 204 | 304);
     let body = match (head.content_length, length) {
-        _ if req.is_head || bodiless(head.status) => BodyFraming::None,
-        (Some(length), _) => BodyFraming::Sized(length),
-        (None, _) if req.version == Version::Uwsgi => BodyFraming::UntilClose,
-        (None, Length::Known(length)) => BodyFraming::Sized(length),
-        (None, Length::Unknown) if req.version == Version::Http11 => BodyFraming::Chunked,
-        (None, Length::Unknown) => BodyFraming::UntilClose,
+        _ if bodiless => Delimiter::NoBody,
+        (Some(len), _) => Delimiter::Sized(len),
+        (None, _) if request.version == Version::Uwsgi => Delimiter::Close,
+        (None, Length::Known(len)) => Delimiter::Sized(len),
+        (None, Length::Open) if request.version == Version::Http11 => Delimiter::Chunked,
+        (None, Length::Open) => Delimiter::Close,
     };
-    let keep_alive = req.version != Version::Uwsgi
-        && req.keep_alive
-        && !head.close
-        && !draining
-        && body != BodyFraming::UntilClose
-        // An interim status in place of the final one leaves the client waiting: it has to see an end.
-        && head.status >= 200;
+    let keep_alive = request.keep_alive && !head.close && !closing && body != Delimiter::Close;
     Framing { body, keep_alive }
 }
 
-/// Statuses whose answers end with the head (RFC 9112 §6.3).
-fn bodiless(status: u16) -> bool {
-    matches!(status, 100..=199 | 204 | 304)
-}
-
-/// What HTTP wants said and the application has not.
-fn http_fields(
+/// What an HTTP connection needs beside the application's fields.
+fn add_fields(
     out: &mut Vec<u8>,
-    req: &Request,
+    request: &Request,
     head: &Head<'_>,
-    length: Length,
-    date: &DateCache,
     framing: Framing,
+    length: Length,
+    date: &[u8],
 ) {
-    if !head.has_date {
-        out.extend_from_slice(b"Date: ");
-        out.extend_from_slice(date.text());
-        out.extend_from_slice(b"\r\n");
-    }
     match (framing.body, length) {
-        (BodyFraming::Chunked, _) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
-        (BodyFraming::Sized(length), _) if head.content_length.is_none() => field_length(out, length),
-        // To HEAD the length that GET would have: known only where the application produced that body
-        // (RFC 9110 §8.6). 1xx, 204 and 304 say none.
-        (BodyFraming::None, Length::Known(length @ 1..))
-            if head.content_length.is_none() && !bodiless(head.status) =>
-        {
-            field_length(out, length);
-        }
+        // HEAD says what GET would; 1xx, 204 and 304 have no length to say (RFC 9110 §8.6).
+        (Delimiter::NoBody, Length::Known(len)) if request.is_head && len > 0 => add_length(out, head, len),
+        (Delimiter::Sized(len), _) => add_length(out, head, len),
+        (Delimiter::Chunked, _) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         _ => {}
     }
-    if !framing.keep_alive {
-        out.extend_from_slice(b"Connection: close\r\n");
-    } else if req.version == Version::Http10 {
-        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    if !head.has_date {
+        out.extend_from_slice(b"Date: ");
+        out.extend_from_slice(date);
+        out.extend_from_slice(b"\r\n");
+    }
+    match (framing.keep_alive, request.version) {
+        (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
+        (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
+        (true, _) => {}
     }
 }
 
-fn field_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"Content-Length: ");
-    decimal(out, length);
-    out.extend_from_slice(b"\r\n");
+fn add_length(out: &mut Vec<u8>, head: &Head<'_>, len: u64) {
+    if head.content_length.is_none() {
+        out.extend_from_slice(b"Content-Length: ");
+        decimal(out, len);
+        out.extend_from_slice(b"\r\n");
+    }
 }
 
-/// How a body ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// As the head promised.
-    Whole,
-    /// So many bytes less than promised: the connection must be closed, that the client notices.
-    Short(u64),
+/// Appends a number without allocating.
+fn decimal(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
-/// Holds a body to what its head promised. Pieces go either through [`BodyOut::piece`], which copies, or, where
-/// they are sent from elsewhere (a file, a lent buffer), between [`BodyOut::open`] and [`BodyOut::close`].
-#[derive(Clone, Copy, Debug)]
+/// Writes a body as it was framed: no byte more than announced, and no silence about one less.
+#[derive(Debug)]
 pub struct BodyOut {
-    framing: BodyFraming,
-    sent: u64,
-    cut: u64,
+    delimiter: Delimiter,
+    /// Bytes still owed.
+    left: u64,
+    /// Bytes the application gave beyond what it had announced.
+    excess: u64,
+    /// The last chunk is a file, whose line end is still to be written.
+    in_file: bool,
 }
 
 impl BodyOut {
-    /// For the body behind a head that promised `framing`.
-    pub fn new(framing: BodyFraming) -> BodyOut {
-        BodyOut { framing, sent: 0, cut: 0 }
+    /// For a head that was framed so.
+    pub fn new(framing: Framing) -> BodyOut {
+        let left = if let Delimiter::Sized(len) = framing.body { len } else { 0 };
+        BodyOut { delimiter: framing.body, left, excess: 0, in_file: false }
     }
 
-    /// Appends `data`, framed, to `out`.
-    pub fn piece(&mut self, out: &mut Vec<u8>, data: &[u8]) {
-        let take = self.open(out, data.len() as u64);
-        // `take` is no more than the length of `data`.
-        out.extend_from_slice(&data[..take as usize]);
-        self.close(out, take);
-    }
-
-    /// Appends to `out` what goes before a piece of `len` bytes; the caller then sends the first so many bytes of
-    /// it as returned, and [`BodyOut::close`]s it. 0: nothing of it may be sent.
-    #[must_use]
-    pub fn open(&mut self, out: &mut Vec<u8>, len: u64) -> u64 {
-        let take = match self.framing {
-            BodyFraming::None => 0,
-            BodyFraming::Sized(length) => len.min(length - self.sent),
-            BodyFraming::Chunked | BodyFraming::UntilClose => len,
-        };
-        if take > 0 && self.framing == BodyFraming::Chunked {
-            chunked::open(out, take);
-        }
-        self.sent += take;
-        self.cut += len - take;
-        take
-    }
-
-    /// Appends to `out` what goes behind a piece for which `open` returned `take`.
-    pub fn close(&mut self, out: &mut Vec<u8>, take: u64) {
-        if take > 0 && self.framing == BodyFraming::Chunked {
-            chunked::close(out);
+    /// Appends a piece; returns how many of its bytes count as sent.
+    pub fn push(&mut self, out: &mut Vec<u8>, piece: &[u8]) -> u64 {
+        self.end_file(out);
+        match self.delimiter {
+            Delimiter::NoBody => 0,
+            Delimiter::Close => {
+                out.extend_from_slice(piece);
+                piece.len() as u64
+            }
+            Delimiter::Chunked => {
+                chunked::encode(out, piece);
+                piece.len() as u64
+            }
+            Delimiter::Sized(_) => {
+                let n = piece.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                out.extend_from_slice(&piece[..n]);
+                self.left -= n as u64;
+                self.excess += (piece.len() - n) as u64;
+                n as u64
+            }
         }
     }
 
-    /// The application has no more: appends the end to `out`.
-    #[must_use]
-    pub fn finish(&mut self, out: &mut Vec<u8>) -> Ended {
-        match self.framing {
-            BodyFraming::Chunked => out.extend_from_slice(chunked::LAST),
-            BodyFraming::Sized(length) if self.sent < length => return Ended::Short(length - self.sent),
-            _ => {}
+    /// A file of `len` bytes is to follow what is in `out` now: how many of them, `None` where none are wanted.
+    pub fn push_file(&mut self, out: &mut Vec<u8>, len: u64) -> Option<u64> {
+        self.end_file(out);
+        match self.delimiter {
+            Delimiter::Close => (len > 0).then_some(len),
+            Delimiter::Sized(_) => {
+                let n = len.min(self.left);
+                self.left -= n;
+                (n > 0).then_some(n)
+            }
+            Delimiter::Chunked if len > 0 => {
+                chunked::begin(out, len);
+                self.in_file = true;
+                Some(len)
+            }
+            Delimiter::NoBody | Delimiter::Chunked => None,
         }
-        Ended::Whole
     }
 
-    /// Body bytes let through so far.
-    pub fn sent(&self) -> u64 {
-        self.sent
+    /// Appends the end. `false`: less came than was announced, so the connection must not go on.
+    pub fn end(&mut self, out: &mut Vec<u8>) -> bool {
+        self.end_file(out);
+        if self.delimiter == Delimiter::Chunked {
+            chunked::end(out);
+        }
+        self.left == 0
     }
 
-    /// Body bytes dropped, being more than the head promised. To HEAD and the like all of them, rightly.
-    pub fn cut(&self) -> u64 {
-        self.cut
+    fn end_file(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.in_file) {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// Bytes that were left out because they exceed the announced length.
+    pub fn excess(&self) -> u64 {
+        self.excess
     }
 }
 
-/// A complete answer by the server itself, after which the connection is closed. The texts are uWSGI's, where it
-/// has one; with `date` on HTTP, without on uwsgi.
-pub fn refusal(status: u16, is_head: bool, date: Option<&DateCache>) -> Vec<u8> {
-    let text = reason(status);
-    let mut out = Vec::with_capacity(256);
-    out.extend_from_slice(b"HTTP/1.1 ");
-    decimal(&mut out, u64::from(status));
-    out.push(b' ');
-    out.extend_from_slice(text.as_bytes());
-    out.extend_from_slice(b"\r\nConnection: close\r\nContent-Type: text/plain\r\n");
-    if let Some(date) = date {
-        out.extend_from_slice(b"Date: ");
-        out.extend_from_slice(date.text());
-        out.extend_from_slice(b"\r\n");
-    }
-    field_length(&mut out, text.len() as u64);
-    out.extend_from_slice(b"\r\n");
-    if !is_head {
-        out.extend_from_slice(text.as_bytes());
-    }
-    out
+/// A complete answer to a request that is refused; the connection ends with it.
+pub fn refusal(status: u16) -> Vec<u8> {
+    let reason = reason(status);
+    let len = reason.len();
+    format!(
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{reason}"
+    )
+    .into_bytes()
 }
 
-/// The interim answer to `Expect: 100-continue` (RFC 9110 §15.2.1).
-pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
-
-/// The reason phrase of a status the server itself gives.
-pub fn reason(status: u16) -> &'static str {
+/// The reason phrase of the statuses this server makes itself (RFC 9110 §15).
+fn reason(status: u16) -> &'static str {
     match status {
         400 => "Bad Request",
-        403 => "Forbidden",
-        404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",
         417 => "Expectation Failed",
-        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
-        502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",
@@ -282,5 +254,184 @@ pub fn reason(status: u16) -> &'static str {
     }
 }
 
+/// The `Date` field's text, made once a second.
+#[derive(Debug, Default)]
+pub struct DateCache {
+    second: u64,
+    text: Vec<u8>,
+}
+
+impl DateCache {
+    /// The text for `second` since the epoch.
+    pub fn at(&mut self, second: u64) -> &[u8] {
+        if self.text.is_empty() || self.second != second {
+            self.second = second;
+            self.text = date(second).into_bytes();
+        }
+        &self.text
+    }
+}
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
+fn date(second: u64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let (days, rest) = (second / 86_400, second % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    let weekday = DAYS[usize::try_from(days % 7).unwrap_or(0)];
+    let month = MONTHS[usize::try_from(month).unwrap_or(0)];
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
+/// Year, month from 0 and day from 1 of a day since the epoch, in the Gregorian calendar. Years begin in March here,
+/// so that the leap day is a year's last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468; // since 1 March of the year 0
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = (march_month + 2) % 12;
+    let year = era * 400 + year_of_era + u64::from(month < 2);
+    (year, month, day)
+}
+
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    const DATE: &[u8] = b"Sun, 06 Nov 1994 08:49:37 GMT";
+
+    fn request(version: Version) -> Request {
+        Request { version, keep_alive: version == Version::Http11, ..Request::default() }
+    }
+
+    fn head(status: u16, fields: &'static str, content_length: Option<u64>) -> Head<'static> {
+        Head {
+            status,
+            status_line: b"200 OK",
+            fields: fields.as_bytes(),
+            field_count: 1,
+            content_length,
+            has_date: false,
+            close: false,
+        }
+    }
+
+    fn encoded(request: &Request, head: &Head<'_>, length: Length) -> (String, Framing) {
+        let mut out = Vec::new();
+        let framing = encode(&mut out, request, head, length, DATE, false);
+        (String::from_utf8(out).expect("ASCII"), framing)
+    }
+
+    #[test]
+    fn over_uwsgi_nothing_is_added() {
+        let (text, framing) =
+            encoded(&request(Version::Uwsgi), &head(200, "A: b\r\n", None), Length::Known(5));
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nA: b\r\n\r\n");
+        assert_eq!(framing, Framing { body: Delimiter::Close, keep_alive: false });
+    }
+
+    #[test]
+    fn each_version_and_length_has_its_framing() {
+        use Delimiter::{Chunked, Close, NoBody, Sized};
+        let http10 = Request { version: Version::Http10, keep_alive: true, ..Request::default() };
+        let is_head = Request { is_head: true, ..request(Version::Http11) };
+        let cases = [
+            (
+                &request(Version::Http11),
+                head(200, "", None),
+                Length::Known(5),
+                Sized(5),
+                true,
+                "Content-Length: 5\r\n",
+            ),
+            (
+                &request(Version::Http11),
+                head(200, "", None),
+                Length::Open,
+                Chunked,
+                true,
+                "Transfer-Encoding: chunked\r\n",
+            ),
+            (&request(Version::Http11), head(200, "", Some(9)), Length::Open, Sized(9), true, "Date: "),
+            (&http10, head(200, "", None), Length::Open, Close, false, "Connection: close\r\n"),
+            (&http10, head(200, "", None), Length::Known(1), Sized(1), true, "Connection: keep-alive\r\n"),
+            (&is_head, head(200, "", None), Length::Known(7), NoBody, true, "Content-Length: 7\r\n"),
+            (&request(Version::Http11), head(204, "", None), Length::Known(0), NoBody, true, "Date: "),
+            (&request(Version::Http11), head(304, "", Some(4)), Length::Known(0), NoBody, true, "Date: "),
+        ];
+        for (request, head, length, body, keep_alive, part) in cases {
+            let (text, framing) = encoded(request, &head, length);
+            assert_eq!(framing, Framing { body, keep_alive }, "{text}");
+            assert!(text.contains(part), "{text}");
+            assert!(text.ends_with("\r\n\r\n"));
+        }
+        let (text, _) = encoded(&request(Version::Http11), &head(204, "", None), Length::Known(0));
+        assert!(!text.contains("Content-Length") && !text.contains("Transfer-Encoding"), "{text}");
+    }
+
+    #[test]
+    fn a_closing_server_and_a_closing_application_say_so() {
+        let request = request(Version::Http11);
+        let closing = Head { close: true, ..head(200, "", None) };
+        assert!(encoded(&request, &closing, Length::Known(0)).0.contains("Connection: close\r\n"));
+        let mut out = Vec::new();
+        let framing = encode(&mut out, &request, &head(200, "", None), Length::Known(0), DATE, true);
+        assert!(!framing.keep_alive && out.windows(17).any(|w| w == b"Connection: close"));
+    }
+
+    #[test]
+    fn a_body_is_cut_at_its_announced_length_and_a_short_one_is_told() {
+        let mut out = Vec::new();
+        let mut body = BodyOut::new(Framing { body: Delimiter::Sized(4), keep_alive: true });
+        assert_eq!(body.push(&mut out, b"abc"), 3);
+        assert!(!body.end(&mut Vec::new()));
+        assert_eq!(body.push(&mut out, b"def"), 1);
+        assert_eq!((out.as_slice(), body.excess()), (b"abcd".as_slice(), 2));
+        assert!(body.end(&mut out));
+        assert_eq!(body.push_file(&mut out, 10), None);
+    }
+
+    #[test]
+    fn a_chunked_body_skips_empty_pieces_and_ends() {
+        let mut out = Vec::new();
+        let mut body = BodyOut::new(Framing { body: Delimiter::Chunked, keep_alive: true });
+        body.push(&mut out, b"");
+        body.push(&mut out, b"0123456789abcdef0");
+        assert!(body.end(&mut out));
+        assert_eq!(out, b"11\r\n0123456789abcdef0\r\n0\r\n\r\n");
+    }
+
+    #[test]
+    fn a_file_behind_pieces_is_a_chunk() {
+        let mut out = Vec::new();
+        let mut body = BodyOut::new(Framing { body: Delimiter::Chunked, keep_alive: true });
+        body.push(&mut out, b"a");
+        assert_eq!(body.push_file(&mut out, 26), Some(26));
+        assert_eq!(std::mem::take(&mut out), b"1\r\na\r\n1a\r\n");
+        assert!(body.end(&mut out));
+        assert_eq!(out, b"\r\n0\r\n\r\n");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_rfc() {
+        let mut cache = DateCache::default();
+        assert_eq!(cache.at(784_111_777), DATE);
+        assert_eq!(cache.at(0), b"Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(cache.at(951_782_400), b"Tue, 29 Feb 2000 00:00:00 GMT");
+        assert_eq!(cache.at(4_107_542_399), b"Sun, 28 Feb 2100 23:59:59 GMT");
+        assert_eq!(cache.at(1_798_761_599), b"Thu, 31 Dec 2026 23:59:59 GMT");
+    }
+
+    #[test]
+    fn a_refusal_is_a_whole_answer() {
+        let text = String::from_utf8(refusal(431)).expect("ASCII");
+        assert!(text.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
+        assert!(text.ends_with("\r\n\r\nRequest Header Fields Too Large"));
+        assert!(text.contains("Content-Length: 31\r\n") && text.contains("Connection: close\r\n"));
+    }
+}

@@ -3,9 +3,10 @@
 pub mod chunked;
 pub mod head;
 pub mod http;
+pub mod path;
 pub mod uwsgi;
 
-use crate::base::{digits, limits};
+use crate::base::limits;
 
 /// What a parser made of the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,24 +27,17 @@ pub struct Error {
 }
 
 impl Error {
-    /// The peer is told `status`.
-    pub fn refuse(status: u16, reason: impl Into<String>) -> Error {
-        Error { status: Some(status), reason: reason.into() }
-    }
-
-    /// The connection ends without an answer.
-    pub fn close(reason: impl Into<String>) -> Error {
-        Error { status: None, reason: reason.into() }
+    /// Answered with `status`.
+    pub fn new(status: u16, reason: String) -> Error {
+        Error { status: Some(status), reason }
     }
 }
 
-/// `Content-Length`: digits and nothing else (RFC 9110 §8.6). What another parser could read differently, a sign,
-/// a blank, a list, is refused: two ends that disagree about a body's length are how requests are smuggled.
+/// A `Content-Length`: digits and nothing else (RFC 9110 §8.6).
 fn content_length(text: &[u8]) -> Result<u64, Error> {
-    match digits::parse(text) {
-        Some(length) => Ok(length),
-        None => Err(Error::refuse(400, format!("invalid Content-Length \"{}\"", text.escape_ascii()))),
-    }
+    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(text).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Error::new(400, "a Content-Length that is no number".into()))
 }
 
 /// Limits of one request head.

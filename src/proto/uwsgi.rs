@@ -1,175 +1,246 @@
-//! The uwsgi protocol: a packet of variables, then the body, then an HTTP response until the connection ends.
+//! The uwsgi protocol: a 4-byte header, then a block of variables, then the body raw (uwsgi-docs, Protocol).
 //!
 //! ```text
-//!  modifier1  size, u16 little endian  modifier2 | name length, u16  name  value length, u16  value | … | body
+//! modifier1:8 | size:16 little endian | modifier2:8 | { name_len:16 name value_len:16 value }*
 //! ```
 //!
-//! Called by `worker` with all bytes received so far. Nothing is copied: variables are offsets into those bytes.
-//! Variables that would make uWSGI load code (`UWSGI_FILE`, `UWSGI_MODULE`, …) are carried like any other and
-//! never acted upon.
+//! Variables become offsets into the received bytes. Those that uWSGI acts upon (`UWSGI_FILE`, `UWSGI_SETENV`…) are
+//! variables like any other here: a request never loads code or changes the process.
 
 use uwring_abi::{AREA_HEAD, VAR_PLAIN, Var};
 
 use super::{Error, Limits, Step, content_length};
-use crate::request::{Body, Request, Span};
+use crate::request::{Body, Request, Span, Version};
 
-/// Bytes of the packet header.
+/// Length of the header.
 const HEADER_BYTES: usize = 4;
 
-/// Reads the head of a request from `data`, which begins at its first byte. `trusted`: the peer is a front end
-/// whose `X-Forwarded-Proto` and `X-Forwarded-SSL` may be believed.
-pub fn parse(data: &[u8], limits: &Limits, trusted: bool, req: &mut Request) -> Result<Step, Error> {
-    req.clear();
-    let [modifier1, low, high, modifier2, ..] = *data else {
-        return Ok(Step::NeedMore);
-    };
+/// Parses the packet at the beginning of `data`.
+pub fn parse(data: &[u8], limits: &Limits, request: &mut Request) -> Result<Step, Error> {
+    let [modifier1, low, high, modifier2, ..] = *data else { return Ok(Step::NeedMore) };
     let size = usize::from(u16::from_le_bytes([low, high]));
-    admit(data, modifier1, size, limits)?;
-    let Some(packet) = data.get(..HEADER_BYTES + size) else {
+    // Said as soon as it is known: the rest of the packet may never come.
+    check(modifier1, size, limits)?;
+    let end = HEADER_BYTES + size;
+    if data.len() < end {
         return Ok(Step::NeedMore);
-    };
-    (req.modifier1, req.modifier2, req.head_bytes) = (modifier1, modifier2, packet.len());
+    }
+    request.clear();
+    request.modifier1 = modifier1;
+    request.modifier2 = modifier2;
+    request.version = Version::Uwsgi;
+    request.head_bytes = end;
     let mut at = HEADER_BYTES;
-    while at < packet.len() {
-        if req.vars.len() == limits.vars {
-            return Err(Error::refuse(431, format!("more than {} variables in a request", limits.vars)));
+    while at < end {
+        let (name, behind) = text(data, at, end)?;
+        let (value, behind) = text(data, behind, end)?;
+        if name.len == 0 {
+            return Err(invalid("a variable without a name"));
         }
-        let (name, name_off) = piece(packet, &mut at)?;
-        let (value, value_off) = piece(packet, &mut at)?;
-        if name.is_empty() {
-            return Err(broken(packet));
+        if request.vars.len() >= limits.vars {
+            return Err(Error::new(431, format!("more than {} variables", limits.vars)));
         }
-        req.vars.push(Var {
+        request.vars.push(Var {
             name_area: AREA_HEAD,
             value_area: AREA_HEAD,
             kind: VAR_PLAIN,
-            name_len: name.len() as u16,
-            name_off,
-            value_off,
-            value_len: value.len() as u32,
+            name_len: u16::try_from(name.len).map_err(|_| invalid("a name of more than 64 KiB"))?,
+            name_off: name.off,
+            value_off: value.off,
+            value_len: value.len,
         });
-        mark(req, name, value, Span::head(value_off, value.len() as u32), trusted)?;
+        mark(request, data, name, value)?;
+        at = behind;
     }
     Ok(Step::Head)
 }
 
-/// What the 4 bytes of the header already decide, before the rest is waited for.
-fn admit(data: &[u8], modifier1: u8, size: usize, limits: &Limits) -> Result<(), Error> {
-    if !matches!(modifier1, 0 | 30) {
-        let hint = if data[..HEADER_BYTES].iter().all(|b| b.is_ascii_uppercase() || *b == b' ') {
-            " (HTTP on a uwsgi socket?)"
-        } else {
-            ""
-        };
-        return Err(Error::close(format!("-- unavailable modifier requested: {modifier1} --{hint}")));
-    }
-    if size > limits.head_bytes {
-        let reason = format!(
-            "invalid request block size: {size} (max {})...skip: raise buffer-size to take it",
-            limits.head_bytes
-        );
-        return Err(Error::refuse(431, reason));
+fn check(modifier1: u8, size: usize, limits: &Limits) -> Result<(), Error> {
+    // 30 is the WSGI of old, with PATH_INFO less SCRIPT_NAME; under Python 3 uWSGI treats it as 0.
+    if modifier1 != 0 && modifier1 != 30 {
+        return Err(Error {
+            status: None,
+            reason: format!("-- unavailable modifier requested: {modifier1} --"),
+        });
     }
     if size == 0 {
-        return Err(Error::close("Empty python request. skip."));
+        return Err(Error { status: None, reason: "an empty uwsgi packet".into() });
+    }
+    if size > limits.head_bytes {
+        let max = limits.head_bytes;
+        let reason =
+            format!("invalid request block size: {size} (max {max}): raise buffer-size (at most 65535)");
+        return Err(Error::new(431, reason));
     }
     Ok(())
 }
 
-/// The length-prefixed text at `at`, and its offset; `at` moves behind it.
-#[inline]
-fn piece<'a>(packet: &'a [u8], at: &mut usize) -> Result<(&'a [u8], u32), Error> {
-    let start = *at + 2;
-    let Some(&[low, high]) = packet.get(*at..start).and_then(|b| b.first_chunk::<2>()) else {
-        return Err(broken(packet));
-    };
-    let end = start + usize::from(u16::from_le_bytes([low, high]));
-    let Some(text) = packet.get(start..end) else {
-        return Err(broken(packet));
-    };
-    *at = end;
-    Ok((text, start as u32))
+/// A length and so many bytes, at `at`; and where they end.
+fn text(data: &[u8], at: usize, end: usize) -> Result<(Span, usize), Error> {
+    let Some(&[low, high]) = data[..end].get(at..at + 2) else { return Err(invalid("a length cut off")) };
+    let len = u16::from_le_bytes([low, high]);
+    let start = at + 2;
+    let behind = start + usize::from(len);
+    if behind > end {
+        return Err(invalid("a text that ends behind the block"));
+    }
+    // A block is at most 64 KiB, so its offsets fit.
+    Ok((Span::head(u32::try_from(start).unwrap_or(u32::MAX), u32::from(len)), behind))
 }
 
-#[cold]
-fn broken(packet: &[u8]) -> Error {
-    Error::refuse(
-        400,
-        format!("invalid uwsgi request (current strsize: {}). skip.", packet.len() - HEADER_BYTES),
-    )
+fn invalid(what: &str) -> Error {
+    Error { status: Some(400), reason: format!("invalid uwsgi request: {what}") }
 }
 
-/// Remembers the variables the server itself needs. By length first: most names are none of these.
-#[inline]
-fn mark(req: &mut Request, name: &[u8], value: &[u8], span: Span, trusted: bool) -> Result<(), Error> {
+/// Remembers the variables that the server itself needs. Told apart by length first: most are none of them.
+fn mark(request: &mut Request, data: &[u8], name: Span, value: Span) -> Result<(), Error> {
+    let bytes = |span: Span| &data[span.off as usize..(span.off + span.len) as usize];
+    let name = bytes(name);
     match name.len() {
-        5 if name == b"HTTPS" => req.https = is_on(value),
-        9 if name == b"HTTP_HOST" => req.host = span,
-        11 => match name {
-            b"REQUEST_URI" => req.uri = span,
-            b"REMOTE_ADDR" => req.addr = span,
-            b"REMOTE_USER" => req.user = span,
-            // Only until a Host is seen, as uWSGI does.
-            b"SERVER_NAME" if req.host.is_empty() => req.host = span,
-            _ => {}
-        },
-        12 => match name {
-            b"HTTP_REFERER" => req.referer = span,
-            b"UWSGI_SCHEME" => req.scheme = span,
-            _ => {}
-        },
-        14 => match name {
-            b"REQUEST_METHOD" => (req.method, req.is_head) = (span, value == b"HEAD"),
-            b"CONTENT_LENGTH" => return length(req, value),
-            _ => {}
-        },
-        15 => match name {
-            b"SERVER_PROTOCOL" => (req.protocol, req.protocol_echo) = (span, known_protocol(value)),
-            b"HTTP_USER_AGENT" => req.agent = span,
-            _ => {}
-        },
-        20 => match name {
-            b"HTTP_X_FORWARDED_FOR" => req.forwarded_for = span,
-            b"HTTP_X_FORWARDED_SSL" if trusted => req.https = is_on(value),
-            _ => {}
-        },
-        22 if trusted && name == b"HTTP_X_FORWARDED_PROTO" => req.scheme = span,
+        5 if name == b"HTTPS" => request.https = matches!(bytes(value), [b'1', ..] | [b'o', b'n', ..]),
+        9 if name == b"HTTP_HOST" => request.host = value,
+        11 if name == b"REMOTE_ADDR" => request.addr = value,
+        11 if name == b"REMOTE_USER" => request.user = value,
+        11 if name == b"REQUEST_URI" => request.uri = value,
+        11 if name == b"SERVER_NAME" && request.host.is_empty() => request.host = value,
+        12 if name == b"HTTP_REFERER" => request.referer = value,
+        12 if name == b"UWSGI_SCHEME" => request.scheme = value,
+        14 if name == b"REQUEST_METHOD" => {
+            request.method = value;
+            request.is_head = bytes(value) == b"HEAD";
+        }
+        // Of equal names the last wins, here as in the environ: that is how nginx overrides one.
+        14 if name == b"CONTENT_LENGTH" => {
+            let len = if value.len == 0 { 0 } else { content_length(bytes(value))? };
+            request.body = Body::sized(len);
+        }
+        15 if name == b"SERVER_PROTOCOL" => request.protocol = value,
+        15 if name == b"HTTP_USER_AGENT" => request.agent = value,
+        20 if name == b"HTTP_X_FORWARDED_FOR" => request.forwarded_for = value,
+        20 if name == b"HTTP_X_FORWARDED_SSL" => request.https = matches!(bytes(value), b"on" | b"1"),
+        22 if name == b"HTTP_X_FORWARDED_PROTO" => request.scheme = value,
         _ => {}
     }
     Ok(())
 }
 
-/// `CONTENT_LENGTH`: nginx sends it empty where there is no body. Two that differ are refused: which one counts is
-/// a matter of taste, and tastes differ between servers.
-fn length(req: &mut Request, value: &[u8]) -> Result<(), Error> {
-    let length = if value.is_empty() { 0 } else { content_length(value)? };
-    let seen = match req.body {
-        Body::Sized(seen) => Some(seen),
-        _ => req.length_seen.then_some(0),
-    };
-    if seen.is_some_and(|seen| seen != length) {
-        return Err(Error::refuse(400, "two CONTENT_LENGTH variables that differ"));
-    }
-    req.length_seen = true;
-    req.body = if length == 0 { Body::None } else { Body::Sized(length) };
-    Ok(())
-}
-
-/// uWSGI takes whatever begins with `on` or `1`; `onion` is not what anybody means.
-pub(super) fn is_on(value: &[u8]) -> bool {
-    value.eq_ignore_ascii_case(b"on") || value == b"1"
-}
-
-fn known_protocol(value: &[u8]) -> &'static str {
-    match value {
-        b"HTTP/1.1" => "HTTP/1.1",
-        b"HTTP/2.0" => "HTTP/2.0",
-        b"HTTP/3.0" => "HTTP/3.0",
-        b"HTTP/2" => "HTTP/2",
-        b"HTTP/3" => "HTTP/3",
-        _ => "HTTP/1.0",
-    }
-}
-
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn block(vars: &[(&str, &str)]) -> Vec<u8> {
+        let mut block = Vec::new();
+        for (name, value) in vars {
+            for text in [name, value] {
+                block.extend_from_slice(&u16::try_from(text.len()).expect("short").to_le_bytes());
+                block.extend_from_slice(text.as_bytes());
+            }
+        }
+        packet(0, &block)
+    }
+
+    fn packet(modifier1: u8, block: &[u8]) -> Vec<u8> {
+        let mut packet = vec![modifier1];
+        packet.extend_from_slice(&u16::try_from(block.len()).expect("short").to_le_bytes());
+        packet.push(0);
+        packet.extend_from_slice(block);
+        packet
+    }
+
+    fn parsed(data: &[u8]) -> Result<(Step, Request), Error> {
+        let mut request = Request::default();
+        parse(data, &Limits::default(), &mut request).map(|step| (step, request))
+    }
+
+    const VARS: &[(&str, &str)] = &[
+        ("REQUEST_METHOD", "POST"),
+        ("CONTENT_LENGTH", "12"),
+        ("REQUEST_URI", "/a?b"),
+        ("SERVER_NAME", "s"),
+        ("HTTP_HOST", "h"),
+        ("HTTPS", "on"),
+        ("EMPTY", ""),
+    ];
+
+    #[test]
+    fn variables_are_offsets_and_the_needed_ones_are_marked() {
+        let data = block(VARS);
+        let (step, request) = parsed(&data).expect("a good packet");
+        assert_eq!(step, Step::Head);
+        let text = |off: u32, len: u32| {
+            std::str::from_utf8(&data[off as usize..(off + len) as usize]).expect("text")
+        };
+        let vars: Vec<_> = request
+            .vars
+            .iter()
+            .map(|v| (text(v.name_off, v.name_len.into()), text(v.value_off, v.value_len)))
+            .collect();
+        assert_eq!(vars, VARS);
+        assert_eq!(request.body, Body::Sized(12));
+        assert_eq!(request.bytes(request.host, &data, b""), b"h");
+        assert_eq!(request.bytes(request.uri, &data, b""), b"/a?b");
+        assert!(request.https && !request.is_head && !request.keep_alive);
+        assert_eq!(request.head_bytes, data.len());
+    }
+
+    #[test]
+    fn every_prefix_needs_more() {
+        let data = block(VARS);
+        for end in 0..data.len() {
+            assert_eq!(parsed(&data[..end]).expect("not wrong yet").0, Step::NeedMore, "{end}");
+        }
+    }
+
+    #[test]
+    fn wrong_packets_are_refused() {
+        let long = "x".repeat(40_000);
+        let too_large = block(&[("A", &long)]);
+        let cases: &[(&[u8], Option<u16>, &str)] = &[
+            (&packet(5, b"\x01\0A\x01\0B"), None, "unavailable modifier requested: 5"),
+            (&packet(0, b""), None, "empty"),
+            (&packet(0, b"\0\0\x01\0B"), Some(400), "without a name"),
+            (&packet(0, b"\x05\0A"), Some(400), "behind the block"),
+            (&packet(0, b"\x01\0A\x09\0B"), Some(400), "behind the block"),
+            (&packet(0, b"\x01\0A"), Some(400), "cut off"),
+            (&packet(0, b"\x01\0A\x01"), Some(400), "cut off"),
+            (&block(&[("CONTENT_LENGTH", "1x")]), Some(400), "Content-Length"),
+            (&block(&[("CONTENT_LENGTH", "-1")]), Some(400), "Content-Length"),
+            (&block(&[("CONTENT_LENGTH", "99999999999999999999")]), Some(400), "Content-Length"),
+            (&too_large[..4], Some(431), "buffer-size"),
+        ];
+        for (data, status, reason) in cases {
+            let error = parsed(data).expect_err(reason);
+            assert_eq!(error.status, *status, "{reason}");
+            assert!(error.reason.contains(reason), "{} / {reason}", error.reason);
+        }
+    }
+
+    #[test]
+    fn the_last_length_wins() {
+        let data = block(&[("CONTENT_LENGTH", "1"), ("CONTENT_LENGTH", "")]);
+        assert_eq!(parsed(&data).expect("a good packet").1.body, Body::None);
+        let data = block(&[("CONTENT_LENGTH", "1"), ("CONTENT_LENGTH", "2")]);
+        assert_eq!(parsed(&data).expect("a good packet").1.body, Body::Sized(2));
+    }
+
+    #[test]
+    fn too_many_variables_are_refused() {
+        let many: Vec<(&str, &str)> = (0..=Limits::default().vars).map(|_| ("A", "")).collect();
+        assert_eq!(parsed(&block(&many)).expect_err("one too many").status, Some(431));
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic_or_read_on(data in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok((Step::Head, request)) = parsed(&data) {
+                prop_assert!(request.head_bytes <= data.len());
+            }
+        }
+
+        #[test]
+        fn no_block_makes_it_panic(inner in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parsed(&packet(0, &inner));
+        }
+    }
+}

@@ -1,3 +1,4 @@
 //! What outlives a worker: made before the first fork, shared by every process of the server.
 
 pub mod area;
+pub mod locks;

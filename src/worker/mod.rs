@@ -1,1 +1,163 @@
-//! A worker process: what happens after fork, in order. Python keeps the main thread, the ring gets its own.
+//! A worker process: what happens after the fork, in order. Python keeps the process's main thread, where it
+//! expects to be; the ring gets a thread of its own, and so does every further interpreter thread.
+
+mod acceptor;
+mod account;
+mod body;
+mod channel;
+mod connection;
+mod deadlines;
+mod gate;
+mod handoff;
+mod job;
+mod logbook;
+pub mod office;
+mod reading;
+mod ring_thread;
+mod serve;
+mod stop;
+mod writing;
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::thread;
+
+use crate::engine::ring::Ring as Uring;
+use crate::options::settings::Settings;
+use crate::plugin::host;
+use crate::plugin::load::Plugin;
+use crate::shared::area::{Area, Command, State, WorkerSlot};
+use crate::sys::signals;
+use crate::sys::socket::Listener;
+use serve::Desk;
+
+/// Requests with the interpreter at once; more wait with the ring thread.
+const HANDOFF_REQUESTS: usize = 1024;
+
+/// What a worker is given by the process that forked it.
+pub struct Plan {
+    /// Number, from 1.
+    pub id: u32,
+    /// Everything that was configured.
+    pub settings: Arc<Settings>,
+    /// The listening sockets.
+    pub listeners: Vec<Listener>,
+    /// What all processes share.
+    pub area: Arc<Area>,
+    /// Number of this worker's slot there.
+    pub slot: u32,
+    /// Eventfd: the master, or a signal handler, has something to say.
+    pub control: Arc<OwnedFd>,
+    /// Read end of a pipe whose other end only the master has.
+    pub life: Arc<OwnedFd>,
+    /// Eventfd that wakes the master.
+    pub notify: Arc<OwnedFd>,
+    /// The application's side, started and (unless `lazy-apps`) loaded.
+    pub plugin: Plugin,
+    /// The master's process id.
+    pub master_pid: u32,
+}
+
+impl Plan {
+    /// This worker's shared counters.
+    pub fn slot(&self) -> &WorkerSlot {
+        self.area.slot(self.slot)
+    }
+
+    /// What the worker shall do, by the master's word or a signal's.
+    pub fn command(&self) -> Command {
+        self.slot().command().max(signals::asked())
+    }
+}
+
+/// Why a worker could not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The ring.
+    #[error("io_uring: {0}")]
+    Engine(#[source] io::Error),
+    /// A thread.
+    #[error("cannot start a thread: {0} (see `ulimit -u`, `limit-as`)")]
+    Thread(#[source] io::Error),
+    /// `chdir2`.
+    #[error("cannot chdir2 to {0}: {1}")]
+    Folder(std::path::PathBuf, #[source] io::Error),
+    /// The queue between the threads.
+    #[error("cannot make an eventfd: {0}")]
+    Handoff(#[source] io::Error),
+}
+
+/// Serves until told to stop. Called once, in the freshly forked child, on its only thread. The result is the
+/// process's exit code.
+pub fn run(plan: Plan) -> i32 {
+    match serve(plan) {
+        Ok(code) => code,
+        Err(error) => {
+            crate::log!("[uwring] worker cannot start: {error}");
+            1
+        }
+    }
+}
+
+fn serve(plan: Plan) -> Result<i32, Error> {
+    let plan = Arc::new(plan);
+    let desk: &'static Desk = Box::leak(Box::new(Desk {
+        handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
+        plan: Arc::clone(&plan),
+    }));
+    let api: &'static _ = Box::leak(Box::new(host::api(desk, plan.id)));
+    if plan.plugin.worker_start(api).is_err() {
+        return Ok(1);
+    }
+    if plan.settings.process.lazy_apps && plan.plugin.load() < 0 && plan.settings.process.need_app {
+        // The plugin has said why.
+        return Ok(22);
+    }
+    if let Some(folder) = &plan.settings.process.chdir2 {
+        std::env::set_current_dir(folder).map_err(|error| Error::Folder(folder.clone(), error))?;
+    }
+    let ring = start_ring(&plan, desk)?;
+    let others = start_interpreters(&plan)?;
+    plan.slot().set_state(State::Ready);
+    // The master sees the state at its next look all the same.
+    let _ = crate::sys::event::signal(plan.notify.as_raw_fd());
+    plan.plugin.serve(0);
+    others.into_iter().for_each(|thread| drop(thread.join()));
+    let over = ring.join();
+    plan.plugin.worker_stop();
+    match over {
+        Ok(Ok(())) => Ok(0),
+        Ok(Err(error)) => Err(Error::Engine(error)),
+        Err(_) => Ok(1),
+    }
+}
+
+fn start_ring(plan: &Arc<Plan>, desk: &'static Desk) -> Result<thread::JoinHandle<io::Result<()>>, Error> {
+    let plan = Arc::clone(plan);
+    let body = move || {
+        // Signals are for the main thread, where Python's handlers run.
+        signals::block_all();
+        let result =
+            Uring::new().and_then(|engine| ring_thread::Ring::new(engine, Arc::clone(&plan), desk).run());
+        if plan.command() == Command::Quit {
+            // The application may be stuck in a request: nobody waits for it now.
+            crate::sys::process::exit_now(0);
+        }
+        desk.handoff.close();
+        result
+    };
+    thread::Builder::new().name("uwring-ring".into()).spawn(body).map_err(Error::Thread)
+}
+
+fn start_interpreters(plan: &Arc<Plan>) -> Result<Vec<thread::JoinHandle<()>>, Error> {
+    (1..plan.settings.process.threads)
+        .map(|number| {
+            let plugin = plan.plugin;
+            // Signals are not blocked here: a command started from this thread would inherit that.
+            let body = move || plugin.serve(number);
+            let name = format!("uWSGIWorker{}Core{number}", plan.id);
+            thread::Builder::new().name(name).spawn(body).map_err(Error::Thread)
+        })
+        .collect()
+}

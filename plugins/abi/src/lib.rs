@@ -148,6 +148,12 @@ pub const ERR_MISUSE: i32 = -2;
 /// `read_body`: the client sent nothing for `socket-timeout`.
 pub const ERR_TIMEOUT: i32 = -3;
 
+/// [`HostApi::respond`] with `last` 1 takes at most this much of the body, in bytes. Where the body is longer the
+/// rest is passed to [`HostApi::write`]; the response is framed for the whole all the same.
+pub const WHOLE_MAX: usize = 1024 * 1024;
+
+/// [`HostApi::finish`]: the outcome is in the low 8 bits, the application's number above them.
+pub const OUTCOME_APP_SHIFT: u32 = 8;
 /// [`HostApi::finish`]: the application answered.
 pub const OUTCOME_OK: u32 = 0;
 /// [`HostApi::finish`]: the application raised. Where nothing was sent yet the host answers 500, otherwise it
@@ -189,7 +195,8 @@ pub struct HostApi {
     pub take: unsafe extern "C" fn(ctx: *const c_void, thread: u32) -> *mut RequestView,
     /// *Detached.* Sleeps until there may be a request: 1; 0 when the worker stops and nothing is left to take.
     pub wait: unsafe extern "C" fn(ctx: *const c_void, thread: u32) -> i32,
-    /// Starts the response. `last` 1: `body` is all of it (the host may then add `Content-Length` on HTTP).
+    /// Starts the response. `last` 1: `body` is all of it (the host may then add `Content-Length` on HTTP), of
+    /// which the first [`WHOLE_MAX`] bytes are taken.
     /// Never blocks. Returns [`OK`], [`ERR_GONE`] or [`ERR_MISUSE`].
     pub respond: unsafe extern "C" fn(
         ctx: *const c_void,
@@ -215,7 +222,8 @@ pub struct HostApi {
         buf: *mut u8,
         capacity: usize,
     ) -> isize,
-    /// Ends the request with an `OUTCOME_*`; `request` is the host's again.
+    /// Ends the request with an `OUTCOME_*` (and the application's number, see [`OUTCOME_APP_SHIFT`]); `request`
+    /// is the host's again.
     pub finish: unsafe extern "C" fn(ctx: *const c_void, request: *mut RequestView, outcome: u32),
     /// Sets `%(name)` for this request's log line (`uwsgi.set_logvar`).
     pub set_logvar:

@@ -1,1 +1,45 @@
 //! uwring's request plugin for CPython.
+//!
+//! The executable loads this library after the libpython of the chosen interpreter and drives it through the
+//! table in [`host`] (`uwring_abi::PluginApi`):
+//!
+//! ```text
+//!  template   start → load → (before_fork … after_fork_parent)*
+//!  worker     after_fork_child → worker_start → serve(thread)* → worker_stop
+//! ```
+//!
+//! One request: [`threads`] takes it, [`environ`] makes the dict, [`wsgi`] calls the application with
+//! [`start_response`] and sends what comes back; [`input`], [`errors`] and [`file_wrapper`] are the objects
+//! inside the dict. [`module`] is `import uwsgi`.
+//!
+//! Everything runs in the main interpreter: sub-interpreters break too many extension modules.
+#![deny(unsafe_code)]
+
+mod config;
+
+#[allow(unsafe_code)]
+mod host;
+#[allow(unsafe_code)]
+mod interpreter;
+
+mod traceback;
+
+mod errors;
+mod file_wrapper;
+mod input;
+
+mod exchange;
+mod reason;
+#[allow(unsafe_code)]
+mod start_response;
+
+#[allow(unsafe_code)]
+mod call;
+#[allow(unsafe_code)]
+mod environ;
+
+mod apps;
+mod load;
+mod module;
+mod threads;
+mod wsgi;

@@ -1,0 +1,3 @@
+from several import one, two, factory
+
+create = factory

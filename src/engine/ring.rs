@@ -1,0 +1,517 @@
+//! The io_uring engine: one ring, made after fork in the thread that uses it.
+//!
+//! An operation's life: `insert` gives it a slot, its buffers move in, an SQE carries `tag | generation | slot`
+//! to the kernel; the last CQE takes the slot out and its buffers go back in an [`Event`]. Three tricks, each
+//! measured (docs/internals.md):
+//! * *Silent sends*: `MSG_DONTWAIT` with `CQE_SKIP_SUCCESS` is finished inside the `enter` that submits it.
+//!   Success posts nothing and is reported by [`Ring::settle`]; a CQE means a rest, which goes as ordinary send.
+//! * *Send and close* as one linked pair, both silent: the end of a connection costs no CQE.
+//! * *One wait for everything*: the next deadline rides on `enter` as its timeout.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use slab::Slab;
+
+use super::buffers::{self, Chunk, Pool};
+use super::{Event, Notice, Reactor, Then, Token};
+use crate::base::limits;
+use crate::sys::net;
+
+/// Entries of the submission queue; the completion queue has four times as many.
+const ENTRIES: u32 = 1024;
+
+const TAG_MAIN: u64 = 0;
+/// The close linked to a send: it reports only when it was cancelled.
+const TAG_CLOSE: u64 = 1;
+/// Cancels and closes nobody waits for.
+const TAG_NONE: u64 = 2;
+
+/// A file goes out in slices, so that one download does not hold up the loop.
+const FILE_SLICE: u64 = 512 * 1024;
+
+enum Op {
+    Accept,
+    Recv { fd: RawFd },
+    Fill { buffer: Vec<u8> },
+    Send(Send),
+    File { fd: RawFd, file: Arc<OwnedFd>, offset: u64, left: u64 },
+    Write { file: Arc<File>, buffer: Vec<u8>, done: usize, offset: Option<u64> },
+    Watch { fd: RawFd },
+}
+
+struct Send {
+    fd: RawFd,
+    /// Closed at the end.
+    owned: Option<OwnedFd>,
+    buffer: Vec<u8>,
+    sent: usize,
+    /// Neither a CQE has come nor has `settle` seen it: success is assumed there.
+    silent: bool,
+}
+
+struct Slot {
+    token: Token,
+    generation: u32,
+    op: Op,
+}
+
+/// The engine. Field order matters: the ring goes before the buffers the kernel fills through it.
+pub struct Ring {
+    ring: IoUring,
+    pool: Pool,
+    ops: Slab<Slot>,
+    generation: u32,
+    /// Slots of silent sends since the last complete submission.
+    silent: Vec<usize>,
+    /// Slots of receives that found the pool empty.
+    starved: VecDeque<usize>,
+    /// Slots of armed accepts, few.
+    accepting: Vec<usize>,
+}
+
+impl Ring {
+    /// A ring for the calling thread, with its pool of receive buffers.
+    pub fn new() -> io::Result<Ring> {
+        let ring = build(true).or_else(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => build(false), // NO_SQARRAY is Linux 6.6
+            _ => Err(error),
+        })?;
+        let pool = Pool::new(limits::POOL_BUFFERS, limits::POOL_BUFFER_BYTES)?;
+        // SAFETY: the pool's entries are `count` page-aligned ring entries that outlive the ring (field order).
+        unsafe {
+            ring.submitter().register_buf_ring_with_flags(pool.address(), pool.count(), buffers::GROUP, 0)?;
+        }
+        Ok(Ring {
+            ring,
+            pool,
+            ops: Slab::with_capacity(256),
+            generation: 0,
+            silent: Vec::new(),
+            starved: VecDeque::new(),
+            accepting: Vec::new(),
+        })
+    }
+
+    fn insert(&mut self, token: Token, op: Op) -> usize {
+        self.generation = (self.generation + 1) & 0xff_ffff;
+        self.ops.insert(Slot { token, generation: self.generation, op })
+    }
+
+    fn user_data(&self, slot: usize, tag: u64) -> u64 {
+        tag << 56 | u64::from(self.ops[slot].generation) << 32 | slot as u64
+    }
+
+    /// Puts entries in the submission queue, next to each other.
+    fn push(&mut self, entries: &[squeue::Entry]) {
+        let room = {
+            let queue = self.ring.submission();
+            queue.capacity() - queue.len()
+        };
+        if room < entries.len() {
+            // A failing submission leaves the queue as it was; then the push below asserts.
+            let _ = self.ring.submit();
+        }
+        // SAFETY: whatever the entries point to is owned by their slot in `ops`, which is freed only after the
+        // last CQE (or after `settle` saw a silent send finished).
+        let pushed = unsafe { self.ring.submission().push_multiple(entries) };
+        assert!(pushed.is_ok(), "the kernel takes no submissions any more");
+    }
+
+    fn submit_recv(&mut self, slot: usize) {
+        let Op::Recv { fd } = self.ops[slot].op else { return };
+        let size = u32::try_from(self.pool.size()).expect("a buffer is far smaller than 4 GiB");
+        let entry = opcode::Recv::new(types::Fd(fd), std::ptr::null_mut(), size)
+            .buf_group(buffers::GROUP)
+            .build()
+            .flags(squeue::Flags::BUFFER_SELECT)
+            .user_data(self.user_data(slot, TAG_MAIN));
+        self.push(&[entry]);
+    }
+
+    /// Sends what is left of a send, with a CQE at its end.
+    fn submit_rest(&mut self, slot: usize) {
+        let data = self.user_data(slot, TAG_MAIN);
+        let Op::Send(send) = &mut self.ops[slot].op else { return };
+        send.silent = false;
+        let rest = &send.buffer[send.sent..];
+        let entry = send_entry(send.fd, rest, 0).user_data(data);
+        self.push(&[entry]);
+    }
+
+    fn submit_write(&mut self, slot: usize) {
+        let data = self.user_data(slot, TAG_MAIN);
+        let Op::Write { file, buffer, done, offset } = &self.ops[slot].op else { return };
+        let rest = &buffer[*done..];
+        let at = offset.map_or(u64::MAX, |o| o + *done as u64);
+        let len = u32::try_from(rest.len()).unwrap_or(u32::MAX);
+        let entry = opcode::Write::new(types::Fd(file.as_raw_fd()), rest.as_ptr(), len).offset(at).build();
+        self.push(&[entry.user_data(data)]);
+    }
+
+    fn submit_poll(&mut self, slot: usize, fd: RawFd, events: libc::c_short, multi: bool) {
+        let mask = u32::from(events.cast_unsigned());
+        let entry = opcode::PollAdd::new(types::Fd(fd), mask).multi(multi).build();
+        let data = self.user_data(slot, TAG_MAIN);
+        self.push(&[entry.user_data(data)]);
+    }
+
+    /// One CQE.
+    fn complete(&mut self, entry: &cqueue::Entry, events: &mut Vec<Event>) {
+        let data = entry.user_data();
+        let (tag, generation) = (data >> 56, u32::try_from(data >> 32 & 0xff_ffff).expect("24 bits"));
+        let slot = usize::try_from(data & 0xffff_ffff).expect("32 bits");
+        let known = self.ops.get(slot).is_some_and(|s| s.generation == generation);
+        if tag != TAG_MAIN || !known {
+            // A cancelled close after a failed send: the send's own CQE does what is to be done.
+            self.keep_buffer(entry);
+            return;
+        }
+        let result = check(entry.result());
+        match &self.ops[slot].op {
+            Op::Accept => self.accepted(slot, result, events),
+            Op::Recv { .. } => self.received(slot, entry, result, events),
+            Op::Fill { .. } => self.filled(slot, result, events),
+            Op::Send(_) => self.sent(slot, result, events),
+            Op::File { .. } => self.file_ready(slot, events),
+            Op::Write { .. } => self.written(slot, result, events),
+            Op::Watch { fd } => {
+                let fd = *fd;
+                events.push(Event::Readable { token: self.ops[slot].token });
+                if !cqueue::more(entry.flags()) {
+                    self.submit_poll(slot, fd, libc::POLLIN, true);
+                }
+            }
+        }
+    }
+
+    /// A pooled buffer that came with a CQE nobody wants is offered again.
+    fn keep_buffer(&mut self, entry: &cqueue::Entry) {
+        if let Some(id) = cqueue::buffer_select(entry.flags()) {
+            let chunk = self.pool.taken(id, 0);
+            self.pool.give_back(chunk);
+        }
+    }
+
+    fn accepted(&mut self, slot: usize, result: io::Result<u32>, events: &mut Vec<Event>) {
+        let token = self.ops.remove(slot).token;
+        self.accepting.retain(|&s| s != slot);
+        let result = result.map(|fd| {
+            let fd = RawFd::try_from(fd).expect("the kernel numbers descriptors in an int");
+            // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
+            unsafe { OwnedFd::from_raw_fd(fd) }
+        });
+        events.push(Event::Accepted { token, result });
+    }
+
+    fn received(
+        &mut self,
+        slot: usize,
+        entry: &cqueue::Entry,
+        result: io::Result<u32>,
+        events: &mut Vec<Event>,
+    ) {
+        if matches!(&result, Err(e) if e.raw_os_error() == Some(libc::ENOBUFS)) {
+            // Armed again when a buffer comes back: at once it would fail at once.
+            self.starved.push_back(slot);
+            self.feed_starved();
+            return;
+        }
+        let token = self.ops.remove(slot).token;
+        let buffer = cqueue::buffer_select(entry.flags());
+        let result = match (result, buffer) {
+            (Ok(len), Some(id)) if len > 0 => Ok(Some(self.pool.taken(id, len))),
+            (result, _) => {
+                self.keep_buffer(entry);
+                result.map(|_| None)
+            }
+        };
+        events.push(Event::Received { token, result });
+    }
+
+    fn filled(&mut self, slot: usize, result: io::Result<u32>, events: &mut Vec<Event>) {
+        let Slot { token, op: Op::Fill { mut buffer }, .. } = self.ops.remove(slot) else { return };
+        let result = result.map(|n| n as usize);
+        if let Ok(n) = result {
+            let len = buffer.len() + n;
+            assert!(len <= buffer.capacity(), "the kernel was given the spare room only");
+            // SAFETY: the kernel wrote `n` bytes at the old end, where `recv_into` pointed it, within the capacity.
+            unsafe { buffer.set_len(len) };
+        }
+        events.push(Event::Filled { token, result, buffer });
+    }
+
+    fn sent(&mut self, slot: usize, result: io::Result<u32>, events: &mut Vec<Event>) {
+        let Op::Send(send) = &mut self.ops[slot].op else { return };
+        send.silent = false;
+        match result {
+            Ok(n) => send.sent += n as usize,
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
+            Err(e) => return self.finish_send(slot, Err(e), events),
+        }
+        if send.sent < send.buffer.len() {
+            self.submit_rest(slot);
+        } else {
+            self.finish_send(slot, Ok(()), events);
+        }
+    }
+
+    /// Ends a send whose connection, where it was to be closed, is still open.
+    fn finish_send(&mut self, slot: usize, result: io::Result<()>, events: &mut Vec<Event>) {
+        let Slot { token, op: Op::Send(send), .. } = self.ops.remove(slot) else { return };
+        if let Some(fd) = send.owned {
+            self.close(fd);
+        }
+        events.push(Event::Sent { token, result, buffer: send.buffer });
+    }
+
+    /// Silent sends without a CQE have succeeded once the kernel has taken every submission.
+    fn settle(&mut self, events: &mut Vec<Event>) {
+        if self.silent.is_empty() || !self.ring.submission().is_empty() {
+            return;
+        }
+        for slot in std::mem::take(&mut self.silent) {
+            let done =
+                matches!(self.ops.get(slot), Some(Slot { op: Op::Send(Send { silent: true, .. }), .. }));
+            if !done {
+                continue; // a CQE took it over
+            }
+            let Slot { token, op: Op::Send(send), .. } = self.ops.remove(slot) else { continue };
+            // The linked close has closed it already.
+            let _ = send.owned.map(IntoRawFd::into_raw_fd);
+            events.push(Event::Sent { token, result: Ok(()), buffer: send.buffer });
+        }
+    }
+
+    fn file_ready(&mut self, slot: usize, events: &mut Vec<Event>) {
+        let Op::File { fd, file, offset, left } = &mut self.ops[slot].op else { return };
+        let fd = *fd;
+        let outcome = net::send_file(fd, file, *offset, (*left).min(FILE_SLICE));
+        let result = match outcome {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                *offset += n;
+                *left -= n;
+                if *left > 0 {
+                    return self.submit_poll(slot, fd, libc::POLLOUT, false);
+                }
+                Ok(())
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                return self.submit_poll(slot, fd, libc::POLLOUT, false);
+            }
+            Err(e) => Err(e),
+        };
+        let token = self.ops.remove(slot).token;
+        // Other operations on the socket rely on the kernel waiting for it.
+        let result = result.and(net::set_nonblocking(fd, false));
+        events.push(Event::FileSent { token, result });
+    }
+
+    fn written(&mut self, slot: usize, result: io::Result<u32>, events: &mut Vec<Event>) {
+        let Op::Write { buffer, done, .. } = &mut self.ops[slot].op else { return };
+        let result = match result {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                *done += n as usize;
+                Ok(())
+            }
+            Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Ok(()),
+            Err(e) => Err(e),
+        };
+        if result.is_ok() && *done < buffer.len() {
+            return self.submit_write(slot);
+        }
+        let Slot { token, op: Op::Write { buffer, .. }, .. } = self.ops.remove(slot) else { return };
+        events.push(Event::Written { token, result, buffer });
+    }
+
+    fn feed_starved(&mut self) {
+        while self.pool.has_offers() {
+            let Some(slot) = self.starved.pop_front() else { return };
+            self.submit_recv(slot);
+        }
+    }
+
+    /// One `enter`: everything submitted, at least one completion waited for unless `timeout` ends first.
+    fn enter(&self, timeout: Option<Duration>) -> io::Result<()> {
+        let entered = match timeout {
+            None => self.ring.submit_and_wait(1),
+            Some(timeout) => {
+                let time = types::Timespec::from(timeout);
+                self.ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&time))
+            }
+        };
+        match entered {
+            Ok(_) => Ok(()),
+            // Interrupted, timed out, or completions must be read first: all of them are an ordinary turn.
+            Err(e)
+                if matches!(
+                    e.raw_os_error(),
+                    Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)
+                ) =>
+            {
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+}
+
+impl Reactor for Ring {
+    fn accept(&mut self, listener: RawFd, token: Token) {
+        let slot = self.insert(token, Op::Accept);
+        self.accepting.push(slot);
+        let entry = opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut())
+            .flags(libc::SOCK_CLOEXEC)
+            .build();
+        let data = self.user_data(slot, TAG_MAIN);
+        self.push(&[entry.user_data(data)]);
+    }
+
+    fn recv(&mut self, fd: RawFd, token: Token) {
+        let slot = self.insert(token, Op::Recv { fd });
+        if self.pool.has_offers() {
+            self.submit_recv(slot);
+        } else {
+            self.starved.push_back(slot);
+        }
+    }
+
+    fn recv_into(&mut self, fd: RawFd, token: Token, mut buffer: Vec<u8>, max: usize) {
+        buffer.reserve(max);
+        let len = u32::try_from(max).unwrap_or(u32::MAX);
+        let room = buffer.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+        let slot = self.insert(token, Op::Fill { buffer });
+        let data = self.user_data(slot, TAG_MAIN);
+        self.push(&[opcode::Recv::new(types::Fd(fd), room, len).build().user_data(data)]);
+    }
+
+    fn send(&mut self, then: Then, token: Token, buffer: Vec<u8>, notice: Notice) {
+        let (fd, owned) = match then {
+            Then::Keep(fd) => (fd, None),
+            Then::Close(owned) => (owned.as_raw_fd(), Some(owned)),
+        };
+        let silent = notice == Notice::Lazy;
+        let closes = owned.is_some();
+        let slot = self.insert(token, Op::Send(Send { fd, owned, buffer, sent: 0, silent }));
+        if !silent {
+            return self.submit_rest(slot);
+        }
+        self.silent.push(slot);
+        let data = self.user_data(slot, TAG_MAIN);
+        let Op::Send(send) = &self.ops[slot].op else { return };
+        let entry = send_entry(fd, &send.buffer, libc::MSG_DONTWAIT).user_data(data);
+        if closes {
+            let close = opcode::Close::new(types::Fd(fd)).build().flags(squeue::Flags::SKIP_SUCCESS);
+            let close = close.user_data(self.user_data(slot, TAG_CLOSE));
+            self.push(&[entry.flags(squeue::Flags::SKIP_SUCCESS | squeue::Flags::IO_LINK), close]);
+        } else {
+            self.push(&[entry.flags(squeue::Flags::SKIP_SUCCESS)]);
+        }
+    }
+
+    fn send_file(&mut self, fd: RawFd, token: Token, file: Arc<OwnedFd>, offset: u64, len: u64) {
+        let slot = self.insert(token, Op::File { fd, file, offset, left: len });
+        // Without it a full socket would hold the whole loop. A failure shows as a failing sendfile.
+        let _ = net::set_nonblocking(fd, true);
+        self.submit_poll(slot, fd, libc::POLLOUT, false);
+    }
+
+    fn write(&mut self, file: &Arc<File>, token: Token, buffer: Vec<u8>, offset: Option<u64>) {
+        let slot = self.insert(token, Op::Write { file: Arc::clone(file), buffer, done: 0, offset });
+        self.submit_write(slot);
+    }
+
+    fn watch(&mut self, fd: RawFd, token: Token) {
+        let slot = self.insert(token, Op::Watch { fd });
+        self.submit_poll(slot, fd, libc::POLLIN, true);
+    }
+
+    fn cancel_accepts(&mut self, token: Token) {
+        let named: Vec<usize> =
+            self.accepting.iter().copied().filter(|&s| self.ops[s].token == token).collect();
+        for slot in named {
+            let data = self.user_data(slot, TAG_MAIN);
+            let entry = opcode::AsyncCancel::new(data).build().flags(squeue::Flags::SKIP_SUCCESS);
+            self.push(&[entry.user_data(TAG_NONE << 56)]);
+        }
+    }
+
+    fn close(&mut self, fd: OwnedFd) {
+        let entry =
+            opcode::Close::new(types::Fd(fd.into_raw_fd())).build().flags(squeue::Flags::SKIP_SUCCESS);
+        self.push(&[entry.user_data(TAG_NONE << 56)]);
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+        self.enter(timeout)?;
+        // The iterator borrows the ring; completing may submit. Copying an entry costs 16 bytes.
+        loop {
+            let next = self.ring.completion().next();
+            let Some(entry) = next else { break };
+            self.complete(&entry, events);
+        }
+        self.settle(events);
+        Ok(())
+    }
+
+    fn bytes<'a>(&'a self, chunk: &'a Chunk) -> &'a [u8] {
+        self.pool.bytes(chunk)
+    }
+
+    fn release(&mut self, chunk: Chunk) {
+        self.pool.give_back(chunk);
+        self.feed_starved();
+    }
+}
+
+impl Drop for Ring {
+    /// Closing a ring ends its operations asynchronously: until then the kernel may still write to their buffers,
+    /// so these are leaked. A worker drops its ring once, at its end.
+    fn drop(&mut self) {
+        let ops = ManuallyDrop::new(std::mem::take(&mut self.ops));
+        for (_, slot) in ops.iter() {
+            if let Op::Send(Send { owned: Some(fd), .. }) = &slot.op {
+                let _ = net::shutdown(fd.as_raw_fd());
+            }
+        }
+    }
+}
+
+fn build(no_sqarray: bool) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder
+        .dontfork()
+        .setup_single_issuer()
+        .setup_defer_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .setup_clamp()
+        .setup_cqsize(ENTRIES * 4);
+    if no_sqarray {
+        builder.setup_no_sqarray();
+    }
+    builder.build(ENTRIES)
+}
+
+fn send_entry(fd: RawFd, bytes: &[u8], flags: libc::c_int) -> squeue::Entry {
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    opcode::Send::new(types::Fd(fd), bytes.as_ptr(), len)
+        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL | flags)
+        .build()
+}
+
+/// A CQE's result: a count, or an errno.
+fn check(result: i32) -> io::Result<u32> {
+    u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+//! The engine against real sockets and files.
+
+use super::*;
+use std::io::{Read, Seek, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+const T: Token = Token(7);
+
+fn events(ring: &mut Ring) -> Vec<Event> {
+    let mut events = Vec::new();
+    while events.is_empty() {
+        ring.wait(Some(Duration::from_millis(20)), &mut events).expect("a working ring");
+    }
+    events
+}
+
+fn pair() -> (OwnedFd, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().expect("a socket pair");
+    (ours.into(), theirs)
+}
+
+#[test]
+fn bytes_arrive_in_a_pooled_buffer_and_the_end_is_told() {
+    let mut ring = Ring::new().expect("io_uring");
+    let (ours, mut theirs) = pair();
+    ring.recv(ours.as_raw_fd(), T);
+    theirs.write_all(b"hello").expect("open");
+    let Some(Event::Received { token: T, result: Ok(Some(chunk)) }) = events(&mut ring).pop() else {
+        panic!()
+    };
+    assert_eq!(ring.bytes(&chunk), b"hello");
+    ring.release(chunk);
+    drop(theirs);
+    ring.recv(ours.as_raw_fd(), T);
+    assert!(matches!(events(&mut ring)[..], [Event::Received { token: T, result: Ok(None) }]));
+}
+
+#[test]
+fn receives_wait_for_the_pool_and_none_is_forgotten() {
+    let mut ring = Ring::new().expect("io_uring");
+    let many = usize::from(limits::POOL_BUFFERS) + 10;
+    let pairs: Vec<_> = (0..many).map(|_| pair()).collect();
+    for (i, (ours, theirs)) in pairs.iter().enumerate() {
+        (&*theirs).write_all(b"x").expect("open");
+        ring.recv(ours.as_raw_fd(), Token(i as u64));
+    }
+    let (mut seen, mut held) = (Vec::new(), Vec::new());
+    while seen.len() < many {
+        for event in events(&mut ring) {
+            let Event::Received { token, result: Ok(Some(chunk)) } = event else { panic!("{event:?}") };
+            seen.push(token.0);
+            held.push(chunk);
+        }
+        if held.len() >= usize::from(limits::POOL_BUFFERS) {
+            held.drain(..).for_each(|chunk| ring.release(chunk));
+        }
+    }
+    seen.sort_unstable();
+    assert!(seen.iter().copied().eq(0..many as u64));
+}
+
+#[test]
+fn a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one() {
+    let mut ring = Ring::new().expect("io_uring");
+    let (ours, mut theirs) = pair();
+    let bytes: Vec<u8> = (0..4_000_000u32).map(|i| i.to_le_bytes()[0]).collect();
+    ring.send(Then::Keep(ours.as_raw_fd()), T, bytes.clone(), Notice::Lazy);
+    let reader = std::thread::spawn(move || {
+        let mut got = vec![0; 4_000_000];
+        theirs.read_exact(&mut got).expect("all of it");
+        got
+    });
+    let Some(Event::Sent { token: T, result: Ok(()), buffer }) = events(&mut ring).pop() else { panic!() };
+    assert_eq!(buffer, bytes);
+    assert_eq!(reader.join().expect("no panic"), bytes);
+}
+
+#[test]
+fn a_final_send_closes_whether_it_fits_or_not() {
+    for len in [5, 3_000_000] {
+        let mut ring = Ring::new().expect("io_uring");
+        let (ours, mut theirs) = pair();
+        ring.send(Then::Close(ours), T, vec![b'x'; len], Notice::Lazy);
+        let reader = std::thread::spawn(move || {
+            let mut got = Vec::new();
+            theirs.read_to_end(&mut got).map(|n| (n, got.len()))
+        });
+        assert!(matches!(events(&mut ring)[..], [Event::Sent { token: T, result: Ok(()), .. }]));
+        // The close behind a large answer was only queued by that event.
+        ring.wait(Some(Duration::ZERO), &mut Vec::new()).expect("a working ring");
+        assert_eq!(reader.join().expect("no panic").expect("an end, not a reset"), (len, len));
+    }
+}
+
+#[test]
+fn a_send_to_nobody_fails() {
+    let mut ring = Ring::new().expect("io_uring");
+    let (ours, theirs) = pair();
+    drop(theirs);
+    for notice in [Notice::Lazy, Notice::Prompt] {
+        ring.send(Then::Keep(ours.as_raw_fd()), T, b"x".to_vec(), notice);
+        assert!(matches!(&events(&mut ring)[..], [Event::Sent { token: T, result: Err(_), .. }]));
+    }
+}
+
+#[test]
+fn a_file_is_sent_from_its_offset_and_a_short_one_is_told() {
+    let mut ring = Ring::new().expect("io_uring");
+    let mut file = crate::sys::tempfile::unlinked().expect("a temporary folder");
+    let bytes: Vec<u8> = (0..2_000_000u32).map(|i| i.to_le_bytes()[1]).collect();
+    file.write_all(&bytes).expect("room");
+    file.rewind().expect("a file");
+    let file: Arc<OwnedFd> = Arc::new(file.into());
+    let (ours, mut theirs) = pair();
+    ring.send_file(ours.as_raw_fd(), T, Arc::clone(&file), 1000, 1_999_000);
+    let reader = std::thread::spawn(move || {
+        let mut got = vec![0; 1_999_000];
+        theirs.read_exact(&mut got).map(|()| (got, theirs))
+    });
+    assert!(matches!(events(&mut ring)[..], [Event::FileSent { token: T, result: Ok(()) }]));
+    let (got, theirs) = reader.join().expect("no panic").expect("all of it");
+    assert_eq!(got, bytes[1000..]);
+    ring.send_file(ours.as_raw_fd(), T, file, 1_999_999, 5);
+    assert!(matches!(&events(&mut ring)[..],
+        [Event::FileSent { result: Err(e), .. }] if e.kind() == io::ErrorKind::UnexpectedEof));
+    drop(theirs);
+}
+
+#[test]
+fn connections_are_accepted_until_cancelled() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("s");
+    let listener = UnixListener::bind(&path).expect("a free name");
+    let mut ring = Ring::new().expect("io_uring");
+    ring.accept(listener.as_raw_fd(), T);
+    let _client = UnixStream::connect(&path).expect("listening");
+    assert!(matches!(events(&mut ring)[..], [Event::Accepted { token: T, result: Ok(_) }]));
+    ring.accept(listener.as_raw_fd(), T);
+    ring.cancel_accepts(T);
+    assert!(matches!(&events(&mut ring)[..],
+        [Event::Accepted { token: T, result: Err(e) }] if e.raw_os_error() == Some(libc::ECANCELED)));
+}
+
+#[test]
+fn a_watched_descriptor_reports_each_wake_up() {
+    let mut ring = Ring::new().expect("io_uring");
+    let event = nix::sys::eventfd::EventFd::new().expect("an eventfd");
+    ring.watch(event.as_raw_fd(), T);
+    for _ in 0..3 {
+        event.write(1).expect("room");
+        assert!(matches!(events(&mut ring)[..], [Event::Readable { token: T }]));
+    }
+}

@@ -1,0 +1,277 @@
+//! Acting: what the state machine decided becomes system calls. Nothing here decides, and nothing here fails the
+//! master: what cannot be done is logged, or comes back as an [`Event`].
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::channel::{self, MasterEnd, Order, Report, TemplateEnd};
+use super::state::{Action, Command, Event};
+use crate::shared::area::Area;
+use crate::sys::process::{self, Fork};
+use crate::sys::signals::{self, Signal};
+use crate::sys::{event, notify, packets};
+
+/// What came of an action.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is done.
+    Done,
+    /// It is done, and this happened.
+    Event(Event),
+    /// The server ends.
+    Exit(i32),
+    /// This process is the new template: everything of the master's is to be dropped.
+    Template {
+        /// Which.
+        generation: u32,
+        /// Its end of the channel.
+        channel: TemplateEnd,
+    },
+}
+
+/// What templates and workers take with them from the master.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// What all processes share.
+    pub area: Arc<Area>,
+    /// A bell for each slot (1 is the first): the master has a command.
+    pub bells: Vec<Arc<OwnedFd>>,
+    /// Read end of a pipe whose other end only the master has.
+    pub life: Arc<OwnedFd>,
+    /// The master's bell.
+    pub notify: Arc<OwnedFd>,
+}
+
+impl Shared {
+    /// The bell of slot `number`.
+    pub fn bell(&self, number: u32) -> &Arc<OwnedFd> {
+        &self.bells[number as usize - 1]
+    }
+}
+
+/// The master's hands.
+#[derive(Debug)]
+pub struct Office {
+    shared: Shared,
+    /// Closed by the master's end, whatever it dies of: that is what it is for.
+    _life: OwnedFd,
+    channels: HashMap<u32, MasterEnd>,
+    /// Who can be killed, without a chance to hit a newcomer with the same number.
+    processes: HashMap<u32, OwnedFd>,
+}
+
+impl Office {
+    /// Makes what is shared with the other processes but the area.
+    pub fn new(area: Area) -> io::Result<Office> {
+        let (near, far) = packets::life_line()?;
+        let bells = (0..2 * area.workers()).map(|_| event::new().map(Arc::new)).collect::<io::Result<_>>()?;
+        let notify = Arc::new(event::new()?);
+        let shared = Shared { area: Arc::new(area), bells, life: Arc::new(near), notify };
+        Ok(Office { shared, _life: far, channels: HashMap::new(), processes: HashMap::new() })
+    }
+
+    /// The shared area.
+    pub fn area(&self) -> &Area {
+        &self.shared.area
+    }
+
+    /// The master's bell, for waiting.
+    pub fn notify(&self) -> &OwnedFd {
+        &self.shared.notify
+    }
+
+    /// Stills the bell.
+    pub fn notify_taken(&self) {
+        event::take(&self.shared.notify);
+    }
+
+    /// The templates' channels, for waiting.
+    pub fn channels(&self) -> impl Iterator<Item = &MasterEnd> {
+        self.channels.values()
+    }
+
+    /// What the templates have reported, with their generations. Channels that ended are forgotten.
+    pub fn reports(&mut self) -> Vec<(u32, Report)> {
+        let mut all = Vec::new();
+        let mut read = Vec::new();
+        self.channels.retain(|generation, channel| {
+            let open = channel.read(&mut read);
+            all.extend(read.drain(..).map(|report| (*generation, report)));
+            open
+        });
+        for (_, report) in &all {
+            if let Report::Forked { pid, .. } = report {
+                self.remember(*pid);
+            }
+        }
+        all
+    }
+
+    /// What a template keeps of this, when the rest is dropped.
+    pub fn into_shared(self) -> Shared {
+        self.shared
+    }
+
+    /// Does it.
+    pub fn perform(&mut self, action: Action) -> Outcome {
+        match action {
+            Action::StartTemplate { generation } => return self.start_template(generation),
+            Action::Fork { generation, worker } => return self.fork(generation, worker),
+            Action::Tell { generation, worker, command } => self.tell(generation, worker, command),
+            Action::Kill { pid } => self.kill(pid),
+            Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
+            Action::Bury { pid } => self.bury(pid),
+            Action::Announce => notify::tell("STATUS=uWSGI is ready\nREADY=1"),
+            Action::Serve { generation } => self.shared.area.set_serving(generation),
+            Action::Say(line) => crate::logging::line(&line),
+            Action::Totals => self.totals(),
+            Action::Exit(code) => return Outcome::Exit(code),
+        }
+        Outcome::Done
+    }
+
+    fn start_template(&mut self, generation: u32) -> Outcome {
+        let failed = |cause: io::Error| {
+            Outcome::Event(Event::TemplateNotForked { generation, why: format!("cannot fork: {cause}") })
+        };
+        let (master, template) = match channel::pair() {
+            Ok(ends) => ends,
+            Err(cause) => return failed(cause),
+        };
+        match process::fork_alone() {
+            Ok(Fork::Child) => Outcome::Template { generation, channel: template },
+            Ok(Fork::Parent(pid)) => {
+                self.channels.insert(generation, master);
+                self.remember(pid);
+                Outcome::Event(Event::TemplateForked { generation, pid })
+            }
+            Err(cause) => failed(cause),
+        }
+    }
+
+    fn fork(&mut self, generation: u32, worker: u32) -> Outcome {
+        self.shared.area.slot(self.shared.area.slot_number(worker, generation)).vacate();
+        let sent = match self.channels.get(&generation) {
+            Some(channel) => channel.order(Order::Fork { worker }),
+            // The template is dying; its end is news that comes by itself.
+            None => return Outcome::Done,
+        };
+        match sent {
+            Ok(()) => Outcome::Done,
+            Err(cause) => Outcome::Event(Event::NotForked {
+                generation,
+                worker,
+                why: format!("no word to the template: {cause}"),
+            }),
+        }
+    }
+
+    fn tell(&self, generation: u32, worker: u32, command: Command) {
+        let number = self.shared.area.slot_number(worker, generation);
+        self.shared.area.slot(number).set_command(command);
+        if let Err(cause) = event::signal(self.shared.bell(number).as_raw_fd()) {
+            crate::log!("[uwring] master: cannot ring for worker {worker}: {cause}");
+        }
+    }
+
+    fn remember(&mut self, pid: u32) {
+        self.forget_ended();
+        // Without a descriptor (a kernel or a sandbox that gives none) the number has to do.
+        if let Ok(pidfd) = process::pidfd(pid) {
+            self.processes.insert(pid, pidfd);
+        }
+    }
+
+    /// Templates are buried by nobody; their descriptors go when the next process comes.
+    fn forget_ended(&mut self) {
+        self.processes.retain(|_, pidfd| {
+            event::readable(&[pidfd.as_fd()], Some(0)).is_ok_and(|ended| ended == [false])
+        });
+    }
+
+    fn kill(&self, pid: u32) {
+        let sent = match self.processes.get(&pid) {
+            Some(pidfd) => signals::send(pidfd, Signal::SIGKILL),
+            None => signals::send_to_number(pid, Signal::SIGKILL),
+        };
+        // That it is gone already is what was wanted.
+        if let Err(cause) = sent
+            && cause.kind() != io::ErrorKind::NotFound
+            && cause.raw_os_error() != Some(crate::sys::errno::ESRCH)
+        {
+            crate::log!("[uwring] master: cannot kill process {pid}: {cause}");
+        }
+    }
+
+    fn bury(&mut self, pid: u32) {
+        self.processes.remove(&pid);
+        for lock in self.shared.area.locks().release_all_of(pid) {
+            crate::log!("[deadlock-detector] process {pid} died holding user lock {lock}: released");
+        }
+        if let Some(slot) = self.shared.area.slots().find(|slot| slot.process() == pid) {
+            slot.vacate();
+        }
+    }
+
+    fn totals(&self) {
+        let area = &self.shared.area;
+        crate::log!("*** {} requests in {} workers ***", area.total_requests(), area.workers());
+        for slot in area.slots().filter(|slot| slot.process() != 0) {
+            crate::log!(
+                "worker process {} (generation {}): {} requests, {} exceptions, {} bytes sent, {} ms in requests",
+                slot.process(),
+                slot.generation(),
+                slot.requests_total(),
+                slot.exceptions.load(Ordering::Relaxed),
+                slot.tx_bytes.load(Ordering::Relaxed),
+                slot.running_time_us.load(Ordering::Relaxed) / 1000,
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::area::State;
+
+    #[test]
+    fn a_command_is_written_and_rung() {
+        let mut office = Office::new(Area::new(2, 1).expect("mapped")).expect("made");
+        office.perform(Action::Tell { generation: 2, worker: 1, command: Command::Drain });
+        assert_eq!(office.area().slot(3).command(), Command::Drain);
+        assert!(event::take(office.shared.bell(3)));
+        assert!(!event::take(office.shared.bell(1)));
+    }
+
+    #[test]
+    fn a_buried_worker_leaves_nothing_behind() {
+        let mut office = Office::new(Area::new(1, 1).expect("mapped")).expect("made");
+        let slot = office.area().slot(1);
+        slot.occupy(1);
+        slot.set_state(State::Ready);
+        slot.requests.store(3, Ordering::Relaxed);
+        office.area().locks().lock(0);
+        office.perform(Action::Bury { pid: std::process::id() });
+        let slot = office.area().slot(1);
+        assert_eq!((slot.state(), slot.process(), slot.requests_total()), (State::None, 0, 3));
+        assert_eq!(office.area().locks().is_locked(0), Some(false));
+    }
+
+    #[test]
+    fn a_worker_asked_of_a_template_that_is_gone_is_no_news() {
+        let mut office = Office::new(Area::new(1, 0).expect("mapped")).expect("made");
+        assert!(matches!(office.perform(Action::Fork { generation: 1, worker: 1 }), Outcome::Done));
+        let (master, template) = channel::pair().expect("a channel");
+        office.channels.insert(1, master);
+        template.report(Report::Ready).expect("sent");
+        drop(template);
+        let outcome = office.perform(Action::Fork { generation: 1, worker: 1 });
+        assert!(matches!(outcome, Outcome::Event(Event::NotForked { .. })), "{outcome:?}");
+        assert_eq!(office.reports(), [(1, Report::Ready)]);
+        assert_eq!(office.channels().count(), 0);
+    }
+}

@@ -1,0 +1,104 @@
+//! Waiting: signals, reports of the templates, ends of processes, wishes of the application, touched files and
+//! time become [`Event`]s.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::actions::Office;
+use super::channel::Report;
+use super::state::{Event, Wish};
+use super::touch::Touched;
+use crate::base::clock::{self, Millis};
+use crate::shared::area::{Ask, State as Doing};
+use crate::sys::signals::{Signal, SignalReader};
+use crate::sys::{event, process};
+
+/// What the master listens to beside the channels, which are the [`Office`]'s.
+#[derive(Debug)]
+pub struct Ears {
+    signals: SignalReader,
+    touched: Touched,
+}
+
+impl Ears {
+    /// `touched` are the files of `touch-reload`.
+    pub fn new(touched: Touched) -> io::Result<Ears> {
+        Ok(Ears { signals: SignalReader::new()?, touched })
+    }
+
+    /// Waits until something happens or `deadline` comes, and says what it was. Never empty.
+    pub fn wait(&mut self, office: &mut Office, deadline: Option<Millis>) -> Vec<Event> {
+        let deadline = deadline.into_iter().chain(self.touched.deadline()).min();
+        let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
+        let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
+        fds.extend(self.touched.fd());
+        fds.extend(office.channels().map(AsFd::as_fd));
+        if let Err(error) = event::readable(&fds, patience_ms) {
+            // Nothing can be done about it, and going on without a pause would only burn the processor.
+            crate::log!("[uwring] master: poll: {error}");
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        let mut events = self.gather(office);
+        events.push(Event::Tick);
+        events
+    }
+
+    /// Everything is looked at each time, whatever woke us: few things, and no order among them to get wrong.
+    /// One matters: a process's end is taken from the kernel before the templates' reports are read. So what the
+    /// template said before it died is known when its death is.
+    fn gather(&mut self, office: &mut Office) -> Vec<Event> {
+        let wishes: Vec<Event> = std::iter::from_fn(|| self.signals.next()).filter_map(wish_of).collect();
+        let ended: Vec<Event> =
+            std::iter::from_fn(process::reap).map(|(pid, status)| Event::Exited { pid, status }).collect();
+        let mut events: Vec<Event> =
+            office.reports().into_iter().map(|(generation, report)| event_of(generation, report)).collect();
+        events.extend(ready_workers(office));
+        events.extend(ended);
+        events.extend(wishes);
+        events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
+        events.extend(self.touched.changed(clock::now().millis()).map(Event::Touched));
+        events
+    }
+}
+
+fn wish_of(signal: Signal) -> Option<Event> {
+    let wish = match signal {
+        Signal::SIGHUP => Wish::Reload,
+        Signal::SIGTERM | Signal::SIGQUIT => Wish::Stop,
+        Signal::SIGINT => Wish::StopNow,
+        Signal::SIGUSR1 => Wish::Totals,
+        Signal::SIGTSTP => {
+            crate::log!("SIGTSTP ignored: pause and resume are not offered");
+            return None;
+        }
+        // Somebody's habit (a terminal's new size, uWSGI's worker signals): the default would end us.
+        _ => return None,
+    };
+    Some(Event::Wished(wish))
+}
+
+fn wish_of_application(ask: Ask) -> Wish {
+    match ask {
+        Ask::Reload => Wish::Reload,
+        Ask::Stop => Wish::Stop,
+    }
+}
+
+fn event_of(generation: u32, report: Report) -> Event {
+    match report {
+        Report::Ready => Event::TemplateReady { generation },
+        Report::Forked { worker, pid } => Event::Forked { generation, worker, pid },
+        Report::ForkFailed { worker, errno } => {
+            Event::NotForked { generation, worker, why: io::Error::from_raw_os_error(errno).to_string() }
+        }
+        Report::Exited { pid, status } => Event::Exited { pid, status },
+    }
+}
+
+/// Workers that serve, by their own word. The state machine forgets those it knew.
+fn ready_workers(office: &Office) -> Vec<Event> {
+    office.notify_taken();
+    let serves = |doing| matches!(doing, Doing::Ready | Doing::Draining);
+    let slots = office.area().slots().filter(|slot| serves(slot.state()));
+    slots.map(|slot| Event::Ready { pid: slot.process() }).collect()
+}

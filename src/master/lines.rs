@@ -1,0 +1,193 @@
+//! What the master says. Where uWSGI says the same, it is said in its words: operators and their tools look for
+//! them.
+
+use std::fmt::Display;
+
+use crate::sys::process::Status;
+
+/// First line.
+pub fn starting(version: &str, ctime: &str) -> String {
+    format!("*** Starting uwring {version} (64bit) on [{ctime}] ***")
+}
+
+/// What kind of server this is.
+pub fn mode(processes: u32, threads: u32) -> String {
+    let mode = match (processes > 1, threads > 1) {
+        (true, true) => "preforking+threaded",
+        (true, false) => "preforking",
+        (false, true) => "threaded",
+        (false, false) => "single process",
+    };
+    format!("*** Operational MODE: {mode} ***")
+}
+
+/// A socket that we bound.
+pub fn bound(index: usize, tcp: bool, name: &str, auto_port: bool, fd: i32) -> String {
+    let family = if tcp { "TCP" } else { "UNIX" };
+    let note = if auto_port { " (port auto-assigned)" } else { "" };
+    format!("uwsgi socket {index} bound to {family} address {name}{note} fd {fd}")
+}
+
+/// A socket that was open already.
+pub fn inherited(index: usize, tcp: bool, name: &str, fd: i32) -> String {
+    let family = if tcp { "INET" } else { "UNIX" };
+    format!("uwsgi socket {index} inherited {family} address {name} fd {fd}")
+}
+
+/// Somebody else is there.
+pub fn another_instance(name: &str) -> String {
+    format!("probably another instance of uWSGI is running on the same address ({name}).")
+}
+
+/// The shared area.
+pub fn mapped(bytes: usize, cores: u32) -> String {
+    format!("mapped {bytes} bytes ({} KB) for {cores} cores", bytes / 1024)
+}
+
+/// The master is up.
+pub fn spawned_master(pid: u32) -> String {
+    format!("spawned uWSGI master process (pid: {pid})")
+}
+
+/// A worker serves for the first time.
+pub fn spawned_worker(worker: u32, pid: u32, cores: u32) -> String {
+    format!("spawned uWSGI worker {worker} (pid: {pid}, cores: {cores})")
+}
+
+/// A worker took another's place.
+pub fn respawned(worker: u32, pid: u32) -> String {
+    format!("Respawned uWSGI worker {worker} (new pid: {pid})")
+}
+
+/// A worker died that should not have.
+pub fn died(worker: u32, pid: u32, status: Status) -> String {
+    let start = format!("DAMN ! worker {worker} (pid: {pid}) died");
+    match status {
+        Status::Killed(signal) => format!("{start}, killed by signal {signal} :( trying respawn ..."),
+        Status::Exited(code) => format!("{start} :( trying respawn ... (exit code {code})"),
+        Status::Unknown => format!("{start} :( trying respawn ..."),
+    }
+}
+
+/// A worker that was told to end has ended.
+pub fn buried(worker: u32, after_ms: u64) -> String {
+    format!("worker {worker} buried after {} seconds", after_ms / 1000)
+}
+
+/// A worker does not end.
+pub fn no_mercy(worker: u32, pid: u32) -> String {
+    format!("worker {worker} (pid: {pid}) is taking too much time to die...NO MERCY !!!")
+}
+
+/// A worker keeps dying at its start.
+pub fn forkbomb(worker: u32, deaths: u32, delay_ms: u64) -> String {
+    format!(
+        "*** worker {worker} died {deaths} times in a row right after its start: next try in {} seconds ***",
+        delay_ms.div_ceil(1000)
+    )
+}
+
+/// No worker could be forked.
+pub fn cannot_fork(worker: u32, why: &dyn Display) -> String {
+    format!("*** cannot fork worker {worker}: {why} (memory? `ulimit -u`? pids of the cgroup?) ***")
+}
+
+/// The template ended at the first start. It has said why itself, if it could.
+pub fn cannot_start(why: &str) -> String {
+    format!("*** the application could not be started ({why}) ***")
+}
+
+/// The template died while workers serve.
+pub fn template_died(pid: u32, status: Status) -> String {
+    format!(
+        "template process (pid: {pid}) died ({}): workers go on, it is started again when needed",
+        how(status)
+    )
+}
+
+/// The template could not be started again.
+pub fn template_retry(why: &str, delay_ms: u64) -> String {
+    format!(
+        "*** the template process did not start ({why}): next try in {} seconds ***",
+        delay_ms.div_ceil(1000)
+    )
+}
+
+/// A template that does not answer.
+pub fn template_stuck(pid: u32) -> String {
+    format!("template process (pid: {pid}) does not fork any more: it is killed and started again")
+}
+
+/// A reload begins.
+pub fn reloading(old: u32, new: u32) -> String {
+    format!("...gracefully reloading: generation {new} loads while generation {old} serves...")
+}
+
+/// The new workers serve.
+pub fn reloaded(new: u32) -> String {
+    format!("...generation {new} serves, gracefully killing workers of the one before...")
+}
+
+/// A worker is told to finish.
+pub fn finishing(worker: u32, pid: u32) -> String {
+    format!("Gracefully killing worker {worker} (pid: {pid})...")
+}
+
+/// A reload failed.
+pub fn reload_failed(new: u32, old: u32, why: &str) -> String {
+    format!("*** reload failed: generation {new}: {why}; generation {old} goes on serving ***")
+}
+
+/// How a process ended, in a few words.
+pub fn how(status: Status) -> String {
+    match status {
+        Status::Exited(22) => "no app loaded".to_owned(),
+        Status::Exited(code) => format!("exit code {code}"),
+        Status::Killed(signal) => format!("signal {signal}"),
+        Status::Unknown => "status unknown".to_owned(),
+    }
+}
+
+/// A reload was asked for too early.
+pub const STILL_STARTING: &str = "reload ignored: the server is still starting";
+/// A reload was asked for while another had not come through.
+pub const RELOAD_AGAIN: &str = "given up for a newer reload";
+/// A reload was asked for while the last one is being finished.
+pub const RELOAD_LATER: &str = "another reload follows as soon as the workers of the last one are gone";
+/// `exit-on-reload`.
+pub const EXIT_ON_RELOAD: &str = "uWSGI: exit-on-reload is set: stopping instead of reloading";
+/// A stop, graceful or not: the line operators look for.
+pub const KILLING: &str = "SIGINT/SIGTERM received...killing workers...";
+/// The last line.
+pub const GOODBYE: &str = "goodbye to uWSGI.";
+/// As root.
+pub const ROOT_WARNING: &str = "*** WARNING: you are running uWSGI as root !!! (use the --uid flag) ***";
+/// Nothing to listen on.
+pub const NO_SOCKET: &str = "The -s/--socket option is missing and stdin is not a socket.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_that_tools_look_for() {
+        assert_eq!(mode(4, 2), "*** Operational MODE: preforking+threaded ***");
+        assert_eq!(mode(4, 1), "*** Operational MODE: preforking ***");
+        assert_eq!(mode(1, 2), "*** Operational MODE: threaded ***");
+        assert_eq!(mode(1, 1), "*** Operational MODE: single process ***");
+        assert_eq!(
+            bound(0, true, "127.0.0.1:19080", false, 3),
+            "uwsgi socket 0 bound to TCP address 127.0.0.1:19080 fd 3"
+        );
+        assert_eq!(bound(1, false, "/x", false, 4), "uwsgi socket 1 bound to UNIX address /x fd 4");
+        assert_eq!(mapped(250_128, 4), "mapped 250128 bytes (244 KB) for 4 cores");
+        assert_eq!(spawned_master(9), "spawned uWSGI master process (pid: 9)");
+        assert_eq!(spawned_worker(1, 9, 2), "spawned uWSGI worker 1 (pid: 9, cores: 2)");
+        assert_eq!(respawned(1, 9), "Respawned uWSGI worker 1 (new pid: 9)");
+        assert_eq!(
+            died(1, 9, Status::Killed(11)),
+            "DAMN ! worker 1 (pid: 9) died, killed by signal 11 :( trying respawn ..."
+        );
+        assert_eq!(no_mercy(1, 9), "worker 1 (pid: 9) is taking too much time to die...NO MERCY !!!");
+    }
+}

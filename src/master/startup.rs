@@ -1,0 +1,259 @@
+//! What happens before the first fork, in order: log, banner, folder, sockets, pidfiles, privileges, shared
+//! memory. Ports and pidfiles need root, the rest shall not have it. Pidfiles come after the sockets (before them
+//! in uWSGI): a second start that finds its port taken must not overwrite the pidfile of the server that has it.
+
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use super::lines;
+use super::listeners;
+use super::pidfile::{self, Kept, Vacuum};
+use crate::options::VERSION;
+use crate::options::settings::{Process, Settings};
+use crate::shared::area::Area;
+use crate::sys::identity::{self, Identity};
+use crate::sys::socket::{Kind, Listener};
+use crate::sys::{Error as SysError, files, host, process};
+use crate::{base::clock, log};
+
+/// Descriptors a worker needs beside its connections: files of the application, its databases.
+const SPARE_FILES: u64 = 1024;
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nothing to listen on.
+    #[error("{}", lines::NO_SOCKET)]
+    NoSocket,
+    /// A log on another machine.
+    #[error("log {0}: only files can be written to (let the service manager send them on)")]
+    LogElsewhere(String),
+    /// Only root becomes somebody else.
+    #[error("cannot set{kind}() as non-root user: start as root, or without {kind}")]
+    NotRoot {
+        /// `uid` or `gid`.
+        kind: &'static str,
+    },
+    /// No ring.
+    #[error(transparent)]
+    Engine(#[from] crate::engine::Unavailable),
+    /// The kernel, or a name it does not know.
+    #[error("{0}{hint}", hint = hint(.0))]
+    Sys(#[from] SysError),
+}
+
+/// What to try, where that is known.
+fn hint(error: &SysError) -> &'static str {
+    let bind = matches!(error, SysError::Call { attempt: "bind", .. });
+    match error.errno() {
+        Some(crate::sys::errno::EACCES) if bind => {
+            " (ports below 1024 need root or CAP_NET_BIND_SERVICE, a unix socket needs a writable folder)"
+        }
+        Some(crate::sys::errno::EADDRNOTAVAIL) if bind => " (this machine has no such address; see freebind)",
+        Some(crate::sys::errno::ENOENT) if bind => " (the folder does not exist)",
+        _ => "",
+    }
+}
+
+/// What is made before the first fork.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The sockets.
+    pub listeners: Vec<Listener>,
+    /// What all processes share.
+    pub area: Area,
+    /// What to remove at the end.
+    pub vacuum: Vacuum,
+}
+
+/// Does it all. `notes` and `warnings` are what reading the options had to say.
+pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {
+    open_log(settings)?;
+    banner();
+    notes.iter().chain(warnings).for_each(|line| crate::logging::line(line));
+    let identity = wanted_identity(&settings.process)?;
+    // Named from where the server was started.
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let pidfiles: Vec<PathBuf> = settings.process.pidfiles.iter().map(absolute).collect();
+    enter(&settings.process)?;
+    crate::engine::probe()?;
+    let listeners = listeners::open(&settings.sockets)?;
+    let pidfiles = write_pidfiles(&pidfiles)?;
+    raise_limits(settings);
+    give_away(settings, &identity, &listeners)?;
+    drop_privileges(&identity)?;
+    if let Some(file) = &settings.logging.logto2 {
+        log_to(file)?;
+    }
+    let process = &settings.process;
+    let area = Area::new(process.processes, process.locks + 1)
+        .map_err(|cause| SysError::call("map", "the shared area", cause))?;
+    log!("your mercy for graceful operations on workers is {} seconds", process.worker_reload_mercy);
+    log!("{}", lines::mapped(area.bytes(), process.processes * process.threads));
+    log!("{}", lines::mode(process.processes, process.threads));
+    Ok(Prepared { vacuum: Vacuum::new(pidfiles, &listeners), listeners, area })
+}
+
+/// The environment and the folder that the application finds. A later generation comes by here again.
+pub fn enter(settings: &Process) -> Result<(), SysError> {
+    for (name, value) in &settings.env {
+        process::set_env(name, value.as_deref())
+            .map_err(|cause| SysError::call("set variable", name, cause))?;
+    }
+    if let Some(dir) = &settings.chdir {
+        log!("chdir() to {}", dir.display());
+        std::env::set_current_dir(dir)
+            .map_err(|cause| SysError::call("chdir to", dir.display().to_string(), cause))?;
+    }
+    Ok(())
+}
+
+/// Into the background, with the log open before: what goes wrong until then is said on the terminal.
+fn open_log(settings: &Settings) -> Result<(), Error> {
+    crate::logging::set_date(settings.logging.date.clone());
+    let null = |cause| SysError::call("open", "/dev/null", cause);
+    match &settings.process.daemonize {
+        Some(file) => {
+            log_to(file)?;
+            process::daemonize().map_err(|cause| SysError::call("daemonize", "", cause))?;
+        }
+        None => {
+            // A listening socket may have come as standard input.
+            if !listeners::is_stdin() {
+                process::null_stdin().map_err(null)?;
+            }
+            settings.logging.logto.as_deref().map_or(Ok(()), log_to)?;
+        }
+    }
+    // As uWSGI: a daemon's sockets are open to the web server unless a mask says otherwise.
+    match (settings.process.umask, &settings.process.daemonize) {
+        (Some(mask), _) => process::set_umask(mask),
+        (None, Some(_)) => process::set_umask(0),
+        (None, None) => {}
+    }
+    Ok(())
+}
+
+fn log_to(file: &str) -> Result<(), Error> {
+    if file.contains(':') && !file.contains('/') {
+        return Err(Error::LogElsewhere(file.to_owned()));
+    }
+    let opened = files::open_log(Path::new(file)).and_then(|opened| process::redirect_output(&opened));
+    Ok(opened.map_err(|cause| SysError::call("open log", file, cause))?)
+}
+
+fn banner() {
+    log!("{}", lines::starting(VERSION, &crate::sys::time::ctime(clock::wall() / 1_000_000)));
+    log!("os: {}", host::system());
+    log!("nodename: {}", host::node());
+    log!("machine: {}", std::env::consts::ARCH);
+    log!("detected number of CPU cores: {}", host::cores());
+    if let Ok(dir) = std::env::current_dir() {
+        log!("current working directory: {}", dir.display());
+    }
+    if let Ok(path) = std::env::current_exe() {
+        log!("detected binary path: {}", path.display());
+    }
+    log!("your memory page size is {} bytes", host::page_bytes());
+}
+
+fn write_pidfiles(paths: &[PathBuf]) -> Result<Vec<Kept>, SysError> {
+    let write = |path: &PathBuf| {
+        log!("writing pidfile to {}", path.display());
+        pidfile::write(path)
+    };
+    paths.iter().map(write).collect()
+}
+
+fn raise_limits(settings: &Settings) {
+    let wanted = u64::from(settings.request.connections_max) + SPARE_FILES;
+    match process::raise_open_files(wanted) {
+        Ok(limit) => log!("detected max file descriptor number: {limit}"),
+        Err(cause) => log!("cannot raise the number of open files to {wanted}: {cause}"),
+    }
+}
+
+fn wanted_identity(settings: &Process) -> Result<Identity, Error> {
+    let user = settings.uid.as_deref().map(identity::user).transpose()?;
+    let group = settings.gid.as_deref().map(identity::group).transpose()?;
+    let more_groups = settings.add_gid.iter().map(|text| identity::group(text)).collect::<Result<_, _>>()?;
+    // A user without a group would keep root's.
+    let group = group.or_else(|| user.as_ref().and_then(|user| user.gid));
+    Ok(Identity { user, group, more_groups, no_initgroups: settings.no_initgroups })
+}
+
+/// Unix sockets were made by root, and belong to whom we become, or to whom `chown-socket` says.
+fn give_away(settings: &Settings, identity: &Identity, listeners: &[Listener]) -> Result<(), SysError> {
+    let (uid, gid) = match &settings.sockets.chown {
+        Some(owner) => identity::owner(owner)?,
+        None if identity::is_root() => (identity.user.as_ref().map(|user| user.uid), identity.group),
+        None => return Ok(()),
+    };
+    if uid.is_none() && gid.is_none() {
+        return Ok(());
+    }
+    for listener in listeners {
+        if let Kind::Unix(Some(path)) = &listener.kind {
+            files::chown(path, uid, gid).map_err(|cause| SysError::call("chown", &listener.name, cause))?;
+        }
+    }
+    Ok(())
+}
+
+fn drop_privileges(identity: &Identity) -> Result<(), Error> {
+    if !identity::is_root() {
+        // Asking for what we are is fine.
+        return match identity.differs() {
+            Some(kind) => Err(Error::NotRoot { kind }),
+            None => Ok(()),
+        };
+    }
+    if let Some(gid) = identity.group {
+        log!("setgid() to {gid}");
+    }
+    if let Some(user) = &identity.user {
+        log!("setuid() to {}", user.uid);
+    }
+    identity.assume()?;
+    if identity::is_root() {
+        log!("{}", lines::ROOT_WARNING);
+    }
+    Ok(())
+}
+
+/// The line of a socket.
+pub(super) fn say_socket(listener: &Listener, how: listeners::Origin) {
+    let (index, tcp, fd) = (listener.index, listener.is_tcp(), listener.fd.as_raw_fd());
+    let line = match how {
+        listeners::Origin::Inherited => lines::inherited(index, tcp, &listener.name, fd),
+        listeners::Origin::Bound { auto_port } => lines::bound(index, tcp, &listener.name, auto_port, fd),
+    };
+    crate::logging::line(&line);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_to_try() {
+        let cause = std::io::Error::from_raw_os_error(crate::sys::errno::EACCES);
+        let error = Error::Sys(SysError::call("bind", "127.0.0.1:80", cause)).to_string();
+        assert!(error.starts_with("bind 127.0.0.1:80: Permission denied"), "{error}");
+        assert!(error.contains("ports below 1024 need root"), "{error}");
+    }
+
+    #[test]
+    fn a_user_brings_the_group_along() {
+        let settings = Process { uid: Some("root".to_owned()), ..Process::default() };
+        let identity = wanted_identity(&settings).expect("known");
+        assert_eq!(identity.group.map(|gid| gid.as_raw()), Some(0));
+        let settings = Process { uid: Some("nobody-at-all".to_owned()), ..Process::default() };
+        assert!(wanted_identity(&settings).is_err());
+    }
+
+    #[test]
+    fn logs_go_to_files_only() {
+        assert!(matches!(log_to("10.0.0.1:514"), Err(Error::LogElsewhere(_))));
+    }
+}

@@ -1,0 +1,227 @@
+//! One load of the application: its template and its workers.
+
+use super::{Action, Command, DISMISS_MS, EARLY_MS, FORK_MS, lines, pause};
+use crate::base::clock::Millis;
+
+/// What a generation is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// Loads and starts while another serves.
+    Coming,
+    /// Serves; its workers are replaced when they die.
+    Serving,
+    /// Ends.
+    Leaving,
+}
+
+/// The generation process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Template {
+    /// There is none.
+    Absent,
+    /// Asked for.
+    Asked,
+    /// Loads.
+    Loading { pid: u32 },
+    /// Forks on demand.
+    Ready { pid: u32 },
+    /// Let go.
+    Dismissed { pid: u32, kill_at: Millis },
+}
+
+impl Template {
+    pub(super) fn pid(self) -> Option<u32> {
+        match self {
+            Template::Absent | Template::Asked => None,
+            Template::Loading { pid } | Template::Ready { pid } | Template::Dismissed { pid, .. } => {
+                Some(pid)
+            }
+        }
+    }
+}
+
+/// Where a worker is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// There is none, and none is wanted.
+    Absent,
+    /// To be forked at `at`.
+    Wanted { at: Millis },
+    /// The template was asked.
+    Forking { since: Millis },
+    /// Runs, does not serve yet.
+    Starting { pid: u32, since: Millis },
+    /// Serves.
+    Ready { pid: u32, since: Millis },
+    /// Was told to end.
+    Leaving { pid: u32, since: Millis, kill_at: Millis, killed: bool },
+}
+
+impl Life {
+    pub(super) fn pid(self) -> Option<u32> {
+        match self {
+            Life::Absent | Life::Wanted { .. } | Life::Forking { .. } => None,
+            Life::Starting { pid, .. } | Life::Ready { pid, .. } | Life::Leaving { pid, .. } => Some(pid),
+        }
+    }
+}
+
+/// One worker number.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) life: Life,
+    /// How often in a row it died of its start.
+    pub(super) early_deaths: u32,
+    /// Whether a worker of this number has been ready: later ones are respawned.
+    pub(super) has_served: bool,
+}
+
+impl Worker {
+    /// How long to wait before the next fork, given how this one ended. One death is an accident: only from the
+    /// second on does it cost time.
+    pub(super) fn pause_after(&mut self, life: Life, ordinary: bool, delay_ms: u64, now: Millis) -> u64 {
+        let early = match life {
+            Life::Starting { .. } => true,
+            Life::Ready { since, .. } => now.since(since) < EARLY_MS,
+            _ => false,
+        };
+        self.early_deaths = if early && !ordinary { self.early_deaths + 1 } else { 0 };
+        if self.early_deaths < 2 { 0 } else { pause(delay_ms, self.early_deaths - 1) }
+    }
+}
+
+/// How a generation was told to end.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leave {
+    pub(super) command: Command,
+    pub(super) kill_at: Millis,
+}
+
+/// A template, and the workers it forked.
+#[derive(Debug)]
+pub(super) struct Generation {
+    pub(super) number: u32,
+    pub(super) role: Role,
+    pub(super) template: Template,
+    /// When a template that could not be started may be tried again.
+    pub(super) template_retry: Millis,
+    pub(super) template_failures: u32,
+    pub(super) leave: Option<Leave>,
+    workers: Vec<Worker>,
+}
+
+impl Generation {
+    pub(super) fn new(number: u32, role: Role, workers: u32, now: Millis) -> Generation {
+        let worker = || Worker { life: Life::Wanted { at: now }, early_deaths: 0, has_served: false };
+        Generation {
+            number,
+            role,
+            template: Template::Absent,
+            template_retry: now,
+            template_failures: 0,
+            leave: None,
+            workers: std::iter::repeat_with(worker).take(workers as usize).collect(),
+        }
+    }
+
+    pub(super) fn worker(&mut self, number: u32) -> Option<&mut Worker> {
+        self.workers.get_mut((number as usize).checked_sub(1)?)
+    }
+
+    /// Every worker with its number.
+    pub(super) fn workers(&mut self) -> impl Iterator<Item = (u32, &mut Worker)> {
+        (1..).zip(self.workers.iter_mut())
+    }
+
+    /// The number of the worker with process `pid`.
+    pub(super) fn number_of(&self, pid: u32) -> Option<u32> {
+        (1..).zip(&self.workers).find(|(_, worker)| worker.life.pid() == Some(pid)).map(|(number, _)| number)
+    }
+
+    pub(super) fn all_ready(&self) -> bool {
+        self.workers.iter().all(|worker| matches!(worker.life, Life::Ready { .. }))
+    }
+
+    pub(super) fn all_absent(&self) -> bool {
+        self.workers.iter().all(|worker| worker.life == Life::Absent)
+    }
+
+    pub(super) fn wants_a_worker(&self, now: Millis) -> bool {
+        self.workers.iter().any(|worker| matches!(worker.life, Life::Wanted { at } if at <= now))
+    }
+
+    pub(super) fn waits_for_a_fork(&self) -> bool {
+        self.workers.iter().any(|worker| matches!(worker.life, Life::Forking { .. }))
+    }
+
+    /// The template is gone: what it was asked for is wanted again, or never will be.
+    pub(super) fn recall_forks(&mut self, now: Millis) {
+        let leaving = self.role == Role::Leaving;
+        for worker in &mut self.workers {
+            if matches!(worker.life, Life::Forking { .. }) {
+                worker.life = if leaving { Life::Absent } else { Life::Wanted { at: now } };
+            }
+        }
+    }
+
+    /// Everybody shall end: by themselves until `kill_at`, which a second call can only bring nearer.
+    pub(super) fn leave(
+        &mut self,
+        command: Command,
+        kill_at: Millis,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
+        self.role = Role::Leaving;
+        let leave = self.leave.get_or_insert(Leave { command, kill_at });
+        *leave = Leave { command: leave.command.max(command), kill_at: leave.kill_at.min(kill_at) };
+        let Leave { command, kill_at } = *leave;
+        let generation = self.number;
+        for (worker, entry) in (1..).zip(self.workers.iter_mut()) {
+            match entry.life {
+                Life::Absent => continue,
+                Life::Wanted { .. } => {
+                    entry.life = Life::Absent;
+                    continue;
+                }
+                // It hears the command as soon as it lives.
+                Life::Forking { .. } => {}
+                Life::Starting { pid, .. } | Life::Ready { pid, .. } => {
+                    if command == Command::Drain {
+                        actions.push(Action::Say(lines::finishing(worker, pid)));
+                    }
+                    entry.life = Life::Leaving { pid, since: now, kill_at, killed: false };
+                }
+                Life::Leaving { pid, since, killed, .. } => {
+                    entry.life = Life::Leaving { pid, since, kill_at, killed };
+                }
+            }
+            actions.push(Action::Tell { generation, worker, command });
+        }
+        // What is still importing the application listens to nobody.
+        if let Template::Loading { pid } = self.template {
+            actions.push(Action::Kill { pid });
+            self.template = Template::Dismissed { pid, kill_at: now.after(DISMISS_MS) };
+        }
+    }
+
+    /// All times at which something is due. What waits for the template's news is not among them.
+    pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
+        let (template, leave) = (self.template, self.leave);
+        let to_kill = match template {
+            Template::Dismissed { kill_at, .. } => Some(kill_at),
+            _ => None,
+        };
+        let of_worker = move |worker: &Worker| match (worker.life, template) {
+            (Life::Wanted { at }, Template::Ready { .. }) => Some(at),
+            (Life::Wanted { at }, Template::Absent) => Some(at.max(self.template_retry)),
+            (Life::Forking { since }, Template::Ready { .. }) => {
+                let stuck = since.after(FORK_MS);
+                Some(leave.map_or(stuck, |leave| leave.kill_at.min(stuck)))
+            }
+            (Life::Leaving { kill_at, killed: false, .. }, _) => Some(kill_at),
+            _ => None,
+        };
+        to_kill.into_iter().chain(self.workers.iter().filter_map(of_worker))
+    }
+}

@@ -1,0 +1,125 @@
+//! What follows from the facts and the time.
+
+use super::generation::{Generation, Life, Role, Template};
+use super::{Action, DISMISS_MS, FORK_MS, Phase, State, lines};
+use crate::base::clock::Millis;
+
+/// Brings the facts up to `now`. Called after every event; doing it twice does nothing more.
+pub(super) fn settle(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
+    for generation in &mut state.generations {
+        supply(generation, now, actions);
+        kill_the_late(generation, now, actions);
+        let_template_go(generation, now, actions);
+    }
+    promote(state, now, actions);
+    state.generations.retain(|generation| !is_over(generation));
+    begin_reload(state, now, actions);
+    if let Phase::Stopping { code } = state.phase
+        && state.generations.is_empty()
+    {
+        if code == 0 {
+            actions.push(Action::Say(lines::GOODBYE.to_owned()));
+        }
+        actions.push(Action::Exit(code));
+        state.phase = Phase::Over;
+    }
+}
+
+/// Forks workers that are due, and sees to a template that can.
+fn supply(generation: &mut Generation, now: Millis, actions: &mut Vec<Action>) {
+    if generation.role == Role::Leaving || !generation.wants_a_worker(now) {
+        return;
+    }
+    let number = generation.number;
+    match generation.template {
+        Template::Absent if generation.template_retry <= now => {
+            generation.template = Template::Asked;
+            actions.push(Action::StartTemplate { generation: number });
+        }
+        Template::Ready { .. } => {
+            for (worker, entry) in generation.workers() {
+                if matches!(entry.life, Life::Wanted { at } if at <= now) {
+                    entry.life = Life::Forking { since: now };
+                    actions.push(Action::Fork { generation: number, worker });
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn kill_the_late(generation: &mut Generation, now: Millis, actions: &mut Vec<Action>) {
+    let leave = generation.leave;
+    let mut stuck = false;
+    for (worker, entry) in generation.workers() {
+        match &mut entry.life {
+            Life::Leaving { pid, kill_at, killed, .. } if *kill_at <= now && !*killed => {
+                *killed = true;
+                actions.push(Action::Say(lines::no_mercy(worker, *pid)));
+                actions.push(Action::Kill { pid: *pid });
+            }
+            Life::Forking { since } => {
+                stuck |= since.after(FORK_MS) <= now || leave.is_some_and(|leave| leave.kill_at <= now);
+            }
+            _ => {}
+        }
+    }
+    if let (true, Template::Ready { pid }) = (stuck, generation.template) {
+        actions.push(Action::Say(lines::template_stuck(pid)));
+        actions.push(Action::Kill { pid });
+        generation.template = Template::Dismissed { pid, kill_at: now.after(DISMISS_MS) };
+    }
+}
+
+/// The template of a generation without workers has nothing left to do.
+fn let_template_go(generation: &mut Generation, now: Millis, actions: &mut Vec<Action>) {
+    match generation.template {
+        Template::Ready { pid } if generation.role == Role::Leaving && generation.all_absent() => {
+            generation.template = Template::Dismissed { pid, kill_at: now.after(DISMISS_MS) };
+            actions.push(Action::Dismiss { generation: generation.number });
+        }
+        // It was forked after its generation was told to leave.
+        Template::Loading { pid } if generation.role == Role::Leaving => {
+            generation.template = Template::Dismissed { pid, kill_at: now.after(DISMISS_MS) };
+            actions.push(Action::Kill { pid });
+        }
+        Template::Dismissed { pid, kill_at } if kill_at <= now => {
+            generation.template = Template::Dismissed { pid, kill_at: now.after(DISMISS_MS) };
+            actions.push(Action::Kill { pid });
+        }
+        _ => {}
+    }
+}
+
+/// The new generation takes over when all of it serves.
+fn promote(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
+    let kill_at = now.after(state.policy.mercy_ms);
+    let Some(new) = state.with_role(Role::Coming).filter(|generation| generation.all_ready()) else { return };
+    let number = new.number;
+    // First: the old workers look whether somebody else answers what waits.
+    actions.push(Action::Serve { generation: number });
+    if let Some(old) = state.with_role(Role::Serving) {
+        actions.push(Action::Say(lines::reloaded(number)));
+        old.leave(super::Command::Drain, kill_at, now, actions);
+    }
+    if let Some(new) = state.generation(number) {
+        new.role = Role::Serving;
+    }
+}
+
+fn begin_reload(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
+    let [serving] = state.generations.as_slice() else { return };
+    if !state.reload_wanted || serving.role != Role::Serving {
+        return;
+    }
+    state.reload_wanted = false;
+    let old = serving.number;
+    let mut new = Generation::new(old + 1, Role::Coming, state.policy.workers, now);
+    actions.push(Action::Say(lines::reloading(old, new.number)));
+    supply(&mut new, now, actions);
+    state.generations.push(new);
+}
+
+fn is_over(generation: &Generation) -> bool {
+    generation.role == Role::Leaving && generation.template == Template::Absent && generation.all_absent()
+}

@@ -1,0 +1,152 @@
+//! The words the state machine is spoken to and answers in.
+
+use std::path::PathBuf;
+
+use crate::sys::process::Status;
+pub use crate::sys::signals::Command;
+
+/// What the options say.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// `processes`.
+    pub workers: u32,
+    /// `threads`, for the log.
+    pub cores: u32,
+    /// `worker-reload-mercy`, milliseconds.
+    pub mercy_ms: u64,
+    /// `forkbomb-delay`, milliseconds; 0: never pause.
+    pub forkbomb_delay_ms: u64,
+    /// `exit-on-reload`.
+    pub exit_on_reload: bool,
+    /// The master's own process id, for the log.
+    pub master_pid: u32,
+}
+
+/// What somebody asked of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// HUP, `uwsgi.reload()`, touch-reload.
+    Reload,
+    /// TERM, QUIT, `uwsgi.stop()`: finish what is in hand.
+    Stop,
+    /// INT: now.
+    StopNow,
+    /// USR1.
+    Totals,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The server starts.
+    Start,
+    /// The template of `generation` was forked.
+    TemplateForked {
+        /// Which.
+        generation: u32,
+        /// Its process.
+        pid: u32,
+    },
+    /// It could not be.
+    TemplateNotForked {
+        /// Which.
+        generation: u32,
+        /// Why.
+        why: String,
+    },
+    /// The template has loaded everything.
+    TemplateReady {
+        /// Which.
+        generation: u32,
+    },
+    /// A worker was forked.
+    Forked {
+        /// Its generation.
+        generation: u32,
+        /// Its number.
+        worker: u32,
+        /// Its process.
+        pid: u32,
+    },
+    /// A worker could not be forked.
+    NotForked {
+        /// Its generation.
+        generation: u32,
+        /// Its number.
+        worker: u32,
+        /// Why.
+        why: String,
+    },
+    /// A worker serves.
+    Ready {
+        /// Its process.
+        pid: u32,
+    },
+    /// A process ended: a worker, a template, or some orphan of the application's.
+    Exited {
+        /// Which.
+        pid: u32,
+        /// How.
+        status: Status,
+    },
+    /// Somebody wants something.
+    Wished(Wish),
+    /// A file under `touch-reload` changed.
+    Touched(PathBuf),
+    /// Time has passed.
+    Tick,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Fork a template; it loads everything and reports.
+    StartTemplate {
+        /// For which generation.
+        generation: u32,
+    },
+    /// Have the template fork a worker.
+    Fork {
+        /// Its generation.
+        generation: u32,
+        /// Its number.
+        worker: u32,
+    },
+    /// Give a worker a command.
+    Tell {
+        /// Its generation.
+        generation: u32,
+        /// Its number.
+        worker: u32,
+        /// What it shall do.
+        command: Command,
+    },
+    /// SIGKILL.
+    Kill {
+        /// Whom.
+        pid: u32,
+    },
+    /// Let the template go: it ends.
+    Dismiss {
+        /// Whose.
+        generation: u32,
+    },
+    /// A worker is gone: give back what it held.
+    Bury {
+        /// Which.
+        pid: u32,
+    },
+    /// Tell whoever started us that we serve.
+    Announce,
+    /// This generation serves from now on.
+    Serve {
+        /// Which.
+        generation: u32,
+    },
+    /// Write a line.
+    Say(String),
+    /// Write what was served so far.
+    Totals,
+    /// End the master.
+    Exit(i32),
+}

@@ -1,0 +1,369 @@
+//! The generation process: loads the interpreter and the application once, then forks workers when the master
+//! says so, and reports them and their ends. It runs nothing else, so a fork of it is a worker that is ready in
+//! no time, however long the application took to import.
+//!
+//! ```text
+//!  load ── Ready ──► wait ── Fork ──► fork ── parent: Forked ──► wait
+//!   │                 │  ▲              └──── child: a worker, to its end
+//!   │ failed          │  └── a worker ended: Exited
+//!   ▼                 ▼ the channel ends
+//!  exit 22 or 1      exit 0
+//! ```
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::actions::Shared;
+use super::channel::{Heard, Order, Report, TemplateEnd};
+use super::{Reread, startup, titles};
+use crate::options::settings::Settings;
+use crate::plugin::host;
+use crate::plugin::load::{self, Plugin};
+use crate::shared::area::Area;
+use crate::sys::process::{self, Fork};
+use crate::sys::socket::Listener;
+use crate::sys::{event, signals};
+use crate::worker::{self, Plan, office};
+
+/// How often children are looked at where the kernel gives no descriptor for them, milliseconds.
+const LOOK_MS: u64 = 200;
+/// The process could not be made a template.
+const EXIT_FAILED: i32 = 1;
+/// `need-app`: there is no application.
+const EXIT_NO_APP: i32 = 22;
+
+/// What the new process has.
+pub struct Seat {
+    /// Which generation it is.
+    pub generation: u32,
+    /// Its end of the channel.
+    pub channel: TemplateEnd,
+    /// What it gives to the workers.
+    pub shared: Shared,
+    /// The same.
+    pub listeners: Vec<Listener>,
+    /// As the server was started; a later generation reads them again.
+    pub settings: Settings,
+    /// How.
+    pub reread: Reread,
+    /// Where the server was started.
+    pub start_dir: PathBuf,
+    /// The master's process id.
+    pub master_pid: u32,
+}
+
+/// Becomes the template. The result is the process's exit code: that of a template, or of the worker which a fork
+/// of it has become.
+pub fn run(seat: Seat) -> i32 {
+    match prepare(&seat).and_then(|settings| load_application(&seat, settings)) {
+        Ok((settings, plugin)) => serve(seat, settings, plugin),
+        Err(code) => code,
+    }
+}
+
+/// The process itself, before anything of the application is in it.
+fn prepare(seat: &Seat) -> Result<Settings, i32> {
+    let ready = signals::reset().and_then(|()| signals::sleep_through());
+    if let Err(cause) = ready {
+        crate::log!("[uwring] template: signals: {cause}");
+        return Err(EXIT_FAILED);
+    }
+    let settings = settings(seat)?;
+    titles::set(&settings.process, "template");
+    if settings.process.no_orphans {
+        follow(seat.master_pid);
+    }
+    Ok(settings)
+}
+
+/// Those of the start; for a reload, as the files have them now. What was made before the first fork stays.
+fn settings(seat: &Seat) -> Result<Settings, i32> {
+    if seat.generation == 1 {
+        return Ok(seat.settings.clone());
+    }
+    let failed = |what: &str, cause: &dyn std::fmt::Display| {
+        crate::log!("*** {what}: {cause} ***");
+        EXIT_FAILED
+    };
+    std::env::set_current_dir(&seat.start_dir)
+        .map_err(|cause| failed("cannot return to the start folder", &cause))?;
+    let mut new =
+        (seat.reread)().map_err(|cause| failed("the configuration cannot be read again", &cause))?;
+    startup::enter(&new.process).map_err(|error| failed("reload", &error))?;
+    if new.process.processes != seat.settings.process.processes
+        || new.sockets.specs != seat.settings.sockets.specs
+    {
+        crate::log!("processes and sockets are made once: their changes need a restart");
+        new.process.processes = seat.settings.process.processes;
+        new.sockets = seat.settings.sockets.clone();
+    }
+    Ok(new)
+}
+
+fn follow(parent: u32) {
+    if let Err(cause) = process::die_with_parent(parent) {
+        crate::log!("[uwring] no-orphans: {cause}");
+    }
+}
+
+fn load_application(seat: &Seat, settings: Settings) -> Result<(Settings, Plugin), i32> {
+    let failed = |cause: &dyn std::fmt::Display| {
+        crate::log!("{cause}");
+        EXIT_FAILED
+    };
+    let (plugin, interpreter) = load::load(&settings).map_err(|error| failed(&error))?;
+    let shared = &seat.shared;
+    let desk = Desk {
+        area: Arc::clone(&shared.area),
+        notify: Arc::clone(&shared.notify),
+        master_pid: seat.master_pid,
+    };
+    // The plugin keeps both as long as the process lives.
+    let desk: &'static Desk = Box::leak(Box::new(desk));
+    let api: &'static _ = Box::leak(Box::new(host::api(desk, 0)));
+    plugin.start(api, &settings, &interpreter).map_err(|refused| failed(&refused))?;
+    if !settings.process.lazy_apps && plugin.load() <= 0 && settings.process.need_app {
+        return Err(EXIT_NO_APP);
+    }
+    Ok((settings, plugin))
+}
+
+/// What the application may ask for while it is imported.
+struct Desk {
+    area: Arc<Area>,
+    notify: Arc<OwnedFd>,
+    master_pid: u32,
+}
+
+impl host::Office for Desk {
+    fn log(&self, line: &[u8]) {
+        crate::logging::line(&String::from_utf8_lossy(line));
+    }
+
+    fn control(&self, what: u32, arg: u64) -> i64 {
+        office::control(&self.area, self.notify.as_raw_fd(), self.master_pid, 0, what, arg)
+    }
+}
+
+fn serve(seat: Seat, settings: Settings, plugin: Plugin) -> i32 {
+    let Seat { generation, channel, shared, listeners, master_pid, .. } = seat;
+    let template_pid = std::process::id();
+    let birth = Birth { plugin: &plugin, shared: &shared, generation };
+    let worker = match (Nursery { channel, children: Vec::new() }).run(&birth) {
+        Over::Dismissed => return 0,
+        Over::Worker(worker) => worker,
+    };
+    // A worker now; what only the template needed is dropped.
+    let slot = shared.area.slot_number(worker, generation);
+    shared.area.slot(slot).occupy(generation);
+    titles::set(&settings.process, &format!("worker {worker}"));
+    if settings.process.no_orphans {
+        follow(template_pid);
+    }
+    let control = Arc::clone(shared.bell(slot));
+    let Shared { area, life, notify, bells } = shared;
+    drop(bells);
+    let settings = Arc::new(settings);
+    worker::run(Plan {
+        id: worker,
+        settings,
+        listeners,
+        area,
+        slot,
+        control,
+        life,
+        notify,
+        plugin,
+        master_pid,
+    })
+}
+
+/// What goes on around a fork.
+trait Around {
+    fn before(&self);
+    fn in_parent(&self);
+    /// Signals still wait.
+    fn in_child(&self, worker: u32);
+}
+
+/// For a real worker: the interpreter's hooks, and a worker's signal handlers.
+struct Birth<'a> {
+    plugin: &'a Plugin,
+    shared: &'a Shared,
+    generation: u32,
+}
+
+impl Around for Birth<'_> {
+    fn before(&self) {
+        self.plugin.before_fork();
+    }
+
+    fn in_parent(&self) {
+        self.plugin.after_fork_parent();
+    }
+
+    fn in_child(&self, worker: u32) {
+        let bell = self.shared.bell(self.shared.area.slot_number(worker, self.generation));
+        if let Err(cause) = signals::handle_in_worker(bell.as_raw_fd()) {
+            crate::log!("[uwring] worker {worker}: signals: {cause}");
+        }
+        self.plugin.after_fork_child();
+    }
+}
+
+/// Why [`Nursery::run`] returned.
+#[derive(Debug, PartialEq, Eq)]
+enum Over {
+    /// The master has let go.
+    Dismissed,
+    /// This process is worker so-and-so now.
+    Worker(u32),
+}
+
+struct Child {
+    pid: u32,
+    /// Readable once it ended.
+    pidfd: Option<OwnedFd>,
+}
+
+/// Where workers are born.
+struct Nursery {
+    channel: TemplateEnd,
+    children: Vec<Child>,
+}
+
+impl Nursery {
+    fn run(mut self, around: &impl Around) -> Over {
+        // Where the master is gone, the next look at the channel says so.
+        let _ = self.channel.report(Report::Ready);
+        loop {
+            self.wait();
+            self.report_ended();
+            match self.channel.hear() {
+                Heard::Nothing => {}
+                Heard::Dismissed => return Over::Dismissed,
+                Heard::Order(Order::Fork { worker }) => {
+                    if self.fork(worker, around) == Side::Worker {
+                        return Over::Worker(worker);
+                    }
+                }
+            }
+        }
+    }
+
+    fn wait(&self) {
+        let look = self.children.iter().any(|child| child.pidfd.is_none()).then_some(LOOK_MS);
+        let pidfds = self.children.iter().filter_map(|child| child.pidfd.as_ref());
+        let fds: Vec<BorrowedFd<'_>> =
+            std::iter::once(self.channel.as_fd()).chain(pidfds.map(AsFd::as_fd)).collect();
+        if let Err(cause) = event::readable(&fds, look) {
+            crate::log!("[uwring] template: poll: {cause}");
+            std::thread::sleep(std::time::Duration::from_millis(LOOK_MS));
+        }
+    }
+
+    /// The report goes first: once the child is reaped, its number may be another's.
+    fn report_ended(&mut self) {
+        let channel = &self.channel;
+        self.children.retain(|child| match process::peek(child.pid) {
+            None => true,
+            Some(status) => {
+                let _ = channel.report(Report::Exited { pid: child.pid, status });
+                process::bury(child.pid);
+                false
+            }
+        });
+    }
+
+    /// Signals wait meanwhile: the child gets those meant for it once it has a worker's handlers.
+    fn fork(&mut self, worker: u32, around: &impl Around) -> Side {
+        let held = signals::Held::new();
+        around.before();
+        let forked = process::fork_among_threads();
+        if matches!(forked, Ok(Fork::Child)) {
+            around.in_child(worker);
+            drop(held);
+            return Side::Worker;
+        }
+        around.in_parent();
+        let report = match forked {
+            Ok(Fork::Parent(pid)) => {
+                self.children.push(Child { pid, pidfd: process::pidfd(pid).ok() });
+                Report::Forked { worker, pid }
+            }
+            Ok(Fork::Child) => unreachable!("it has returned above"),
+            Err(cause) => {
+                let errno = cause.raw_os_error().unwrap_or(crate::sys::errno::EAGAIN);
+                Report::ForkFailed { worker, errno }
+            }
+        };
+        let _ = self.channel.report(report);
+        Side::Template
+    }
+}
+
+/// Who comes back from [`Nursery::fork`].
+#[derive(PartialEq, Eq)]
+enum Side {
+    Template,
+    Worker,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::master::channel::{self, MasterEnd};
+    use crate::sys::process::{Status, exit_now, fork_among_threads};
+
+    struct Quiet;
+
+    impl Around for Quiet {
+        fn before(&self) {}
+        fn in_parent(&self) {}
+        fn in_child(&self, _: u32) {}
+    }
+
+    /// A nursery in a process of its own, whose workers end with their number as exit code.
+    fn nursery() -> (MasterEnd, u32) {
+        let (master, template) = channel::pair().expect("a channel");
+        match fork_among_threads().expect("forked") {
+            Fork::Parent(pid) => (master, pid),
+            Fork::Child => {
+                drop(master);
+                match (Nursery { channel: template, children: Vec::new() }).run(&Quiet) {
+                    Over::Dismissed => exit_now(0),
+                    Over::Worker(number) => exit_now(number.cast_signed()),
+                }
+            }
+        }
+    }
+
+    fn next(master: &MasterEnd, read: &mut Vec<Report>) -> Report {
+        while read.is_empty() {
+            assert_eq!(event::readable(&[master.as_fd()], Some(5_000)).expect("polled"), [true]);
+            assert!(master.read(read), "the template is gone");
+        }
+        read.remove(0)
+    }
+
+    #[test]
+    fn workers_are_born_and_their_ends_reported() {
+        let (master, template) = nursery();
+        let mut read = Vec::new();
+        assert_eq!(next(&master, &mut read), Report::Ready);
+        for worker in [3, 4] {
+            master.order(Order::Fork { worker }).expect("sent");
+            let Report::Forked { worker: born, pid } = next(&master, &mut read) else { panic!("no worker") };
+            assert_eq!(born, worker);
+            let status = Status::Exited(worker.cast_signed());
+            assert_eq!(next(&master, &mut read), Report::Exited { pid, status });
+        }
+        drop(master);
+        while process::peek(template).is_none() {
+            std::thread::yield_now();
+        }
+        assert_eq!(process::peek(template), Some(Status::Exited(0)));
+        process::bury(template);
+    }
+}

@@ -1,0 +1,142 @@
+//! `touch-reload`: noticing that a file was touched, made or removed.
+//!
+//! inotify on the folders says when to look; looking (a stat) says which file it was. One `touch` is several
+//! changes, so the look waits a moment for the last of them. Where a folder cannot be watched, the files are
+//! looked at each second, as uWSGI does.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::base::clock::Millis;
+use crate::sys::watch::Watch;
+
+/// How often files are looked at whose folders cannot be watched, milliseconds.
+const LOOK_MS: u64 = 1_000;
+/// How long after the first change of several they are looked at, milliseconds.
+const SETTLE_MS: u64 = 100;
+
+/// The files under watch.
+#[derive(Debug)]
+pub struct Touched {
+    watch: Option<Watch>,
+    files: Vec<(PathBuf, Stamp)>,
+    /// Whether some folder cannot be watched.
+    unwatched: bool,
+    /// When to look.
+    due: Option<Millis>,
+}
+
+/// What changes when a file is touched: seconds, nanoseconds and inode, or nothing where there is no file.
+type Stamp = Option<(i64, i64, u64)>;
+
+fn stamp(path: &Path) -> Stamp {
+    let meta = path.metadata().ok()?;
+    Some((meta.mtime(), meta.mtime_nsec(), meta.ino()))
+}
+
+impl Touched {
+    /// Watches `paths` from now on.
+    pub fn new(paths: &[PathBuf]) -> Touched {
+        let watch = if paths.is_empty() { None } else { Watch::new().ok() };
+        let mut touched = Touched { watch, files: Vec::new(), unwatched: false, due: None };
+        for path in paths {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            let now = stamp(&path);
+            if now.is_none() {
+                crate::log!(
+                    "unable to stat() {}, events will be triggered as soon as the file is created",
+                    path.display()
+                );
+            }
+            let folder = path.parent().unwrap_or(Path::new("/"));
+            touched.unwatched |= touched.watch.as_ref().is_none_or(|watch| watch.add(folder).is_err());
+            touched.files.push((path, now));
+        }
+        touched
+    }
+
+    /// What to wait on.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.watch.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When to call [`Touched::changed`] even if nothing happens.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.due
+    }
+
+    /// A file that changed since the last look; of several, one: they lead to the same reload.
+    pub fn changed(&mut self, now: Millis) -> Option<PathBuf> {
+        if self.watch.as_ref().is_some_and(Watch::clear) {
+            let soon = now.after(SETTLE_MS);
+            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        }
+        let found = if self.due.is_some_and(|due| due <= now) { self.look() } else { None };
+        if self.unwatched && self.due.is_none() {
+            self.due = Some(now.after(LOOK_MS));
+        }
+        found
+    }
+
+    fn look(&mut self) -> Option<PathBuf> {
+        self.due = None;
+        let mut found = None;
+        for (path, seen) in &mut self.files {
+            let now = stamp(path);
+            if now != *seen {
+                *seen = now;
+                found = Some(path.clone());
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::event::readable;
+
+    /// Waits for the kernel's word, then for the moment to look.
+    fn told(touched: &mut Touched, now: &mut Millis) -> Option<PathBuf> {
+        let fd = touched.fd().expect("inotify");
+        assert_eq!(readable(&[fd], Some(1_000)).expect("polled"), [true]);
+        assert_eq!(touched.changed(*now), None, "too soon");
+        assert_eq!(touched.deadline(), Some(now.after(SETTLE_MS)));
+        *now = now.after(SETTLE_MS);
+        touched.changed(*now)
+    }
+
+    #[test]
+    fn making_writing_and_removing_are_touching() {
+        let mut now = Millis(1_000);
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("reload");
+        let mut touched = Touched::new(std::slice::from_ref(&path));
+        assert_eq!((touched.changed(now), touched.deadline()), (None, None));
+        std::fs::write(&path, "").expect("made");
+        std::fs::write(&path, "twice").expect("written");
+        assert_eq!(told(&mut touched, &mut now).as_ref(), Some(&path));
+        assert_eq!((touched.changed(now), touched.deadline()), (None, None));
+        std::fs::write(dir.path().join("other"), "").expect("made");
+        assert_eq!(told(&mut touched, &mut now), None);
+        std::fs::remove_file(&path).expect("removed");
+        assert_eq!(told(&mut touched, &mut now), Some(path));
+    }
+
+    #[test]
+    fn a_file_in_no_folder_is_looked_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("later/reload");
+        let mut touched = Touched::new(std::slice::from_ref(&path));
+        assert_eq!(touched.changed(Millis(0)), None);
+        assert_eq!(touched.deadline(), Some(Millis(LOOK_MS)));
+        std::fs::create_dir(dir.path().join("later")).expect("made");
+        std::fs::write(&path, "").expect("made");
+        // The folder above is not ours to watch, so nothing but the time makes us look.
+        assert_eq!(touched.changed(Millis(LOOK_MS - 1)), None);
+        assert_eq!(touched.changed(Millis(LOOK_MS)), Some(path));
+        assert_eq!(touched.deadline(), Some(Millis(2 * LOOK_MS)));
+    }
+}

@@ -1,0 +1,127 @@
+//! What the rows fill: the settings, and what only makes sense together until every option is known.
+//!
+//! [`Draft::finish`] is the cross-option sense; [`super::settings`] is what it leaves to the rest of the server.
+
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+
+use super::settings::{Settings, SocketProtocol, SocketSpec};
+
+/// Settings in the making.
+#[derive(Debug, Default)]
+pub struct Draft {
+    settings: Settings,
+    /// `protocol`: what plain `socket`s speak.
+    pub protocol: SocketProtocol,
+    /// Which of the sockets are plain `socket`s.
+    plain: Vec<usize>,
+    /// `socket-timeout`.
+    pub socket_timeout_ms: Option<u64>,
+    /// `http-timeout`.
+    pub http_timeout_ms: Option<u64>,
+    /// `header-timeout`.
+    pub header_timeout_ms: Option<u64>,
+    /// `pidfile`, `pidfile2`, `safe-pidfile`, `safe-pidfile2`: each by itself is a single value.
+    pub pidfiles: [Option<PathBuf>; 4],
+    /// `show-config`.
+    pub show_config: bool,
+    /// `no-server`.
+    pub no_server: bool,
+    /// `get`: names of options to print.
+    pub get: Vec<String>,
+}
+
+impl Deref for Draft {
+    type Target = Settings;
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl DerefMut for Draft {
+    fn deref_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+}
+
+impl Draft {
+    /// A socket whose protocol is its own.
+    pub fn add_socket(&mut self, address: &str, protocol: SocketProtocol) {
+        let faces_clients = protocol == SocketProtocol::Http;
+        self.sockets.specs.push(SocketSpec { address: address.to_owned(), protocol, faces_clients });
+    }
+
+    /// A `socket`: it speaks what `protocol` says in the end.
+    pub fn add_plain_socket(&mut self, address: &str) {
+        self.plain.push(self.settings.sockets.specs.len());
+        self.add_socket(address, SocketProtocol::Uwsgi);
+    }
+
+    /// The settings, now that all options are known.
+    pub fn finish(mut self) -> Settings {
+        for &index in &self.plain {
+            let spec = &mut self.settings.sockets.specs[index];
+            spec.protocol = self.protocol;
+            spec.faces_clients = self.protocol == SocketProtocol::Http;
+        }
+        let mut settings = self.settings;
+        // As in uWSGI, the second socket of a name counts as bound already.
+        let mut seen = std::collections::HashSet::new();
+        // (With port 0 each is another one.)
+        settings
+            .sockets
+            .specs
+            .retain(|spec| spec.address.ends_with(":0") || seen.insert(spec.address.clone()));
+
+        // uWSGI's HTTP router has its own clock; here one server waits, as long as the more patient says.
+        let patience = self.socket_timeout_ms.max(self.http_timeout_ms);
+        settings.request.socket_timeout_ms = patience.unwrap_or(settings.request.socket_timeout_ms);
+        settings.request.header_timeout_ms =
+            self.header_timeout_ms.unwrap_or(settings.request.header_timeout_ms);
+
+        settings.process.pidfiles = self.pidfiles.into_iter().flatten().collect();
+        // uWSGI takes `threads = 0` for "no thread support": one.
+        settings.process.threads = settings.process.threads.max(1);
+        settings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_sockets_speak_what_protocol_says_wherever_it_stands() {
+        let mut draft = Draft::default();
+        draft.add_plain_socket("/tmp/a");
+        draft.add_socket("/tmp/b", SocketProtocol::Uwsgi);
+        draft.protocol = SocketProtocol::Http;
+        let specs = draft.finish().sockets.specs;
+        assert_eq!((specs[0].protocol, specs[0].faces_clients), (SocketProtocol::Http, true));
+        assert_eq!((specs[1].protocol, specs[1].faces_clients), (SocketProtocol::Uwsgi, false));
+    }
+
+    #[test]
+    fn a_socket_named_twice_is_one_socket() {
+        let mut draft = Draft::default();
+        draft.add_plain_socket(":1");
+        draft.add_plain_socket(":2");
+        draft.add_socket(":1", SocketProtocol::Http);
+        draft.add_plain_socket(":0");
+        draft.add_socket(":0", SocketProtocol::Http);
+        let addresses: Vec<_> = draft.finish().sockets.specs.into_iter().map(|s| s.address).collect();
+        assert_eq!(addresses, [":1", ":2", ":0", ":0"]);
+    }
+
+    #[test]
+    fn the_more_patient_timeout_counts() {
+        let timeout = |socket, http| {
+            let draft = Draft { socket_timeout_ms: socket, http_timeout_ms: http, ..Draft::default() };
+            draft.finish().request.socket_timeout_ms
+        };
+        assert_eq!(timeout(None, None), 60_000);
+        assert_eq!(timeout(Some(5_000), None), 5_000);
+        assert_eq!(timeout(None, Some(300_000)), 300_000);
+        assert_eq!(timeout(Some(600_000), Some(300_000)), 600_000);
+    }
+}

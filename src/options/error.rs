@@ -1,0 +1,36 @@
+//! What can be wrong with what the user asked for. Each is one line: where, what was written, what to do.
+
+use super::settings::Origin;
+
+/// Why the options cannot be used. The server ends with code 1.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value its option cannot take.
+    #[error("{origin}: {key} = {value}: expected {expected}")]
+    #[expect(missing_docs, reason = "the message names them")]
+    Value { origin: Origin, key: String, value: String, expected: String },
+    /// An option that must not be ignored.
+    #[error("{origin}: {key} is not supported: {instead}")]
+    #[expect(missing_docs, reason = "the message names them")]
+    Refused { origin: Origin, key: String, instead: String },
+    /// An option nobody knows, under `strict`.
+    #[error("[strict-mode] unknown config directive: {key} ({origin}){}", did_you_mean(.nearest))]
+    #[expect(missing_docs, reason = "the message names them")]
+    Strict { origin: Origin, key: String, nearest: Option<String> },
+    /// A file that could not be read.
+    #[error("{origin}: cannot read {file}: {cause}{hint}")]
+    #[expect(missing_docs, reason = "the message names them")]
+    File { origin: Origin, file: String, cause: String, hint: String },
+    /// A mistake in how options are put together: blocks, includes.
+    #[error("{origin}: {what}")]
+    #[expect(missing_docs, reason = "the message names them")]
+    Structure { origin: Origin, what: String },
+    /// A command line that makes no sense.
+    #[error("command line: {0}")]
+    Usage(String),
+}
+
+/// The end of a message about an unknown name.
+pub fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default()
+}

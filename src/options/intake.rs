@@ -1,0 +1,313 @@
+//! The one funnel: options from all sources become one ordered list, which is expanded and then applied.
+//!
+//! ```text
+//!  add ─► block? ─► list ─► acts at once? (ini, include, set, if…, for…) ─► more adds
+//!  finish: $( ), @( ), %( ) in all values ─► rows fill the draft, in order ─► unknown names ─► settings
+//! ```
+//! Values of options that act at once are expanded with what is known by then; uWSGI leaves them as they are,
+//! so that `include = $(HOME)/x.ini` finds no file.
+
+mod expanding;
+mod finishing;
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use super::docs;
+use super::draft::Draft;
+use super::error::{Error, did_you_mean};
+use super::expand::logic::{self, Block, Facts};
+use super::expand::{self, magic};
+use super::row::{Kind, Row, Step, Test, Verdict};
+use super::settings::{Given, Origin};
+use super::sources::{argv, env, ini};
+use super::table::{self, Known};
+use super::{Command, Loaded};
+
+/// Files that include files: deeper than this, one includes itself.
+const INCLUDE_DEPTH_MAX: u32 = 32;
+
+/// The list in the making.
+pub struct Intake<'a> {
+    env: &'a [(String, String)],
+    process: magic::OfProcess,
+    list: Vec<Entry>,
+    block: Option<Block>,
+    /// The first file read, for magic variables in capitals.
+    first_file: Option<magic::OfFile>,
+    /// The last ini file read, for `ini = :section`.
+    last_ini: Option<String>,
+    depth: u32,
+    strict: bool,
+    /// Names asked for by `%(name)`, `$(NAME)` or a test: these are placeholders, whatever they look like.
+    asked: RefCell<HashSet<String>>,
+    /// Set by `help`, `stop` and the like: nothing after that matters.
+    ended: Option<Command>,
+    warnings: Vec<String>,
+    notes: Vec<String>,
+}
+
+/// One option of the list.
+struct Entry {
+    given: Given,
+    known: Option<Known>,
+    /// `$( )` and `@( )` are replaced already.
+    resolved: bool,
+    /// Acted at once, or applied.
+    applied: bool,
+    /// Came by `set-placeholder`: not meant to be an option.
+    placeholder: bool,
+}
+
+impl<'a> Intake<'a> {
+    /// Nothing yet.
+    pub fn new(argv: &[OsString], env: &'a [(String, String)]) -> Intake<'a> {
+        let current = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
+        let vassals = env.iter().find(|(name, _)| name == "UWSGI_VASSALS_DIR");
+        let binary = argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Intake {
+            env,
+            process: magic::OfProcess { vassals: vassals.map_or(current, |(_, v)| v.clone()), binary },
+            list: Vec::new(),
+            block: None,
+            first_file: None,
+            last_ini: None,
+            depth: 0,
+            strict: false,
+            asked: RefCell::default(),
+            ended: None,
+            warnings: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// One option, from any source.
+    pub fn add(&mut self, key: String, value: Option<String>, origin: &Origin) -> Result<(), Error> {
+        if self.ended.is_some() {
+            return Ok(());
+        }
+        let step = step_of(&key);
+        if step == Some(Step::End) {
+            self.block = None;
+        } else if let Some(block) = self.block.take() {
+            if matches!(step, Some(Step::If(..) | Step::For(_))) {
+                let Block { key: outer, origin: from, .. } = block;
+                let what =
+                    format!("{key} inside {outer} ({from}): blocks do not nest; close it with end first");
+                return Err(Error::Structure { origin: origin.clone(), what });
+            }
+            for item in &block.items {
+                let value = match item {
+                    Some(item) => value.as_ref().map(|value| value.replace("%(_)", item)),
+                    None => value.clone(),
+                };
+                self.put(key.clone(), value, origin)?;
+            }
+            self.block = Some(block);
+            return Ok(());
+        }
+        self.put(key, value, origin)
+    }
+
+    /// A word of the command line that is no option: a file of options, or an application.
+    pub fn add_word(&mut self, word: &str) -> Result<(), Error> {
+        let origin = argv::origin();
+        let (file, _) = ini::name_and_section(word);
+        let suffix = file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        match suffix {
+            _ if word.starts_with('[') || self.ended.is_some() => Ok(()),
+            // As in uWSGI, the file is read and no `ini` is put on the list.
+            "ini" => self.act(Step::Ini, "ini", Some(word.to_owned()), &origin),
+            "xml" | "yaml" | "yml" | "json" | "js" => {
+                self.add(suffix.to_owned(), Some(word.to_owned()), &origin)
+            }
+            // `shop.wsgi:application` is Django's module shop.wsgi, unless there is a file of that name.
+            "py" | "wsgi" if suffix == "py" || file == word || Path::new(file).exists() => {
+                let (file, callable) = word.split_once(':').map_or((word, None), |(f, c)| (f, Some(c)));
+                if let Some(callable) = callable {
+                    self.add("callable".to_owned(), Some(callable.to_owned()), &origin)?;
+                }
+                self.add("wsgi-file".to_owned(), Some(file.to_owned()), &origin)
+            }
+            _ if word.contains(':') && !word.contains('/') => {
+                self.add("module".to_owned(), Some(word.to_owned()), &origin)
+            }
+            _ => Err(Error::Usage(format!(
+                "what is {word}? A configuration ends in .ini, an application is FILE.py or MODULE:CALLABLE"
+            ))),
+        }
+    }
+
+    /// Puts an option on the list, and lets it act if it is one that acts at once.
+    fn put(&mut self, key: String, value: Option<String>, origin: &Origin) -> Result<(), Error> {
+        let known = table::find(&key);
+        let step = step_of(&key).filter(|step| *step != Step::Inherit);
+        let entry = Entry {
+            given: Given { key: key.clone(), value: value.clone(), origin: origin.clone() },
+            known,
+            resolved: false,
+            applied: step.is_some(),
+            placeholder: false,
+        };
+        self.list.push(entry);
+        match step {
+            Some(step) => self.act(step, &key, value, origin),
+            None => Ok(()),
+        }
+    }
+
+    fn act(&mut self, step: Step, key: &str, value: Option<String>, origin: &Origin) -> Result<(), Error> {
+        let value = match step {
+            // Kept as written: the option that is set is expanded in its turn.
+            Step::Set | Step::SetPlaceholder => value.unwrap_or_default(),
+            _ => self.expand_now(&value.unwrap_or_default(), origin)?,
+        };
+        match step {
+            Step::Ini | Step::Include | Step::Inherit => self.read_file(key, &value, origin),
+            Step::Set | Step::SetPlaceholder => self.set(step, key, &value, origin),
+            Step::Strict => {
+                self.strict = super::row::switch(Some(&value), &mut None);
+                Ok(())
+            }
+            Step::If(test, wanted) => {
+                self.open_if(test, wanted, key, &value, origin);
+                Ok(())
+            }
+            Step::For(kind) => {
+                let items = logic::items(kind, &value).map_err(|e| self.bad_value(key, &value, origin, e))?;
+                let items = items.into_iter().map(Some).collect();
+                self.block = Some(Block { key: key.to_owned(), origin: origin.clone(), items });
+                Ok(())
+            }
+            Step::End => Ok(()),
+            Step::Help => self.end(Command::Print(docs::help())),
+            Step::Version => self.end(Command::Print(format!("{}\n", super::VERSION))),
+            Step::Signal(what) => self.end(Command::Signal { pidfile: PathBuf::from(value), what }),
+        }
+    }
+
+    fn end(&mut self, command: Command) -> Result<(), Error> {
+        self.ended = Some(command);
+        Ok(())
+    }
+
+    fn set(&mut self, step: Step, key: &str, pair: &str, origin: &Origin) -> Result<(), Error> {
+        let Some((name, value)) = pair.split_once('=') else {
+            return Err(self.bad_value(key, pair, origin, "NAME=VALUE".to_owned()));
+        };
+        if step == Step::SetPlaceholder && table::find(name).is_some() {
+            let expected = format!("a name that is no option, and {name} is one");
+            return Err(self.bad_value(key, pair, origin, expected));
+        }
+        self.put(name.to_owned(), Some(value.to_owned()), origin)?;
+        if step == Step::SetPlaceholder {
+            let entry = self.list.last_mut().expect("put just above; a placeholder adds nothing more");
+            entry.placeholder = true;
+        }
+        Ok(())
+    }
+
+    fn open_if(&mut self, test: Test, wanted: bool, key: &str, value: &str, origin: &Origin) {
+        let facts = Facts {
+            env: &|name| self.variable(name),
+            option: &|name| {
+                self.asked.borrow_mut().insert(name.to_owned());
+                // A flag without a value is true here.
+                self.first(name).map(|given| given.value.clone().unwrap_or("true".to_owned()))
+            },
+        };
+        let found = logic::test(test, value, &facts);
+        let items = match (wanted, found) {
+            (true, Some(found)) => vec![Some(found)],
+            // There is no value of what is not there, but there is a name.
+            (false, None) if matches!(test, Test::Env | Test::Opt | Test::Reload) => vec![None],
+            (false, None) => vec![Some(value.to_owned())],
+            _ => Vec::new(),
+        };
+        self.block = Some(Block { key: key.to_owned(), origin: origin.clone(), items });
+    }
+
+    /// The options of one file, at this place.
+    fn read_file(&mut self, key: &str, name: &str, origin: &Origin) -> Result<(), Error> {
+        let failed = |cause: String, hint: &str| Error::File {
+            origin: origin.clone(),
+            file: name.to_owned(),
+            cause,
+            hint: hint.to_owned(),
+        };
+        if self.depth >= INCLUDE_DEPTH_MAX {
+            return Err(failed("files include each other without end".to_owned(), ""));
+        }
+        let (file, section) = ini::name_and_section(name);
+        let file = match (file, &self.last_ini) {
+            ("", Some(last)) => last.clone(),
+            ("", None) => return Err(failed("no ini file was read before".to_owned(), "")),
+            _ => file.to_owned(),
+        };
+        // `ini` reads ini whatever the name; the others go by the suffix.
+        let suffix = file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
+        if key != "ini" && matches!(suffix, "xml" | "yaml" | "yml" | "json" | "js") {
+            return Err(failed(format!("it is {suffix}"), "; ini files are read, other formats not yet"));
+        }
+        let text = read_text(&file).map_err(|cause| {
+            let hint =
+                if file.starts_with('/') { "" } else { " (relative paths start at the current folder)" };
+            failed(cause, hint)
+        })?;
+        self.notes.push(format!("[uWSGI] getting INI configuration from {name}"));
+        let of_file = magic::OfFile::new(
+            name.trim_end_matches(':'),
+            &file,
+            if section == ini::SECTION { "" } else { section },
+        );
+        let first = self.first_file.get_or_insert_with(|| of_file.clone());
+        let text = magic::replace(&text, &of_file, first, &self.process);
+        let lines = ini::lines(&text, section);
+        if lines.is_empty() {
+            self.warnings.push(format!(
+                "*** WARNING: Can't find section \"{section}\" in INI configuration file {file} ***"
+            ));
+        }
+        self.last_ini = Some(file.clone());
+        self.depth += 1;
+        for line in lines {
+            let origin = Origin(format!("{file}:{}", line.number));
+            self.add(line.key.to_owned(), Some(line.value.to_owned()), &origin)?;
+        }
+        self.depth -= 1;
+        // `ini = :section` further down in the including file means that file.
+        self.last_ini = Some(file);
+        Ok(())
+    }
+}
+
+/// What an option does at once, if it is one of these.
+fn step_of(key: &str) -> Option<Step> {
+    match table::find(key) {
+        Some(Known::Row(Row { kind: Kind::Now(_, step), .. })) => Some(*step),
+        _ => None,
+    }
+}
+
+/// The text of a file, or of standard input. The error is the cause.
+fn read_text(file: &str) -> Result<String, String> {
+    if file.contains("://") {
+        return Err("only files are read, no URLs and no output of programs".to_owned());
+    }
+    let bytes = match file {
+        "-" => {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes).map(|_| bytes)
+        }
+        _ => std::fs::read(file),
+    };
+    let bytes = bytes.map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => error.to_string(),
+    })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

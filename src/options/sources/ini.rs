@@ -1,0 +1,112 @@
+//! The text of an ini file: sections, keys, values. Magic variables were replaced before.
+//!
+//! uWSGI's grammar is smaller than others': no quotes, no escapes, no continued lines, and a comment needs a line
+//! of its own. Sections may come in parts.
+
+/// A key and its value.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Line of the file, from 1.
+    pub number: usize,
+    /// Before the first `=`.
+    pub key: &'a str,
+    /// After it; empty where there is none.
+    pub value: &'a str,
+}
+
+/// The section without a name of its own.
+pub const SECTION: &str = "uwsgi";
+
+/// The lines of one section.
+pub fn lines<'a>(text: &'a str, section: &str) -> Vec<Line<'a>> {
+    let mut current = "";
+    let mut found = Vec::new();
+    for (index, line) in text.split('\n').enumerate() {
+        let line = line.trim_matches([' ', '\t', '\r']);
+        match line.chars().next() {
+            None | Some(';' | '#') => {}
+            // The name ends before the last character, whatever that is.
+            Some('[') => {
+                let inside = &line[1..];
+                current = inside.char_indices().next_back().map_or("", |(end, _)| &inside[..end]);
+            }
+            Some(_) if current != section => {}
+            Some(_) => {
+                let (key, value) = line.split_once('=').unwrap_or((line, ""));
+                found.push(Line { number: index + 1, key: key.trim_end(), value: value.trim_start() });
+            }
+        }
+    }
+    found
+}
+
+/// `FILE:SECTION` in two: without a section, the ordinary one.
+pub fn name_and_section(name: &str) -> (&str, &str) {
+    match name.rsplit_once(':') {
+        Some((file, section)) if !section.contains('/') => {
+            (file, if section.is_empty() { SECTION } else { section })
+        }
+        _ => (name, SECTION),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Vec<(usize, &str, &str)> {
+        lines(text, SECTION).into_iter().map(|l| (l.number, l.key, l.value)).collect()
+    }
+
+    #[test]
+    fn each_rule_of_the_grammar() {
+        for (text, expected) in [
+            ("[uwsgi]\na = 1", vec![(2, "a", "1")]),
+            ("[uwsgi]\r\na=1\r\n\r\n", vec![(2, "a", "1")]),
+            ("[uwsgi]\n  # c\n ; c\n\ta\t=\t1 ", vec![(4, "a", "1")]),
+            ("[uwsgi]\na = x ; y", vec![(2, "a", "x ; y")]),
+            ("[uwsgi]\na = \"x y\"", vec![(2, "a", "\"x y\"")]),
+            ("[uwsgi]\nenv = A=b=c", vec![(2, "env", "A=b=c")]),
+            ("[uwsgi]\nvacuum", vec![(2, "vacuum", "")]),
+            ("[uwsgi]\nvacuum =", vec![(2, "vacuum", "")]),
+            ("[uwsgi]\nA = 1\na = 2", vec![(2, "A", "1"), (3, "a", "2")]),
+            ("a = 1\n[other]\nb = 2", vec![]),
+            ("[uwsgi]\na=1\n[x]\nb=2\n[uwsgi]\nc=3", vec![(2, "a", "1"), (6, "c", "3")]),
+            ("[uwsgi}\na=1", vec![(2, "a", "1")]),
+            ("[uwsgi\na=1", vec![]),
+            ("[\na=1", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(read(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn another_section_can_be_asked_for() {
+        let text = "top = 0\n[uwsgi]\na = 1\n[prod]\na = 2\n";
+        assert_eq!(lines(text, "prod"), [Line { number: 5, key: "a", value: "2" }]);
+        assert_eq!(lines(text, ""), [Line { number: 1, key: "top", value: "0" }]);
+    }
+
+    #[test]
+    fn the_section_follows_the_last_colon() {
+        for (name, expected) in [
+            ("a.ini", ("a.ini", "uwsgi")),
+            ("a.ini:prod", ("a.ini", "prod")),
+            ("a.ini:", ("a.ini", "uwsgi")),
+            (":common", ("", "common")),
+            ("/a:b/c.ini", ("/a:b/c.ini", "uwsgi")),
+            ("-", ("-", "uwsgi")),
+        ] {
+            assert_eq!(name_and_section(name), expected, "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_is_too_odd(text in "[\\[\\]=;# \r\nuwsgié]*", name in "[:/a.é]*") {
+            lines(&text, SECTION);
+            name_and_section(&name);
+        }
+    }
+}

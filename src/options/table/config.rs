@@ -1,0 +1,95 @@
+//! Rows: where options come from, blocks of options, commands to a running server, information.
+
+use super::super::SignalWhat;
+use super::super::row::{Items, Kind, Kind::*, Row, Step, Takes, Test, bare, row};
+
+/// Why a file format is refused.
+pub const INI_ONLY: &str = "ini files are read, other formats not yet: write it as an ini file";
+
+const FILE: Takes = Takes::Value("FILE");
+const PAIR: Takes = Takes::Value("NAME=VALUE");
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    row(&["ini"], Now(FILE, Step::Ini), "read options from an ini file: FILE, FILE:SECTION, or - for stdin"),
+    row(&["include", "config"], Now(FILE, Step::Include), "read options from this file, here"),
+    row(&["inherit"], Now(FILE, Step::Inherit), "read options from this file, after all others"),
+    bare(&["xml", "xmlconfig"], FILE, "read options from an XML file").short('x').refused(INI_ONLY),
+    bare(&["yaml", "yml"], FILE, "read options from a YAML file").short('y').refused(INI_ONLY),
+    bare(&["json", "js"], FILE, "read options from a JSON file").short('j').refused(INI_ONLY),
+    row(&["set"], Now(PAIR, Step::Set), "set an option or a placeholder").short('S'),
+    row(&["set-placeholder", "set-ph"], Now(PAIR, Step::SetPlaceholder), "set a placeholder for %(NAME)"),
+    row(&["strict"], Now(Takes::Nothing, Step::Strict), "end at options nobody knows"),
+    bare(&["declare-option"], PAIR, "make an option of one's own"),
+    bare(&["fallback-config"], FILE, "configuration to start with when this one fails"),
+    // Blocks: up to `endif`, `endfor` or `end`, which all close any block.
+    row(&["if-env", "ifenv"], test(Test::Env, true), "block: the variable is set, or NAME=VALUE is true"),
+    row(&["if-not-env"], test(Test::Env, false), "block: the variable is not set, or NAME=VALUE is false"),
+    row(&["if-opt"], test(Test::Opt, true), "block: the option is given, or NAME=VALUE is true"),
+    row(&["if-not-opt"], test(Test::Opt, false), "block: the option is not given, or NAME=VALUE is false"),
+    row(&["if-exists", "ifexists"], test(Test::Exists, true), "block: the path exists"),
+    row(&["if-not-exists"], test(Test::Exists, false), "block: the path does not exist"),
+    row(&["if-file"], test(Test::File, true), "block: the path is a file"),
+    row(&["if-not-file"], test(Test::File, false), "block: the path is not a file"),
+    row(&["if-dir", "ifdir", "if-directory"], test(Test::Dir, true), "block: the path is a folder"),
+    row(&["if-not-dir"], test(Test::Dir, false), "block: the path is not a folder"),
+    row(&["if-hostname"], test(Test::Hostname, true), "block: this machine has this name"),
+    row(&["if-not-hostname"], test(Test::Hostname, false), "block: this machine has another name"),
+    row(&["if-plugin", "ifplugin"], test(Test::Plugin, true), "block: the feature is built in"),
+    row(&["if-not-plugin"], test(Test::Plugin, false), "block: the feature is not built in"),
+    row(&["if-reload"], Now(Takes::Nothing, Step::If(Test::Reload, true)), "block: this is a reload"),
+    row(&["if-not-reload"], Now(Takes::Nothing, Step::If(Test::Reload, false)), "block: this is no reload"),
+    bare(
+        &["if-hostname-match", "if-not-hostname-match"],
+        Takes::Value("REGEX"),
+        "block: by a regular expression",
+    )
+    .refused("use if-hostname with the whole name"),
+    row(
+        &["for"],
+        items("WORDS", Items::Words),
+        "block: options inside are given once for each word, as %(_)",
+    ),
+    row(&["for-glob"], items("GLOB", Items::Glob), "block: once for each matching path"),
+    row(&["for-times"], items("N", Items::Times), "block: once for each number from 1"),
+    row(&["for-readline"], items("FILE", Items::Lines), "block: once for each line"),
+    row(
+        &["endif", "end-if", "endfor", "end-for", "end"],
+        Now(Takes::Maybe("ANYTHING"), Step::End),
+        "end of a block",
+    ),
+    bare(&["whitelist", "end-whitelist"], Takes::Maybe("NAMES"), "allow only these options from here"),
+    bare(&["blacklist", "end-blacklist"], Takes::Maybe("NAMES"), "allow these options no more from here"),
+    // Commands and information.
+    row(&["reload"], signal(SignalWhat::Reload), "reload the server whose pid is in this file"),
+    row(&["stop"], signal(SignalWhat::Stop), "stop the server whose pid is in this file"),
+    row(
+        &["pause", "suspend", "resume"],
+        signal(SignalWhat::Pause),
+        "pause the server whose pid is in this file, or wake it",
+    ),
+    row(&["show-config"], Flag(|s| &mut s.show_config), "log all options as they were understood"),
+    row(&["no-server"], Flag(|s| &mut s.no_server), "end after reading the options"),
+    row(&["get"], List(|s| &mut s.get, "NAME"), "print the value of this option and end"),
+    row(&["help", "usage"], Now(Takes::Nothing, Step::Help), "print this and end").short('h'),
+    row(
+        &["version"],
+        Now(Takes::Nothing, Step::Version),
+        "print the version and end (the uWSGI version it stands for comes first)",
+    ),
+];
+
+/// A block that depends on a test.
+const fn test(test: Test, wanted: bool) -> Kind {
+    Now(Takes::Value("WHAT"), Step::If(test, wanted))
+}
+
+/// A block that is repeated.
+const fn items(what: &'static str, items: Items) -> Kind {
+    Now(Takes::Value(what), Step::For(items))
+}
+
+/// A command to a running server.
+const fn signal(what: SignalWhat) -> Kind {
+    Now(Takes::Value("PIDFILE"), Step::Signal(what))
+}

@@ -1,0 +1,168 @@
+//! Rows: requests, their limits and times, and what HTTP adds.
+
+use super::super::draft::Draft;
+use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
+use crate::base::{limits, text};
+
+const ROUTE: Takes = Takes::Value("RULE");
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    row(
+        &["buffer-size"],
+        Set(Takes::Value("BYTES"), buffer_size),
+        "largest head of a request: 1024 to 65535 bytes (default 32768)",
+    )
+    .short('b'),
+    row(
+        &["post-buffering"],
+        Number(|s| &mut s.request.post_buffering),
+        "read bodies whole before calling the application, beyond so many bytes to a file",
+    ),
+    row(&["limit-post"], Number(|s| &mut s.request.limit_post), "refuse bodies of more bytes than this"),
+    row(
+        &["socket-timeout"],
+        SecondsAsMs(|s| &mut s.socket_timeout_ms),
+        "give up a peer that takes or sends nothing for so long (default 60)",
+    )
+    .short('z'),
+    row(
+        &["http-timeout"],
+        SecondsAsMs(|s| &mut s.http_timeout_ms),
+        "the same as socket-timeout; the longer of the two counts",
+    ),
+    row(
+        &["header-timeout", "http-headers-timeout"],
+        SecondsAsMs(|s| &mut s.header_timeout_ms),
+        "give up a peer that has not sent a whole head by then (default 30)",
+    ),
+    row(
+        &["http-keepalive"],
+        Set(Takes::Maybe("SECONDS"), keepalive),
+        "keep idle HTTP connections for so long (default 60, 0 closes after each answer)",
+    ),
+    row(
+        &["max-connections"],
+        Count(|s| &mut s.request.connections_max),
+        "connections one worker may hold at a time (default 20000)",
+    ),
+    row(
+        &["manage-script-name"],
+        Flag(|s| &mut s.request.manage_script_name),
+        "choose the mounted application by the start of the path, and move it to SCRIPT_NAME",
+    ),
+    bare(&["http-auto-chunked"], Takes::Nothing, "send answers of unknown length in chunks")
+        .accepted("HTTP/1.1 clients always get chunks where no length is known"),
+    bare(&["http-chunked-input"], Takes::Nothing, "decode bodies sent in chunks")
+        .accepted("bodies in chunks are always decoded"),
+    bare(&["ignore-sigpipe"], Takes::Nothing, "do not log SIGPIPE when a client is gone")
+        .accepted("SIGPIPE is never raised"),
+    bare(&["ignore-write-errors"], Takes::Nothing, "do not log failed writes")
+        .accepted("a client that is gone is no error here"),
+    bare(&["disable-write-exception"], Takes::Nothing, "raise nothing in the application on failed writes")
+        .accepted("a client that is gone raises nothing in the application"),
+    bare(&["write-errors-tolerance"], Takes::Value("N"), "failed writes to tolerate per request")
+        .accepted("a client that is gone raises nothing in the application"),
+    bare(&["http-to"], Takes::Value("ADDRESS"), "server the HTTP router sends requests to"),
+    bare(&["http-connect-timeout"], Takes::Value("SECONDS"), "time for the HTTP router to reach a worker")
+        .accepted("there is no router between client and worker"),
+    bare(&["http-processes", "http-workers"], Takes::Value("N"), "number of HTTP router processes")
+        .accepted("there is no router between client and worker"),
+    bare(&["http-websockets"], Takes::Nothing, "let the HTTP router pass websockets"),
+    bare(
+        &["http-enable-proxy-protocol"],
+        Takes::Maybe("BOOL"),
+        "expect the PROXY protocol from HTTP clients",
+    ),
+    bare(&["http-raw-body"], Takes::Nothing, "pass bodies as they come"),
+    bare(&["http-buffer-size"], Takes::Value("BYTES"), "buffer of the HTTP router")
+        .accepted("there is no router between client and worker; see buffer-size"),
+    bare(&["max-vars"], Takes::Value("N"), "most variables in one request")
+        .short('v')
+        .accepted("256 are always allowed"),
+    bare(&["post-buffering-bufsize"], Takes::Value("BYTES"), "buffer for reading bodies")
+        .accepted("buffers grow as needed"),
+    bare(&["add-header"], Takes::Value("HEADER"), "add this to every answer"),
+    bare(&["collect-header"], Takes::Value("HEADER NAME"), "keep an answer's header as a variable"),
+    bare(&["static-map"], Takes::Value("PREFIX=FOLDER"), "serve files of this folder under this prefix"),
+    bare(
+        &["static-map2"],
+        Takes::Value("PREFIX=FOLDER"),
+        "serve files of this folder, prefix kept in the path",
+    ),
+    bare(&["check-static"], Takes::Value("FOLDER"), "serve files of this folder where they exist"),
+    bare(&["static-safe"], Takes::Value("FOLDER"), "static files may link into this folder"),
+    bare(&["static-index"], Takes::Value("FILE"), "file to serve for a folder"),
+    bare(&["static-expires"], Takes::Value("REGEX SECONDS"), "let clients keep these files for so long"),
+    bare(&["static-gzip-all"], Takes::Nothing, "serve FILE.gz in place of FILE where it exists"),
+    bare(&["static-gzip-dir"], Takes::Value("FOLDER"), "serve FILE.gz in place of FILE in this folder"),
+    bare(&["mime-file", "mimefile"], Takes::Value("FILE"), "types of files by their suffix"),
+    bare(
+        &["file-serve-mode"],
+        Takes::Value("MODE"),
+        "who sends static files: x-sendfile or x-accel-redirect",
+    ),
+    bare(&["offload-threads", "offload-thread"], Takes::Value("N"), "threads that send files")
+        .accepted("files are sent by the worker's loop, beside the application"),
+    bare(&["vhost"], Takes::Nothing, "choose the application by the Host of the request"),
+    bare(&["route"], ROUTE, "rule of the internal router, by the path"),
+    bare(&["route-uri"], ROUTE, "rule of the internal router, by the URI"),
+    bare(&["route-if"], ROUTE, "rule of the internal router, by a condition"),
+    bare(&["route-if-not"], ROUTE, "rule of the internal router, by a condition that fails"),
+    bare(&["route-run"], ROUTE, "rule of the internal router, always"),
+    bare(&["response-route-if"], ROUTE, "rule of the internal router, for answers"),
+    bare(&["error-route-uri"], ROUTE, "rule of the internal router, for failed requests"),
+];
+
+fn buffer_size(draft: &mut Draft, value: &str) -> Reading {
+    let mut remark = None;
+    let wanted = number(Some(value), &mut remark)?;
+    let (least, most) = (limits::BUFFER_SIZE_MIN, limits::BUFFER_SIZE_MAX);
+    let size = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(least, most);
+    draft.request.buffer_size = size;
+    if u64::from(size) != wanted {
+        remark = Some(format!("read as {size}: it is {least} to {most} bytes"));
+    }
+    Ok(remark)
+}
+
+/// uWSGI: "optional"; 1 and words for true mean the default time, more is a number of seconds.
+fn keepalive(draft: &mut Draft, value: &str) -> Reading {
+    match text::truth(value) {
+        _ if value.is_empty() => return Ok(None),
+        Some(true) => return Ok(None),
+        Some(false) => {
+            draft.request.keepalive_ms = 0;
+            return Ok(None);
+        }
+        None => {}
+    }
+    let mut remark = None;
+    draft.request.keepalive_ms = number(Some(value), &mut remark)?.saturating_mul(1000);
+    Ok(remark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffer_size_is_kept_within_what_a_packet_can_say() {
+        for (value, size, remarked) in
+            [("32768", 32_768, false), ("400000", 65_535, true), ("65536", 65_535, true), ("100", 1024, true)]
+        {
+            let mut draft = Draft::default();
+            let remark = buffer_size(&mut draft, value).unwrap();
+            assert_eq!((draft.request.buffer_size, remark.is_some()), (size, remarked), "{value}");
+        }
+    }
+
+    #[test]
+    fn keepalive_of_one_is_the_default_time() {
+        for (value, ms) in [("", 60_000), ("1", 60_000), ("true", 60_000), ("75", 75_000), ("0", 0)] {
+            let mut draft = Draft::default();
+            keepalive(&mut draft, value).unwrap();
+            assert_eq!(draft.request.keepalive_ms, ms, "{value}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Rows: processes, signals, privileges, files of the master.
+
+use super::super::draft::Draft;
+use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    row(&["processes", "workers"], Set(Takes::Value("N"), processes), "start this many workers").short('p'),
+    row(&["threads"], Count(|s| &mut s.process.threads), "run this many interpreter threads in each worker"),
+    bare(&["master"], Takes::Nothing, "run a master process above the workers")
+        .short('M')
+        .accepted("there always is a master"),
+    bare(&["enable-threads"], Takes::Nothing, "let the application start threads")
+        .short('T')
+        .accepted("threads of the application always run"),
+    bare(&["thunder-lock"], Takes::Nothing, "take turns in accepting connections")
+        .accepted("a worker accepts only when it has room, and only one is woken"),
+    bare(&["die-on-term"], Takes::Nothing, "make SIGTERM a shutdown instead of a reload")
+        .accepted("SIGTERM always is a graceful shutdown"),
+    bare(&["reaper"], Takes::Nothing, "collect child processes the application left behind")
+        .short('r')
+        .accepted("processes orphaned under the master are collected by it"),
+    bare(
+        &["close-on-exec", "close-on-exec2"],
+        Takes::Nothing,
+        "keep sockets from programs started by workers",
+    )
+    .accepted("sockets are always closed on exec"),
+    row(
+        &["lazy-apps"],
+        Flag(|s| &mut s.process.lazy_apps),
+        "import the application in each worker, not once before the fork",
+    ),
+    row(&["lazy"], Flag(|s| &mut s.process.lazy_apps), "the same as lazy-apps here"),
+    row(
+        &["need-app"],
+        Flag(|s| &mut s.process.need_app),
+        "refuse to start without an application (on unless switched off)",
+    ),
+    row(&["no-orphans"], Flag(|s| &mut s.process.no_orphans), "end the workers at once when the master dies"),
+    row(&["vacuum"], Flag(|s| &mut s.process.vacuum), "remove unix sockets and pidfiles at the end"),
+    row(&["pidfile"], Path(|s| &mut s.pidfiles[0], "FILE"), "write the master's pid here"),
+    row(
+        &["pidfile2"],
+        Path(|s| &mut s.pidfiles[1], "FILE"),
+        "write the master's pid here, a second file for other tools",
+    ),
+    row(
+        &["safe-pidfile"],
+        Path(|s| &mut s.pidfiles[2], "FILE"),
+        "write the master's pid here once the start succeeded",
+    ),
+    row(
+        &["safe-pidfile2"],
+        Path(|s| &mut s.pidfiles[3], "FILE"),
+        "write the master's pid here once the start succeeded, a second file",
+    ),
+    row(
+        &["daemonize"],
+        Text(|s| &mut s.process.daemonize, "FILE"),
+        "go to the background and log to this file",
+    )
+    .short('d'),
+    row(
+        &["daemonize2"],
+        Text(|s| &mut s.process.daemonize, "FILE"),
+        "go to the background and log to this file, once the application is imported",
+    ),
+    row(&["uid"], Text(|s| &mut s.process.uid, "USER"), "run as this user, a name or a number"),
+    row(&["gid"], Text(|s| &mut s.process.gid, "GROUP"), "run as this group, a name or a number"),
+    row(&["add-gid"], List(|s| &mut s.process.add_gid, "GROUP"), "be a member of this group too"),
+    row(
+        &["no-initgroups"],
+        Flag(|s| &mut s.process.no_initgroups),
+        "do not become a member of the groups of the user",
+    ),
+    row(
+        &["chdir"],
+        Path(|s| &mut s.process.chdir, "FOLDER"),
+        "go to this folder before the application is imported",
+    ),
+    row(
+        &["chdir2"],
+        Path(|s| &mut s.process.chdir2, "FOLDER"),
+        "go to this folder after the application is imported",
+    ),
+    row(&["umask"], Mode(|s| &mut s.process.umask), "mode bits to withhold from new files, in octal"),
+    row(&["env"], Set(Takes::Value("NAME=VALUE"), env), "set a variable in the environment"),
+    row(&["unenv"], Set(Takes::Value("NAME"), unenv), "remove a variable from the environment"),
+    row(
+        &["auto-procname"],
+        Flag(|s| &mut s.process.auto_procname),
+        "give the processes titles that tell their part",
+    ),
+    row(
+        &["procname-prefix"],
+        Set(Takes::Value("TEXT"), |s, v| titled(s, |s| s.process.procname_prefix = v.to_owned())),
+        "put this before the titles of the processes",
+    ),
+    row(
+        &["procname-prefix-spaced"],
+        Set(Takes::Value("TEXT"), |s, v| titled(s, |s| s.process.procname_prefix = format!("{v} "))),
+        "put this and a blank before the titles of the processes",
+    ),
+    row(
+        &["procname-append"],
+        Set(Takes::Value("TEXT"), |s, v| titled(s, |s| s.process.procname_append = v.to_owned())),
+        "put this after the titles of the processes",
+    ),
+    row(
+        &["procname"],
+        Set(Takes::Value("TEXT"), |s, v| titled(s, |s| s.process.procname = Some(v.to_owned()))),
+        "give the processes this title",
+    ),
+    row(
+        &["procname-master"],
+        Set(Takes::Value("TEXT"), |s, v| titled(s, |s| s.process.procname_master = Some(v.to_owned()))),
+        "give the master this title",
+    ),
+    row(&["skip-atexit"], Flag(|s| &mut s.process.skip_atexit), "end workers without running exit handlers"),
+    row(
+        &["locks"],
+        Count(|s| &mut s.process.locks),
+        "make this many locks for the application, beside lock 0",
+    ),
+    bare(&["cap"], Takes::Value("NAMES"), "Linux capabilities to keep"),
+    bare(&["chroot"], Takes::Value("FOLDER"), "make this folder the root of the file system")
+        .refused("use RootDirectory= in a systemd unit, or a container"),
+    bare(&["pivot-root"], Takes::Value("FOLDERS"), "change the root of the file system")
+        .refused("use RootDirectory= in a systemd unit, or a container"),
+    bare(&["immediate-uid"], Takes::Value("USER"), "become this user while reading the configuration")
+        .refused("use uid"),
+    bare(&["immediate-gid"], Takes::Value("GROUP"), "become this group while reading the configuration")
+        .refused("use gid"),
+    bare(&["limit-as"], Takes::Value("MB"), "limit the address space of each process"),
+    bare(&["binary-path"], Takes::Value("FILE"), "path of the server's binary, for reloads")
+        .accepted("the running binary is found through /proc"),
+    bare(&["honour-stdin"], Takes::Nothing, "do not replace the standard input by /dev/null"),
+    bare(&["hook-master-start"], Takes::Value("ACTION"), "do this when the master starts"),
+    bare(&["hook-post-fork"], Takes::Value("ACTION"), "do this in each worker after its fork"),
+    bare(&["hook-pre-app"], Takes::Value("ACTION"), "do this before the application is imported"),
+    bare(&["exec-asap"], Takes::Value("COMMAND"), "run a command before anything else"),
+    bare(&["cpu-affinity"], Takes::Value("N"), "give each worker this many processors of its own"),
+    bare(&["exec-pre-app"], Takes::Value("COMMAND"), "run a command before the application is imported"),
+];
+
+fn processes(draft: &mut Draft, value: &str) -> Reading {
+    let mut remark = None;
+    let wanted = number(Some(value), &mut remark)?;
+    match u32::try_from(wanted) {
+        Ok(wanted) if wanted >= 1 => draft.process.processes = wanted,
+        _ => return Err("a number of workers, 1 or more".to_owned()),
+    }
+    Ok(remark)
+}
+
+fn env(draft: &mut Draft, value: &str) -> Reading {
+    let (name, value) = match value.split_once('=') {
+        Some((name, value)) => (name, Some(value.to_owned())),
+        // As putenv("NAME") does.
+        None => (value, None),
+    };
+    if name.is_empty() {
+        return Err("NAME=VALUE".to_owned());
+    }
+    draft.process.env.push((name.to_owned(), value));
+    Ok(None)
+}
+
+fn unenv(draft: &mut Draft, value: &str) -> Reading {
+    draft.process.env.push((value.to_owned(), None));
+    Ok(None)
+}
+
+/// Any title option asks for titles.
+fn titled(draft: &mut Draft, set: impl FnOnce(&mut Draft)) -> Reading {
+    set(draft);
+    draft.process.auto_procname = true;
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_at_least_one_worker() {
+        let mut draft = Draft::default();
+        assert!(processes(&mut draft, "4").is_ok());
+        assert_eq!(draft.process.processes, 4);
+        assert!(processes(&mut draft, "0").is_err());
+        assert!(processes(&mut draft, "99999999999").is_err());
+    }
+
+    #[test]
+    fn the_environment_is_set_and_unset_in_order() {
+        let mut draft = Draft::default();
+        env(&mut draft, "A=b=c").unwrap();
+        env(&mut draft, "B").unwrap();
+        unenv(&mut draft, "A").unwrap();
+        assert!(env(&mut draft, "=x").is_err());
+        let expected =
+            [("A".to_owned(), Some("b=c".to_owned())), ("B".to_owned(), None), ("A".to_owned(), None)];
+        assert_eq!(draft.process.env, expected);
+    }
+
+    #[test]
+    fn a_title_option_asks_for_titles() {
+        let mut draft = Draft::default();
+        let row = ROWS.iter().find(|r| r.name() == "procname-prefix-spaced").expect("declared above");
+        row.set(&mut draft, Some("shop")).unwrap();
+        assert_eq!(draft.process.procname_prefix, "shop ");
+        assert!(draft.process.auto_procname);
+    }
+}

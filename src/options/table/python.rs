@@ -1,0 +1,165 @@
+//! Rows: the Python application.
+
+use super::super::draft::Draft;
+use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    row(
+        &["module", "wsgi"],
+        Set(Takes::Value("MODULE[:CALLABLE]"), module),
+        "import the application from this module",
+    )
+    .short('w'),
+    row(&["wsgi-file", "file"], Set(Takes::Value("FILE"), file), "import the application from this file"),
+    row(
+        &["callable"],
+        Text(|s| &mut s.python.callable, "NAME"),
+        "name of the application in its module (default application)",
+    ),
+    row(
+        &["mount"],
+        Set(Takes::Value("PATH=APP"), mount),
+        "serve this application (a module or a file) under this path",
+    ),
+    row(
+        &["home", "virtualenv", "venv", "pyhome"],
+        Text(|s| &mut s.python.home, "FOLDER"),
+        "virtualenv of the application",
+    )
+    .short('H'),
+    row(
+        &["python", "py-programname", "py-program-name"],
+        Set(Takes::Value("PROGRAM"), interpreter),
+        "Python to load where there is no virtualenv: a path, or a name like python3.12",
+    ),
+    row(
+        &["pythonpath", "python-path", "pp"],
+        List(|s| &mut s.python.pythonpath, "FOLDER"),
+        "put this folder (or glob) at the front of sys.path",
+    ),
+    row(&["pyargv"], Text(|s| &mut s.python.pyargv, "ARGS"), "arguments for sys.argv, separated by blanks"),
+    row(
+        &["import", "pyimport", "py-import", "python-import"],
+        List(|s| &mut s.python.imports, "MODULE"),
+        "import this too, where the application is imported",
+    ),
+    row(
+        &["shared-import", "shared-pyimport", "shared-py-import", "shared-python-import"],
+        List(|s| &mut s.python.shared_imports, "MODULE"),
+        "import this in all processes, before the application",
+    ),
+    row(
+        &["wsgi-disable-file-wrapper"],
+        Flag(|s| &mut s.python.no_file_wrapper),
+        "offer the application no wsgi.file_wrapper",
+    ),
+    row(&["optimize"], Count(|s| &mut s.python.optimize), "level of Python's -O").short('O'),
+    row(
+        &["no-default-app"],
+        Flag(|s| &mut s.python.no_default_app),
+        "answer 404 where no mounted application matches",
+    ),
+    row(
+        &["ignore-script-name"],
+        Flag(|s| &mut s.python.ignore_script_name),
+        "do not choose the application by SCRIPT_NAME",
+    ),
+    row(
+        &["catch-exceptions"],
+        Flag(|s| &mut s.python.catch_exceptions),
+        "send the traceback of a failed request to the client; never in production",
+    ),
+    bare(&["single-interpreter"], Takes::Nothing, "load all applications in one interpreter")
+        .short('i')
+        .accepted("there always is one interpreter"),
+    bare(&["plugins", "plugin", "need-plugins", "need-plugin"], Takes::Value("NAMES"), "load these plugins")
+        .accepted("what is supported is built in; Python itself is chosen by home or python"),
+    bare(&["plugins-dir", "plugin-dir"], Takes::Value("FOLDER"), "where to look for plugins")
+        .accepted("what is supported is built in"),
+    bare(&["py-call-osafterfork", "py-call-uwsgi-fork-hooks"], Takes::Nothing, "run Python's fork hooks")
+        .accepted("Python's fork hooks always run"),
+    bare(&["no-threads-wait"], Takes::Nothing, "do not wait for threads when a worker ends"),
+    bare(&["wsgi-env-behaviour", "wsgi-env-behavior"], Takes::Value("WAY"), "how environ is made")
+        .accepted("every request has its own environ"),
+    bare(&["wsgi-accept-buffer", "wsgi-accept-buffers"], Takes::Nothing, "accept buffers as answers"),
+    bare(
+        &["py-autoreload", "py-auto-reload", "python-autoreload", "python-auto-reload"],
+        Takes::Value("SECONDS"),
+        "look for changed modules so often, and reload",
+    ),
+    bare(&["py-tracebacker"], Takes::Value("ADDRESS"), "serve tracebacks of the running threads here"),
+    bare(&["reload-on-exception"], Takes::Nothing, "replace a worker after an unhandled exception"),
+    bare(&["gevent"], Takes::Value("N"), "serve requests in so many greenlets (until then, use threads)"),
+    bare(&["gevent-monkey-patch", "gevent-early-monkey-patch"], Takes::Nothing, "patch modules for gevent"),
+    bare(
+        &["asyncio"],
+        Takes::Value("N"),
+        "serve requests in so many asyncio tasks (until then, use threads)",
+    ),
+    bare(&["paste"], Takes::Value("CONFIG"), "load the application from a paste configuration")
+        .refused("write a wsgi-file that calls paste.deploy.loadapp"),
+    bare(&["pypy-wsgi"], Takes::Value("MODULE"), "load the application into PyPy")
+        .refused("use module, with CPython"),
+    bare(&["psgi"], Takes::Value("FILE"), "load a Perl application").refused("only Python is served here"),
+];
+
+/// One module counts, the last; an empty value takes it back.
+fn module(draft: &mut Draft, value: &str) -> Reading {
+    draft.python.modules = Some(value.to_owned()).filter(|v| !v.is_empty()).into_iter().collect();
+    Ok(None)
+}
+
+/// One file counts, the last; an empty value takes it back.
+fn file(draft: &mut Draft, value: &str) -> Reading {
+    draft.python.files = Some(value.to_owned()).filter(|v| !v.is_empty()).into_iter().collect();
+    Ok(None)
+}
+
+fn mount(draft: &mut Draft, value: &str) -> Reading {
+    let (at, app) = value.split_once('=').ok_or("PATH=APPLICATION, like /shop=shop.wsgi:app")?;
+    draft.python.mounts.push((at.to_owned(), app.to_owned()));
+    Ok(None)
+}
+
+/// In uWSGI `python` runs a script in place of serving; nobody's configuration should load a script as Python.
+fn interpreter(draft: &mut Draft, value: &str) -> Reading {
+    if value.ends_with(".py") {
+        return Err("a Python interpreter; run scripts with Python itself".to_owned());
+    }
+    draft.python.interpreter = Some(value.to_owned());
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_module_counts() {
+        let mut draft = Draft::default();
+        module(&mut draft, "a:app").unwrap();
+        module(&mut draft, "b").unwrap();
+        assert_eq!(draft.python.modules, ["b"]);
+        module(&mut draft, "").unwrap();
+        assert!(draft.python.modules.is_empty());
+    }
+
+    #[test]
+    fn mounts_are_pairs_and_pile_up() {
+        let mut draft = Draft::default();
+        mount(&mut draft, "/a=a.py").unwrap();
+        mount(&mut draft, "/b=b:c=d").unwrap();
+        assert!(mount(&mut draft, "/c").is_err());
+        let expected = [("/a", "a.py"), ("/b", "b:c=d")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(draft.python.mounts, expected);
+    }
+
+    #[test]
+    fn a_script_is_no_interpreter() {
+        let mut draft = Draft::default();
+        assert!(interpreter(&mut draft, "job.py").is_err());
+        interpreter(&mut draft, "python3.12").unwrap();
+        assert_eq!(draft.python.interpreter.as_deref(), Some("python3.12"));
+    }
+}

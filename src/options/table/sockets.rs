@@ -1,0 +1,155 @@
+//! Rows: what the server listens on.
+
+use super::super::draft::Draft;
+use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+use super::super::settings::SocketProtocol;
+use crate::base::text;
+
+const ADDRESS: Takes = Takes::Value("ADDRESS");
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    row(
+        &["socket"],
+        Set(ADDRESS, plain),
+        "listen here, for what `protocol` says (uwsgi): HOST:PORT, a path, @ABSTRACT or fd://N",
+    )
+    .short('s'),
+    row(
+        &["uwsgi-socket"],
+        Set(ADDRESS, |s, v| own(s, v, SocketProtocol::Uwsgi)),
+        "listen here for the uwsgi protocol (nginx: uwsgi_pass)",
+    ),
+    row(
+        &["http-socket", "http11-socket"],
+        Set(ADDRESS, |s, v| own(s, v, SocketProtocol::Http)),
+        "listen here for HTTP",
+    ),
+    row(
+        &["http", "httprouter"],
+        Set(ADDRESS, |s, v| own(s, v, SocketProtocol::Http)),
+        "listen here for HTTP; the workers serve it themselves, without a router between",
+    ),
+    row(
+        &["protocol", "socket-protocol"],
+        Set(Takes::Value("PROTOCOL"), protocol),
+        "what `socket` speaks: uwsgi, http, or auto (told by the first byte)",
+    ),
+    row(
+        &["listen"],
+        CountIfSet(|s| &mut s.sockets.listen),
+        "connections that may wait to be accepted (default: what the kernel allows)",
+    )
+    .short('l'),
+    row(
+        &["chmod-socket", "chmod"],
+        Set(Takes::Maybe("MODE"), chmod),
+        "mode of unix sockets, in octal; 666 without a value",
+    )
+    .short('C'),
+    row(&["chown-socket"], Text(|s| &mut s.sockets.chown, "USER[:GROUP]"), "owner of unix sockets"),
+    row(
+        &["reuse-port"],
+        Flag(|s| &mut s.sockets.reuse_port),
+        "let several servers listen on the same port (SO_REUSEPORT)",
+    ),
+    row(
+        &["so-keepalive"],
+        Flag(|s| &mut s.sockets.keepalive),
+        "have the kernel test idle connections (SO_KEEPALIVE)",
+    ),
+    row(
+        &["freebind"],
+        Flag(|s| &mut s.sockets.freebind),
+        "listen on addresses this machine does not have yet (IP_FREEBIND)",
+    ),
+    bare(&["tcp-nodelay"], Takes::Nothing, "send small packets at once")
+        .accepted("TCP_NODELAY is always set"),
+    bare(&["no-defer-accept"], Takes::Nothing, "accept a connection before it sent anything")
+        .accepted("TCP_DEFER_ACCEPT is never set"),
+    bare(&["abstract-socket"], Takes::Nothing, "unix sockets live in the abstract namespace")
+        .short('a')
+        .refused("write the address as @NAME"),
+    bare(&["https"], Takes::Value("ADDRESS,CERT,KEY"), "listen here for HTTP over TLS")
+        .refused("let nginx, HAProxy or Caddy speak TLS, in front of http-socket"),
+    bare(&["https-socket"], Takes::Value("ADDRESS,CERT,KEY"), "listen here for HTTP over TLS")
+        .refused("let nginx, HAProxy or Caddy speak TLS, in front of http-socket"),
+    bare(&["suwsgi-socket", "ssl-socket"], Takes::Value("ADDRESS,CERT,KEY"), "listen for uwsgi over TLS")
+        .refused("use uwsgi-socket within a trusted network"),
+    bare(&["fastcgi-socket"], ADDRESS, "listen here for FastCGI")
+        .refused("use uwsgi-socket or http-socket; every web server with FastCGI speaks one of them"),
+    bare(&["scgi-socket"], ADDRESS, "listen here for SCGI")
+        .refused("use uwsgi-socket or http-socket; every web server with SCGI speaks one of them"),
+    bare(&["shared-socket"], ADDRESS, "open a socket before privileges are dropped, for use as =N"),
+    bare(&["socket-sndbuf"], Takes::Value("BYTES"), "size of the kernel's send buffer"),
+    bare(&["socket-rcvbuf"], Takes::Value("BYTES"), "size of the kernel's receive buffer"),
+];
+
+fn plain(draft: &mut Draft, address: &str) -> Reading {
+    draft.add_plain_socket(some_address(address)?);
+    Ok(None)
+}
+
+fn own(draft: &mut Draft, address: &str, protocol: SocketProtocol) -> Reading {
+    draft.add_socket(some_address(address)?, protocol);
+    Ok(None)
+}
+
+fn some_address(address: &str) -> Result<&str, String> {
+    if address.is_empty() {
+        return Err("an address: HOST:PORT, a path, @ABSTRACT or fd://N".to_owned());
+    }
+    Ok(address)
+}
+
+fn protocol(draft: &mut Draft, value: &str) -> Reading {
+    draft.protocol = match value {
+        "uwsgi" => SocketProtocol::Uwsgi,
+        "http" | "http11" => SocketProtocol::Http,
+        "auto" => SocketProtocol::Auto,
+        _ => return Err("uwsgi, http or auto".to_owned()),
+    };
+    Ok(None)
+}
+
+/// Without a value, with `1` or with nothing after the `=`: everyone may connect.
+fn chmod(draft: &mut Draft, value: &str) -> Reading {
+    draft.sockets.chmod = Some(match value {
+        "" | "1" => 0o666,
+        _ => text::octal(value).ok_or("three octal digits like 664, or nothing for 666")?,
+    });
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chmod_socket_without_a_mode_is_666() {
+        for (value, mode) in [("", 0o666), ("1", 0o666), ("660", 0o660), ("0664", 0o664)] {
+            let mut draft = Draft::default();
+            chmod(&mut draft, value).unwrap();
+            assert_eq!(draft.sockets.chmod, Some(mode), "{value}");
+        }
+        assert!(chmod(&mut Draft::default(), "rw").is_err());
+    }
+
+    #[test]
+    fn protocols_have_names() {
+        let mut draft = Draft::default();
+        protocol(&mut draft, "auto").unwrap();
+        assert_eq!(draft.protocol, SocketProtocol::Auto);
+        assert_eq!(protocol(&mut draft, "raw"), Err("uwsgi, http or auto".to_owned()));
+    }
+
+    #[test]
+    fn http_sockets_face_clients() {
+        let mut draft = Draft::default();
+        own(&mut draft, ":80", SocketProtocol::Http).unwrap();
+        own(&mut draft, ":81", SocketProtocol::Uwsgi).unwrap();
+        let faces: Vec<_> = draft.sockets.specs.iter().map(|s| s.faces_clients).collect();
+        assert_eq!(faces, [true, false]);
+        assert!(plain(&mut draft, "").is_err());
+    }
+}

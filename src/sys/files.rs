@@ -1,0 +1,95 @@
+//! Files as a server writes them: replaced whole, appended to, given away.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Uid};
+
+/// What a path leads to: survives a rename, changes when the file is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    /// Of the file at `path` itself (a link is not followed).
+    pub fn of(path: &Path) -> Option<FileId> {
+        let meta = path.symlink_metadata().ok()?;
+        Some(FileId { device: meta.dev(), inode: meta.ino() })
+    }
+}
+
+/// Replaces the file at `path` in one step: a reader sees the old text or the new, never half. Where the folder
+/// allows no new files (a pidfile made for us beforehand), the file is written in place.
+pub fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.new", std::process::id()));
+    let beside = PathBuf::from(beside);
+    // A link, or a device as /dev/stdout, is meant to be written through.
+    let replaceable = path.symlink_metadata().map_or(true, |meta| meta.is_file());
+    let made = if replaceable { write_new(&beside, text) } else { Err(io::ErrorKind::InvalidInput.into()) };
+    match made.and_then(|()| std::fs::rename(&beside, path)) {
+        Ok(()) => Ok(()),
+        Err(_) => {
+            let _ = std::fs::remove_file(&beside);
+            std::fs::write(path, text)
+        }
+    }
+}
+
+fn write_new(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Opens a log: appended to, made with uWSGI's mode.
+pub fn open_log(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+}
+
+/// Sets the mode of `path`.
+pub fn chmod(path: &Path, mode: u32) -> io::Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Gives `path` to a user, a group or both.
+pub fn chown(path: &Path, uid: Option<Uid>, gid: Option<Gid>) -> io::Result<()> {
+    Ok(nix::unistd::chown(path, uid, gid)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_leaves_nothing_beside() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("app.pid");
+        replace(&path, "1\n").expect("written");
+        let first = FileId::of(&path);
+        replace(&path, "22\n").expect("written");
+        assert_eq!(std::fs::read_to_string(&path).expect("read"), "22\n");
+        assert_ne!(FileId::of(&path), first);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn a_link_is_written_through() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        std::fs::write(&file, "old").expect("written");
+        std::os::unix::fs::symlink(&file, &link).expect("linked");
+        replace(&link, "new").expect("written");
+        assert_eq!(std::fs::read_to_string(&file).expect("read"), "new");
+        assert!(link.symlink_metadata().expect("there").is_symlink());
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(replace(&dir.path().join("none/app.pid"), "1").is_err());
+    }
+}

@@ -1,0 +1,74 @@
+//! What the worker does with an open connection beyond the engine's operations.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{Shutdown, SockaddrLike, SockaddrStorage, getpeername};
+
+fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
+    // SAFETY: callers pass the number of a descriptor they own and do not close during the call.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
+/// Makes system calls on `fd` return `WouldBlock` instead of waiting, or wait again.
+pub fn set_nonblocking(fd: RawFd, on: bool) -> io::Result<()> {
+    let fd = borrow(fd);
+    let flags = OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL)?);
+    let mut wanted = flags;
+    wanted.set(OFlag::O_NONBLOCK, on);
+    if wanted != flags {
+        fcntl(fd, FcntlArg::F_SETFL(wanted))?;
+    }
+    Ok(())
+}
+
+/// Whether something waits to be read or accepted, at this moment.
+pub fn is_readable(fd: RawFd) -> bool {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    let mut polled = [PollFd::new(borrow(fd), PollFlags::POLLIN)];
+    poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+/// Sends up to `len` bytes of `file` from `offset`: how many went, 0 at the end of the file.
+pub fn send_file(fd: RawFd, file: &OwnedFd, offset: u64, len: u64) -> io::Result<u64> {
+    let mut at = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let len = usize::try_from(len).unwrap_or(usize::MAX);
+    // SAFETY: plain numbers, and a pointer to `at`, which lives across the call.
+    let sent = unsafe { libc::sendfile(fd, file.as_raw_fd(), &raw mut at, len) };
+    u64::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Ends both directions: a receive that waits there returns.
+pub fn shutdown(fd: RawFd) -> io::Result<()> {
+    Ok(nix::sys::socket::shutdown(fd, Shutdown::Both)?)
+}
+
+/// Ends our direction: the peer sees the end of the answer.
+pub fn shutdown_write(fd: RawFd) -> io::Result<()> {
+    Ok(nix::sys::socket::shutdown(fd, Shutdown::Write)?)
+}
+
+/// The client's address; `None` on unix sockets, and where it is gone already.
+pub fn peer(fd: RawFd) -> Option<SocketAddr> {
+    let address: SockaddrStorage = getpeername(fd).ok()?;
+    match address.family()? {
+        nix::sys::socket::AddressFamily::Inet => {
+            let v4 = address.as_sockaddr_in()?;
+            Some(SocketAddr::from((v4.ip(), v4.port())))
+        }
+        nix::sys::socket::AddressFamily::Inet6 => {
+            let v6 = address.as_sockaddr_in6()?;
+            Some(SocketAddr::from((v6.ip(), v6.port())))
+        }
+        _ => None,
+    }
+}
+
+/// Sends small answers at once (RFC 896's delay costs 40 ms against delayed acknowledgements). Accepted
+/// connections inherit it from their listening socket.
+pub fn set_nodelay(fd: RawFd) -> io::Result<()> {
+    Ok(nix::sys::socket::setsockopt(&borrow(fd), nix::sys::socket::sockopt::TcpNoDelay, &true)?)
+}

@@ -1,0 +1,187 @@
+//! Listening sockets: accepting while there is room, and what a new connection gets.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use super::Plan;
+use super::connection::{Conn, Name};
+use super::ring_thread::{Door, Ring};
+use super::stop::{LAST_CALL_MS, Phase};
+use crate::base::clock::Millis;
+use crate::engine::{Reactor, Token};
+use crate::proto::http::Site;
+use crate::sys::errno;
+
+/// Rest after the kernel had no descriptor or memory for a connection, milliseconds: long enough not to spin,
+/// short enough not to be noticed.
+const PAUSE_MS: u64 = 100;
+
+/// Accepts under way at once on one socket, by a lone worker and by one of several: enough of them that a burst
+/// of connections is taken in one turn, few enough that the burst is shared with the other workers.
+const AT_ONCE_ALONE: usize = 32;
+const AT_ONCE: usize = 4;
+
+/// The listening sockets and their accepts.
+pub struct Doors {
+    doors: Vec<Door>,
+    /// Accepts under way, a socket.
+    armed: Vec<usize>,
+    /// They were asked to end.
+    cancelling: Vec<bool>,
+    paused_until: Option<Millis>,
+}
+
+impl Doors {
+    /// Those of `plan`.
+    pub fn new(plan: &Plan) -> Doors {
+        let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
+        let doors: Vec<Door> = plan
+            .listeners
+            .iter()
+            .map(|listener| Door { site: Site::new(&host, port(&listener.name)), listener: listener.clone() })
+            .collect();
+        for door in &doors {
+            // An accept through the ring would return at once from a socket that does not wait.
+            if let Err(error) = crate::sys::net::set_nonblocking(door.listener.fd.as_raw_fd(), false) {
+                crate::log!("[uwring] {}: {error}", door.listener.name);
+            }
+        }
+        for door in doors.iter().filter(|d| d.listener.is_tcp()) {
+            // A socket that cannot have it works all the same, slower.
+            let _ = crate::sys::net::set_nodelay(door.listener.fd.as_raw_fd());
+        }
+        let count = doors.len();
+        Doors { doors, armed: vec![0; count], cancelling: vec![false; count], paused_until: None }
+    }
+
+    /// The door a connection came by.
+    pub fn door(&self, listener: usize) -> &Door {
+        &self.doors[listener]
+    }
+
+    /// Whether an accept is under way.
+    pub fn any_armed(&self) -> bool {
+        self.armed.iter().any(|&n| n > 0)
+    }
+
+    /// Milliseconds until accepting goes on after a pause.
+    pub fn pause_left(&self, now: Millis) -> Option<u64> {
+        self.paused_until.map(|until| until.since(now))
+    }
+}
+
+/// SERVER_PORT as uWSGI has it: the listening socket's, and 80 for a unix socket.
+fn port(name: &str) -> u16 {
+    name.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80)
+}
+
+impl<R: Reactor> Ring<R> {
+    /// Arms or cancels accepts so that they agree with the room there is.
+    pub(super) fn regulate_accepts(&mut self) {
+        if self.doors.paused_until.is_some_and(|until| until <= self.now.millis()) {
+            self.doors.paused_until = None;
+        }
+        let busy = self.in_flight + self.backlog.len() + self.newcomers;
+        if self.phase == Phase::Sweeping {
+            return self.arm_for_sweep();
+        }
+        let open = self.conns.len() < self.plan.settings.request.connections_max as usize
+            && self.doors.paused_until.is_none()
+            && self.phase == Phase::Open;
+        let room = if open { self.gate.capacity().saturating_sub(busy) } else { 0 };
+        let wanted = room.min(if self.gate.is_alone() { AT_ONCE_ALONE } else { AT_ONCE });
+        for index in 0..self.doors.doors.len() {
+            let token = Name::Listener(index).token();
+            let armed = self.doors.armed[index];
+            if self.doors.cancelling[index] && armed > 0 {
+                continue;
+            }
+            for _ in armed..wanted {
+                self.engine.accept(self.doors.doors[index].listener.fd.as_raw_fd(), token);
+            }
+            self.doors.armed[index] = armed.max(wanted);
+            if wanted == 0 && armed > 0 && self.must_not_hold() {
+                self.doors.cancelling[index] = true;
+                self.engine.cancel_accepts(token);
+            }
+        }
+    }
+
+    /// Accepts without regard to room: what waits now has nobody else.
+    fn arm_for_sweep(&mut self) {
+        for index in 0..self.doors.doors.len() {
+            let fd = self.doors.doors[index].listener.fd.as_raw_fd();
+            for _ in self.doors.armed[index]..AT_ONCE_ALONE {
+                self.engine.accept(fd, Name::Listener(index).token());
+            }
+            self.doors.armed[index] = self.doors.armed[index].max(AT_ONCE_ALONE);
+            self.doors.cancelling[index] = false;
+        }
+    }
+
+    /// An armed accept takes the wake-up for a connection that another worker could serve at once.
+    fn must_not_hold(&self) -> bool {
+        !self.gate.is_alone() || self.phase != Phase::Open
+    }
+
+    pub(super) fn accepted(&mut self, token: Token, result: io::Result<OwnedFd>) {
+        let Name::Listener(index) = Name::of(token) else { return };
+        self.doors.armed[index] -= 1;
+        self.doors.cancelling[index] &= self.doors.armed[index] > 0;
+        match result {
+            Ok(fd) => self.welcome(fd, index),
+            Err(error) => self.not_accepted(index, &error),
+        }
+    }
+
+    fn welcome(&mut self, fd: OwnedFd, listener: usize) {
+        self.generation = (self.generation + 1) & 0xff_ffff;
+        let raw = fd.as_raw_fd();
+        let mut conn = Conn::new(fd, self.generation, listener);
+        conn.receiving = true;
+        let patience = match self.phase {
+            Phase::Open => self.plan.settings.request.header_timeout_ms,
+            _ => LAST_CALL_MS,
+        };
+        conn.deadline = Some(self.now.millis().after(patience));
+        let generation = conn.generation;
+        let token = Name::Conn(self.conns.insert(conn), generation).token();
+        self.engine.recv(raw, token);
+        self.newcomers += 1;
+        self.fresh.push(token);
+    }
+
+    /// The kernel wakes one waiter for a connection. Where that was an accept which has just been cancelled, nobody
+    /// else is woken for it: what waits now is taken here.
+    fn pass_on(&mut self, index: usize) {
+        let fd = self.doors.doors[index].listener.fd.as_raw_fd();
+        if self.phase != Phase::Over && crate::sys::net::is_readable(fd) {
+            self.doors.armed[index] += 1;
+            self.doors.cancelling[index] = false;
+            self.engine.accept(fd, Name::Listener(index).token());
+        }
+    }
+
+    fn not_accepted(&mut self, index: usize, error: &io::Error) {
+        match error.raw_os_error() {
+            Some(errno::ECANCELED) => self.pass_on(index),
+            // The client went away before it was accepted.
+            Some(errno::ECONNABORTED | errno::EINTR | errno::EAGAIN) => {}
+            Some(errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM) => {
+                let name = &self.doors.doors[index].listener.name;
+                if self.doors.paused_until.is_none() {
+                    crate::log!(
+                        "[uwring] accept on {name}: {error}; {} connections open, waiting {PAUSE_MS} ms \
+                         (see `max-fd` and `ulimit -n`)",
+                        self.conns.len()
+                    );
+                }
+                self.doors.paused_until = Some(self.now.millis().after(PAUSE_MS));
+            }
+            _ => {
+                crate::log!("[uwring] accept on {}: {error}", self.doors.doors[index].listener.name);
+                self.doors.paused_until = Some(self.now.millis().after(PAUSE_MS));
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The end of a request in figures: shared counters and the request line.
+
+use super::job::Parcel;
+use super::ring_thread::Ring;
+use crate::base::clock;
+use crate::engine::Reactor;
+use crate::logging::format::{Record, Variables};
+use crate::plugin::host::Outcome;
+use crate::request::{Request, Version};
+use crate::shared::area::bump;
+
+/// A request's variables by the names an application knows them by.
+#[derive(Debug)]
+struct Received<'a> {
+    request: &'a Request,
+    head: &'a [u8],
+    fixed: &'a [u8],
+}
+
+impl Variables for Received<'_> {
+    fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.request.value(name, self.head, self.fixed)
+    }
+}
+
+impl<R: Reactor> Ring<R> {
+    /// Counts a finished request, and writes its line.
+    pub(super) fn account(&mut self, parcel: &Parcel) {
+        let job = &parcel.job;
+        let took = job.finished.since(job.started);
+        self.gate.observe(took);
+        let plan = std::sync::Arc::clone(&self.plan);
+        let slot = plan.slot();
+        let requests = bump(&slot.requests, 1);
+        bump(&slot.tx_bytes, job.head_sent + job.body_sent);
+        bump(&slot.running_time_us, took);
+        if job.outcome == Outcome::Exception {
+            bump(&slot.exceptions, 1);
+        }
+        self.log_request(parcel, requests, took);
+        let max = plan.settings.process.max_requests;
+        if max > 0 && requests - self.requests_before >= max {
+            self.recycle_worker();
+        }
+    }
+
+    pub(super) fn count_write_error(&self) {
+        bump(&self.plan.slot().write_errors, 1);
+    }
+
+    fn log_request(&mut self, parcel: &Parcel, requests: u64, took: u64) {
+        let job = &parcel.job;
+        let request = &job.request;
+        if !crate::logging::format::wanted(&self.plan.settings.logging, job.status, took, job.body_sent) {
+            return;
+        }
+        let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));
+        let fixed = self.doors.door(job.listener).site.text();
+        let text = |span| request.bytes(span, head, fixed);
+        let no_app = job.outcome == Outcome::NoApp;
+        let record = Record {
+            pid: std::process::id(),
+            worker: self.plan.id,
+            core: job.thread,
+            app: if no_app { -1 } else { i64::from(job.app) },
+            app_requests: if no_app { -1 } else { i64::try_from(requests).unwrap_or(i64::MAX) },
+            total_requests: self.plan.area.total_requests(),
+            addr: text(request.addr),
+            user: text(request.user),
+            method: text(request.method),
+            uri: text(request.uri),
+            protocol: text(request.protocol),
+            host: text(request.host),
+            agent: text(request.agent),
+            referer: text(request.referer),
+            forwarded_for: text(request.forwarded_for),
+            vars: 2 * request.vars.len(),
+            // uWSGI counts the block without its header.
+            packet_bytes: request.head_bytes - if request.version == Version::Uwsgi { 4 } else { 0 },
+            started_wall_us: clock::wall().saturating_sub(clock::now().since(job.started)),
+            took_us: took,
+            status: job.status,
+            header_count: job.field_count,
+            header_bytes: job.head_sent,
+            body_bytes: job.body_sent,
+            content_length: job.body_len,
+            via: if job.via_sendfile { " via sendfile() " } else { " " },
+            modifier1: request.modifier1,
+            modifier2: request.modifier2,
+            logvars: &job.logvars,
+            variables: &Received { request, head, fixed },
+        };
+        self.logbook.request(&record);
+    }
+}

@@ -1,0 +1,310 @@
+//! Request bodies: in memory, in a temporary file, chunk by chunk, or from the connection while the application
+//! reads.
+
+use std::io;
+use std::sync::Arc;
+
+use super::channel::{Channel, End};
+use super::connection::{Reading, Writing};
+use super::job::{Job, Parcel, Pending, Spool};
+use super::ring_thread::Ring;
+use crate::base::clock::Millis;
+use crate::base::limits;
+use crate::engine::{Chunk, Notice, Reactor, Then, Token};
+use crate::proto::Error;
+use crate::request::{Body, Version};
+
+/// Body bytes received, or written to a spool file, at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Where a request's body goes before the application sees it.
+enum Keep {
+    /// It is all here.
+    InHead,
+    /// Into memory.
+    Memory,
+    /// Into a temporary file.
+    File,
+    /// Nowhere: the application reads it from the connection.
+    Stream,
+}
+
+impl<R: Reactor> Ring<R> {
+    pub(super) fn sized_body(&mut self, token: Token, mut parcel: Parcel, len: u64) {
+        let here = self.behind_head(&parcel.job).len();
+        parcel.job.body_len = len;
+        match self.keep_where(&parcel.job, len, here) {
+            Keep::InHead => {
+                parcel.job.body_in_head = true;
+                let len = usize::try_from(len).expect("no longer than what was received");
+                self.keep_leftover(token, &parcel.job, len);
+                self.dispatch(token, parcel);
+            }
+            Keep::Stream => {
+                parcel.job.body_in_head = true;
+                let left = len - here as u64;
+                parcel.body = Pending { token: Some(token), left: left.into(), ..Pending::default() };
+                if let Some(conn) = self.conn(token) {
+                    conn.body_left = left;
+                }
+                if here == 0 {
+                    self.welcome_body(token, &parcel);
+                }
+                self.dispatch(token, parcel);
+            }
+            keep => {
+                if matches!(keep, Keep::File) && !self.open_spool(token, &mut parcel) {
+                    return self.retire(parcel);
+                }
+                let mut body = std::mem::take(&mut parcel.job.body);
+                body.extend_from_slice(self.behind_head(&parcel.job));
+                parcel.job.body = body;
+                if here == 0 {
+                    self.welcome_body(token, &parcel);
+                }
+                self.receive_body(token, parcel);
+            }
+        }
+    }
+
+    fn keep_where(&self, job: &Job, len: u64, here: usize) -> Keep {
+        if here as u64 >= len {
+            return Keep::InHead;
+        }
+        let buffering = self.plan.settings.request.post_buffering;
+        let faces_clients = self.doors.door(job.listener).listener.faces_clients;
+        let http = job.request.version != Version::Uwsgi;
+        if len <= limits::BODY_MEMORY_MAX.max(buffering) {
+            Keep::Memory
+        } else if buffering > 0 || faces_clients || http {
+            Keep::File
+        } else {
+            Keep::Stream
+        }
+    }
+
+    /// Tells a client that waits for it to go on (RFC 9110 §10.1.1).
+    pub(super) fn welcome_body(&mut self, token: Token, parcel: &Parcel) {
+        if !parcel.job.request.expect_continue {
+            return;
+        }
+        let mut text = self.spare();
+        text.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        let Some(conn) = self.conn(token) else { return };
+        let Some(fd) = conn.raw() else { return };
+        conn.writing = Writing::Interim;
+        self.engine.send(Then::Keep(fd), token, text, Notice::Lazy);
+    }
+
+    /// Receives the next piece of a sized body, or writes a full one to the spool, or hands the request over.
+    fn receive_body(&mut self, token: Token, mut parcel: Parcel) {
+        let job = &mut parcel.job;
+        let spooled = job.spool.as_ref().map_or(0, |s| s.written);
+        let left = job.body_len - spooled - job.body.len() as u64;
+        if job.spool.is_some() && (left == 0 || job.body.len() >= PIECE_BYTES) && !job.body.is_empty() {
+            return self.write_spool(token, parcel);
+        }
+        if left == 0 {
+            return self.dispatch(token, parcel);
+        }
+        let buffer = std::mem::take(&mut job.body);
+        let max = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let deadline = self.patience();
+        let Some(conn) = self.conn(token) else { return self.retire(parcel) };
+        let Some(fd) = conn.raw() else { return self.retire(parcel) };
+        conn.reading = Reading::Body;
+        conn.receiving = true;
+        conn.deadline = Some(deadline);
+        conn.job = Some(parcel);
+        self.engine.recv_into(fd, token, buffer, max);
+        self.fresh.push(token);
+    }
+
+    /// When a client that makes no progress is given up.
+    pub(super) fn patience(&self) -> Millis {
+        self.now.millis().after(self.plan.settings.request.socket_timeout_ms)
+    }
+
+    pub(super) fn filled(&mut self, token: Token, result: io::Result<usize>, buffer: Vec<u8>) {
+        let Some(conn) = self.conn(token) else { return self.recycle(buffer) };
+        conn.receiving = false;
+        match (conn.reading, result) {
+            (Reading::Body, Ok(n)) if n > 0 => {
+                let Some(mut parcel) = conn.job.take() else { return self.close(token) };
+                parcel.job.body = buffer;
+                self.receive_body(token, parcel);
+            }
+            (Reading::Dispatched, result) => self.pass_body(token, result, buffer),
+            (Reading::Drain, Ok(n)) if n > 0 => {
+                conn.body_left = conn.body_left.saturating_sub(n as u64);
+                self.recycle(buffer);
+                self.drain(token);
+            }
+            _ => {
+                self.recycle(buffer);
+                self.close(token);
+            }
+        }
+    }
+
+    /// Body bytes the application waits for.
+    fn pass_body(&mut self, token: Token, result: io::Result<usize>, buffer: Vec<u8>) {
+        let deadline = self.patience();
+        let Some(conn) = self.conn(token) else { return self.recycle(buffer) };
+        let Some(channel) = conn.input.clone() else { return self.recycle(buffer) };
+        let n = result.unwrap_or(0) as u64;
+        if n == 0 {
+            channel.end_input(End::Gone);
+            return self.recycle(buffer);
+        }
+        conn.body_left = conn.body_left.saturating_sub(n);
+        let left = conn.body_left;
+        let room = channel.received(&buffer);
+        self.recycle(buffer);
+        if left == 0 {
+            channel.end_input(End::Complete);
+        } else if room {
+            if let Some(conn) = self.conn(token) {
+                conn.deadline = Some(deadline);
+            }
+            self.receive_for(token);
+        }
+    }
+
+    /// The application waits for more of its body.
+    pub(super) fn want_body(&mut self, token: Token, channel: Arc<Channel>) {
+        let deadline = self.patience();
+        let Some(conn) = self.conn(token) else { return channel.end_input(End::Gone) };
+        if conn.body_left == 0 {
+            return channel.end_input(End::Complete);
+        }
+        conn.input = Some(channel);
+        conn.deadline = Some(deadline);
+        if !conn.receiving {
+            self.receive_for(token);
+        }
+    }
+
+    fn receive_for(&mut self, token: Token) {
+        let buffer = self.spare();
+        let Some(conn) = self.conn(token) else { return self.recycle(buffer) };
+        let Some(fd) = conn.raw() else { return self.recycle(buffer) };
+        let max = usize::try_from(conn.body_left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        conn.receiving = true;
+        self.engine.recv_into(fd, token, buffer, max);
+        self.fresh.push(token);
+    }
+
+    /// Bytes of a chunked body.
+    pub(super) fn feed_chunked(&mut self, token: Token, chunk: Chunk) {
+        let bytes = self.engine.bytes(&chunk).to_vec();
+        self.engine.release(chunk);
+        match self.conn(token).and_then(|conn| conn.job.take()) {
+            Some(parcel) => self.decode(token, parcel, &bytes),
+            None => self.close(token),
+        }
+    }
+
+    pub(super) fn decode(&mut self, token: Token, mut parcel: Parcel, bytes: &[u8]) {
+        let job = &mut parcel.job;
+        let before = job.body.len();
+        let Some(decoder) = &mut job.decoder else { return self.retire(parcel) };
+        let progress = match decoder.decode(bytes, &mut job.body) {
+            Ok(progress) => progress,
+            Err(error) => {
+                self.retire(parcel);
+                return self.refuse(token, &error);
+            }
+        };
+        job.body_len += (job.body.len() - before) as u64;
+        let limit = self.plan.settings.request.limit_post;
+        if limit > 0 && job.body_len > limit {
+            self.retire(parcel);
+            let reason = format!("a chunked body of more than limit-post {limit} bytes");
+            return self.refuse(token, &Error { status: Some(413), reason });
+        }
+        if progress.done {
+            job.decoder = None;
+            let rest = bytes[progress.consumed..].to_vec();
+            if let Some(conn) = self.conn(token) {
+                conn.leftover = rest;
+            }
+            return self.chunked_complete(token, parcel);
+        }
+        let in_memory = limits::BODY_MEMORY_MAX.max(self.plan.settings.request.post_buffering);
+        if job.body_len > in_memory && job.spool.is_none() && !self.open_spool(token, &mut parcel) {
+            return self.retire(parcel);
+        }
+        if parcel.job.spool.is_some() && parcel.job.body.len() >= PIECE_BYTES {
+            return self.write_spool(token, parcel);
+        }
+        self.receive_chunked(token, parcel);
+    }
+
+    fn receive_chunked(&mut self, token: Token, parcel: Parcel) {
+        let deadline = self.patience();
+        let Some(conn) = self.conn(token) else { return self.retire(parcel) };
+        conn.reading = Reading::Body;
+        conn.deadline = Some(deadline);
+        conn.job = Some(parcel);
+        self.receive_head(token);
+    }
+
+    fn chunked_complete(&mut self, token: Token, mut parcel: Parcel) {
+        // The length is known now; frameworks read no body without it.
+        let len = parcel.job.body_len;
+        parcel.job.request.set_content_length(len);
+        if parcel.job.spool.is_some() && !parcel.job.body.is_empty() {
+            return self.write_spool(token, parcel);
+        }
+        self.dispatch(token, parcel);
+    }
+
+    fn open_spool(&mut self, token: Token, parcel: &mut Parcel) -> bool {
+        match crate::sys::tempfile::unlinked() {
+            Ok(file) => {
+                parcel.job.spool = Some(Spool { file: Arc::new(file), written: 0 });
+                true
+            }
+            Err(error) => {
+                crate::log!("[uwring] {error}; a request body of more than 64 KiB cannot be kept");
+                self.refuse(token, &Error { status: Some(500), reason: "no room for the body".into() });
+                false
+            }
+        }
+    }
+
+    fn write_spool(&mut self, token: Token, mut parcel: Parcel) {
+        let job = &mut parcel.job;
+        let Some(spool) = &job.spool else { return self.dispatch(token, parcel) };
+        let (file, at) = (Arc::clone(&spool.file), spool.written);
+        let piece = std::mem::take(&mut job.body);
+        let Some(conn) = self.conn(token) else { return self.retire(parcel) };
+        conn.reading = Reading::Body;
+        conn.deadline = None;
+        conn.job = Some(parcel);
+        self.engine.write(&file, token, piece, Some(at));
+    }
+
+    pub(super) fn spooled(&mut self, token: Token, result: io::Result<()>, mut buffer: Vec<u8>) {
+        let written = buffer.len() as u64;
+        buffer.clear();
+        let Some(mut parcel) = self.conn(token).and_then(|conn| conn.job.take()) else {
+            return self.recycle(buffer);
+        };
+        parcel.job.body = buffer;
+        if let Err(error) = result {
+            self.retire(parcel);
+            crate::log!("[uwring] writing a request body to a temporary file: {error} (see TMPDIR)");
+            return self.refuse(token, &Error { status: Some(500), reason: "no room for the body".into() });
+        }
+        if let Some(spool) = &mut parcel.job.spool {
+            spool.written += written;
+        }
+        match (&parcel.job.decoder, parcel.job.request.body) {
+            (Some(_), _) => self.receive_chunked(token, parcel),
+            (None, Body::Chunked) => self.dispatch(token, parcel),
+            _ => self.receive_body(token, parcel),
+        }
+    }
+}

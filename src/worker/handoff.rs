@@ -1,0 +1,207 @@
+//! From the ring thread to the interpreter threads and back: two bounded queues and the wake-ups between them.
+//!
+//! A wake-up is a system call and perhaps a context switch, so each side is woken only if it sleeps, and once for
+//! a batch. Who is about to sleep says so first and then looks at its queue once more; who has put something in
+//! the queue looks for sleepers afterwards. With sequentially consistent fences between, one of the two always
+//! sees the other.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+
+use crossbeam_queue::ArrayQueue;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use super::channel::Channel;
+use super::job::Parcel;
+use crate::engine::Token;
+use crate::sys::futex;
+
+/// What interpreter threads tell the ring thread.
+pub enum Reply {
+    /// The request is finished; its response is in the job, or the rest of it in the channel.
+    Done(Parcel),
+    /// There are bytes to send in the connection's channel.
+    Output(Token, Arc<Channel>),
+    /// The application waits for more of the request body.
+    WantBody(Token, Arc<Channel>),
+}
+
+/// The two queues.
+pub struct Handoff {
+    requests: ArrayQueue<Parcel>,
+    replies: ArrayQueue<Reply>,
+    sleepers: Sleepers,
+    ring_sleeps: AtomicBool,
+    ring_wake: EventFd,
+    closed: AtomicBool,
+}
+
+impl Handoff {
+    /// For at most `requests` requests at a time.
+    pub fn new(requests: usize) -> std::io::Result<Handoff> {
+        Ok(Handoff {
+            requests: ArrayQueue::new(requests),
+            // A request has at most one of each kind of reply under way (`Channel` sees to it).
+            replies: ArrayQueue::new(3 * requests),
+            sleepers: Sleepers::default(),
+            ring_sleeps: AtomicBool::new(false),
+            ring_wake: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Requests that fit in at once.
+    pub fn capacity(&self) -> usize {
+        self.requests.capacity()
+    }
+
+    /// *Ring.* Becomes readable when replies have come while the ring thread slept.
+    pub fn wake_fd(&self) -> RawFd {
+        self.ring_wake.as_raw_fd()
+    }
+
+    /// *Ring.* Hands a request over; [`Handoff::wake_interpreters`] follows once per batch.
+    pub fn push(&self, parcel: Parcel) {
+        let full = self.requests.push(parcel).is_err();
+        assert!(!full, "the ring thread counts the requests it has handed over");
+    }
+
+    /// *Ring.* Wakes one interpreter thread if all that could take the batch sleep; it wakes the next.
+    pub fn wake_interpreters(&self) {
+        self.sleepers.wake_one();
+    }
+
+    /// *Ring.* The next reply.
+    pub fn reply(&self) -> Option<Reply> {
+        self.replies.pop()
+    }
+
+    /// *Ring.* Announces that the ring thread is about to sleep. `false`: it must not, a reply has come.
+    pub fn ring_may_sleep(&self) -> bool {
+        self.ring_sleeps.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.replies.is_empty()
+    }
+
+    /// *Ring.* It is awake again.
+    pub fn ring_woke(&self) {
+        self.ring_sleeps.store(false, Ordering::Relaxed);
+    }
+
+    /// *Ring.* No request will come any more: interpreter threads end.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.sleepers.wake_all();
+    }
+
+    /// *Interpreter.* The next request. Where more are waiting, another thread is woken for them.
+    pub fn take(&self) -> Option<Parcel> {
+        let parcel = self.requests.pop()?;
+        if !self.requests.is_empty() {
+            self.sleepers.wake_one();
+        }
+        Some(parcel)
+    }
+
+    /// *Interpreter.* Sleeps until there may be a request; `false` when there will be none.
+    pub fn wait(&self) -> bool {
+        self.sleepers.sleep_unless(|| !self.requests.is_empty() || self.closed.load(Ordering::SeqCst));
+        !(self.requests.is_empty() && self.closed.load(Ordering::SeqCst))
+    }
+
+    /// *Interpreter.* Answers, waking the ring thread if it sleeps.
+    pub fn answer(&self, reply: Reply) {
+        let full = self.replies.push(reply).is_err();
+        assert!(!full, "a request has at most three replies under way");
+        fence(Ordering::SeqCst);
+        if self.ring_sleeps.load(Ordering::Relaxed) && self.ring_sleeps.swap(false, Ordering::SeqCst) {
+            // Only a full counter could fail, and that is readable already.
+            let _ = self.ring_wake.write(1);
+        }
+    }
+}
+
+/// Threads asleep on a futex, and the wake-ups granted to them. A waker claims one sleeper before it grants, so
+/// no wake-up is spent on a thread that is awake.
+#[derive(Default)]
+struct Sleepers {
+    asleep: AtomicU32,
+    granted: AtomicU32,
+}
+
+impl Sleepers {
+    fn wake_one(&self) {
+        fence(Ordering::SeqCst);
+        if self.claim() {
+            self.granted.fetch_add(1, Ordering::SeqCst);
+            futex::wake(&self.granted, 1);
+        }
+    }
+
+    fn wake_all(&self) {
+        fence(Ordering::SeqCst);
+        while self.claim() {
+            self.granted.fetch_add(1, Ordering::SeqCst);
+            futex::wake(&self.granted, 1);
+        }
+    }
+
+    /// Takes one off the sleepers, by whoever is to wake it or by itself.
+    fn claim(&self) -> bool {
+        self.asleep.load(Ordering::Relaxed) > 0
+            && self.asleep.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_ok()
+    }
+
+    fn sleep_unless(&self, ready: impl Fn() -> bool) {
+        if ready() {
+            return;
+        }
+        self.asleep.fetch_add(1, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if ready() && self.claim() {
+            return;
+        }
+        // Asleep, or claimed by a waker whose grant is on its way.
+        let spend = |n: u32| n.checked_sub(1);
+        while self.granted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend).is_err() {
+            futex::wait(&self.granted, 0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_wake_up_is_lost_between_many_sleepers() {
+        let sleepers = Arc::new(Sleepers::default());
+        let work = Arc::new(ArrayQueue::new(64));
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let (sleepers, work) = (Arc::clone(&sleepers), Arc::clone(&work));
+                std::thread::spawn(move || {
+                    let mut sum = 0u64;
+                    loop {
+                        match work.pop() {
+                            Some(0) => return sum,
+                            Some(n) => sum += n,
+                            None => sleepers.sleep_unless(|| !work.is_empty()),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut put = |n: u64| {
+            while work.push(n).is_err() {
+                std::thread::yield_now();
+            }
+            sleepers.wake_one();
+        };
+        (1..=100_000u64).for_each(&mut put);
+        (0..4).for_each(|_| put(0));
+        let sum: u64 = threads.into_iter().map(|t| t.join().expect("no panic")).sum();
+        assert_eq!(sum, 100_000 * 100_001 / 2);
+    }
+}

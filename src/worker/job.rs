@@ -1,0 +1,135 @@
+//! A request on its way: parsed head, body so far, response so far, times. One box a request, reused; it belongs
+//! to the ring thread, travels to an interpreter thread and comes back, so nobody ever shares it.
+
+use std::fs::File;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+
+use super::channel::Channel;
+use crate::base::clock::Micros;
+use crate::engine::{Chunk, Token};
+use crate::plugin::host::{Exchange, Outcome};
+use crate::proto::chunked::Decoder;
+use crate::proto::head::BodyOut;
+use crate::request::Request;
+
+/// A job and the plugin's view of it.
+pub type Parcel = Box<Exchange<Job, Pending>>;
+
+/// See the module's page.
+#[derive(Debug, Default)]
+pub struct Job {
+    /// The connection it came by.
+    pub token: Option<Token>,
+    /// Number of the listening socket.
+    pub listener: usize,
+    /// The parsed head.
+    pub request: Request,
+    /// The pooled buffer the head lies in…
+    pub chunk: Option<Chunk>,
+    /// …or the head, when it came in pieces.
+    pub head: Vec<u8>,
+    /// Length of the whole body; grows while chunks are decoded.
+    pub body_len: u64,
+    /// Where the body lies when it came whole behind the head.
+    pub body_in_head: bool,
+    /// The body, or what has come of it, otherwise.
+    pub body: Vec<u8>,
+    /// The file a large body is kept in.
+    pub spool: Option<Spool>,
+    /// Takes a chunked body apart.
+    pub decoder: Option<Decoder>,
+    /// How far the response is.
+    pub stage: Stage,
+    /// Framed response bytes: all of them, unless there is a channel.
+    pub out: Vec<u8>,
+    /// The response's, when it is produced piece by piece.
+    pub channel: Option<Arc<Channel>>,
+    /// Status of the response.
+    pub status: u16,
+    /// Fields in its head.
+    pub field_count: u32,
+    /// Bytes of its head.
+    pub head_sent: u64,
+    /// Bytes of its body.
+    pub body_sent: u64,
+    /// An interpreter thread took it.
+    pub started: Micros,
+    /// It was finished.
+    pub finished: Micros,
+    /// Which thread.
+    pub thread: u32,
+    /// How the application fared.
+    pub outcome: Outcome,
+    /// Which application.
+    pub app: u32,
+    /// `uwsgi.set_logvar`.
+    pub logvars: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How the body was sent, for the request line.
+    pub via_sendfile: bool,
+    /// The connection may carry another request.
+    pub keep_alive: bool,
+}
+
+/// A body that is still to come when the application is called. Shared with threads the application may read it in.
+#[derive(Debug, Default)]
+pub struct Pending {
+    /// The connection it comes by.
+    pub token: Option<Token>,
+    /// Bytes the application may still ask for.
+    pub left: AtomicU64,
+    /// What it comes through, once it was asked for.
+    pub channel: OnceLock<Arc<Channel>>,
+}
+
+/// How far a response is.
+#[derive(Debug, Default)]
+pub enum Stage {
+    /// Nothing yet.
+    #[default]
+    Fresh,
+    /// The head is written; this frames the body.
+    Started(BodyOut),
+    /// It cannot be completed: the connection must not carry on as if it were.
+    Broken,
+}
+
+/// A request body in an unlinked temporary file.
+#[derive(Debug)]
+pub struct Spool {
+    /// Open for reading and writing.
+    pub file: Arc<File>,
+    /// Bytes written.
+    pub written: u64,
+}
+
+impl Job {
+    /// Ready for the next request, keeping allocations of ordinary size.
+    pub fn clear(&mut self) {
+        let mut kept = Job {
+            request: std::mem::take(&mut self.request),
+            head: std::mem::take(&mut self.head),
+            body: std::mem::take(&mut self.body),
+            out: std::mem::take(&mut self.out),
+            logvars: std::mem::take(&mut self.logvars),
+            ..Job::default()
+        };
+        kept.request.clear();
+        kept.logvars.clear();
+        for buffer in [&mut kept.head, &mut kept.body, &mut kept.out] {
+            reset(buffer);
+        }
+        *self = kept;
+    }
+}
+
+/// Empties a buffer, and gives an unusually large one back to the allocator.
+pub fn reset(buffer: &mut Vec<u8>) {
+    /// One large request must not hold memory for ever.
+    const KEPT_BYTES_MAX: usize = 32 * 1024;
+    if buffer.capacity() > KEPT_BYTES_MAX {
+        *buffer = Vec::new();
+    } else {
+        buffer.clear();
+    }
+}

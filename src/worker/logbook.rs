@@ -1,0 +1,117 @@
+//! The worker's log: request lines gathered over a turn and written at once. A log that is a file is written
+//! directly (the page cache takes it); a pipe or a terminal, whose reader may be slow, through the engine, one
+//! write at a time. What a slow reader leaves waiting is bounded, and what is lost beyond is counted and said.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use super::Plan;
+use super::connection::Name;
+use crate::base::clock::{self, Micros};
+use crate::engine::Reactor;
+use crate::logging::format::{Line, Record};
+
+/// Request lines waiting for a slow reader, bytes.
+const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Lines a peer can cause, per second; more are counted.
+const REFUSALS_PER_SECOND: u32 = 10;
+
+/// See the module's page.
+pub struct Logbook {
+    line: Line,
+    sink: Option<Arc<File>>,
+    direct: bool,
+    waiting: Vec<u8>,
+    writing: bool,
+    lost: u64,
+    refusals: u32,
+    refusals_since: Micros,
+    unsaid: u64,
+}
+
+impl Logbook {
+    /// On standard error, where the master has put the log.
+    pub fn new(plan: &Plan) -> Logbook {
+        let sink = crate::sys::process::stderr_copy().ok();
+        let direct = sink.as_ref().and_then(|f| f.metadata().ok()).is_some_and(|m| m.is_file());
+        Logbook {
+            line: Line::compile(&plan.settings.logging),
+            sink: sink.map(Arc::new),
+            direct,
+            waiting: Vec::new(),
+            writing: false,
+            lost: 0,
+            refusals: 0,
+            refusals_since: clock::now(),
+            unsaid: 0,
+        }
+    }
+
+    /// Adds a request line.
+    pub fn request(&mut self, record: &Record<'_>) {
+        if self.waiting.len() > WAITING_BYTES_MAX {
+            self.lost += 1;
+            return;
+        }
+        self.line.append(&mut self.waiting, record);
+    }
+
+    /// Adds a line that a peer can cause, at most so many a second.
+    pub fn refusal(&mut self, now: Micros, text: impl FnOnce() -> String) {
+        if now.since(self.refusals_since) >= 1_000_000 {
+            if self.unsaid > 0 {
+                let line =
+                    format!("[uwring] {} more requests were refused in the last second\n", self.unsaid);
+                self.waiting.extend_from_slice(line.as_bytes());
+            }
+            (self.refusals, self.refusals_since, self.unsaid) = (0, now, 0);
+        }
+        self.refusals += 1;
+        if self.refusals > REFUSALS_PER_SECOND {
+            self.unsaid += 1;
+            return;
+        }
+        crate::logging::append(&mut self.waiting, &text());
+    }
+
+    /// Writes what has gathered, or has it written.
+    pub fn flush(&mut self, engine: &mut impl Reactor) {
+        if self.waiting.is_empty() || self.writing {
+            return;
+        }
+        if self.direct {
+            return self.flush_now();
+        }
+        if let Some(sink) = &self.sink {
+            self.writing = true;
+            engine.write(sink, Name::Log.token(), std::mem::take(&mut self.waiting), None);
+        }
+    }
+
+    /// Writes what has gathered, waiting for the reader.
+    pub fn flush_now(&mut self) {
+        if let Some(sink) = &self.sink {
+            // A log that cannot be written has nowhere to be reported.
+            let _ = (&**sink).write_all(&self.waiting);
+        }
+        self.waiting.clear();
+    }
+
+    /// The engine's write has ended.
+    pub fn written(&mut self, result: io::Result<()>, mut buffer: Vec<u8>) {
+        self.writing = false;
+        if result.is_err() {
+            self.lost += 1;
+        }
+        if self.waiting.is_empty() {
+            buffer.clear();
+            self.waiting = buffer;
+        }
+        if self.lost > 0 && self.waiting.len() < WAITING_BYTES_MAX {
+            let line = format!("[uwring] the reader of the log is too slow: {} lines were lost", self.lost);
+            crate::logging::append(&mut self.waiting, &line);
+            self.lost = 0;
+        }
+    }
+}

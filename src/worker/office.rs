@@ -1,0 +1,47 @@
+//! What the `uwsgi` module asks of the server beyond the request at hand.
+
+use std::os::fd::{AsRawFd, RawFd};
+
+use uwring_abi as abi;
+
+use super::Plan;
+use crate::shared::area::{Area, Ask};
+
+/// One of `CONTROL_*`, from a worker.
+pub fn of_worker(plan: &Plan, what: u32, arg: u64) -> i64 {
+    control(&plan.area, plan.notify.as_raw_fd(), plan.master_pid, plan.slot, what, arg)
+}
+
+/// One of `CONTROL_*`, from worker `worker` (0: the template).
+pub fn control(area: &Area, notify: RawFd, master_pid: u32, worker: u32, what: u32, arg: u64) -> i64 {
+    match what {
+        abi::CONTROL_RELOAD => ask(area, notify, Ask::Reload),
+        abi::CONTROL_STOP => ask(area, notify, Ask::Stop),
+        abi::CONTROL_LOCK => i64::from(area.locks().lock(arg)),
+        abi::CONTROL_UNLOCK => i64::from(area.locks().unlock(arg)),
+        abi::CONTROL_IS_LOCKED => area.locks().is_locked(arg).map_or(-1, i64::from),
+        abi::CONTROL_REQUESTS => {
+            if worker == 0 {
+                0
+            } else {
+                count(area.worker(worker).requests_total())
+            }
+        }
+        abi::CONTROL_TOTAL_REQUESTS => count(area.total_requests()),
+        abi::CONTROL_PID => match u32::try_from(arg) {
+            Ok(0) => i64::from(master_pid),
+            Ok(id) if id <= area.workers() => i64::from(area.worker(id).process()),
+            _ => 0,
+        },
+        _ => -1,
+    }
+}
+
+fn count(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn ask(area: &Area, notify: RawFd, what: Ask) -> i64 {
+    area.ask(what);
+    i64::from(crate::sys::event::signal(notify).is_ok())
+}

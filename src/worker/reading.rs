@@ -1,0 +1,277 @@
+//! From received bytes to a request that is handed over: head, body in memory or in a file, refusals.
+
+use std::io;
+
+use super::connection::{After, Conn, Reading, Writing};
+use super::job::{Job, Parcel};
+use super::ring_thread::Ring;
+use crate::engine::{Chunk, Notice, Reactor, Then, Token};
+use crate::options::settings::SocketProtocol;
+use crate::plugin::host::View;
+use crate::proto::chunked::Decoder;
+use crate::proto::{self, Error, Limits, Step};
+use crate::request::{Body, Version};
+
+impl<R: Reactor> Ring<R> {
+    pub(super) fn received(&mut self, token: Token, result: io::Result<Option<Chunk>>) {
+        let Some(conn) = self.conn(token) else {
+            if let Ok(Some(chunk)) = result {
+                self.engine.release(chunk);
+            }
+            return;
+        };
+        conn.receiving = false;
+        let Ok(Some(chunk)) = result else { return self.hung_up(token) };
+        match (conn.reading, conn.writing) {
+            (Reading::Head, Writing::Idle) => self.feed(token, chunk),
+            (Reading::Head | Reading::Dispatched, _) => conn.pending = Some(chunk),
+            (Reading::Body, _) => self.feed_chunked(token, chunk),
+            (Reading::Drain, _) => self.discard(token, chunk),
+            (Reading::Closing, _) => {
+                self.engine.release(chunk);
+                self.remove(token);
+            }
+        }
+    }
+
+    /// The client has closed its side, or the connection is broken.
+    fn hung_up(&mut self, token: Token) {
+        let Some(conn) = self.conn(token) else { return };
+        match (conn.reading, conn.writing) {
+            // A response is still on its way out: its end closes the connection.
+            (Reading::Head, Writing::Whole) => conn.after = After::Close,
+            _ => self.close(token),
+        }
+    }
+
+    /// Bytes of a head.
+    pub(super) fn feed(&mut self, token: Token, chunk: Chunk) {
+        self.know_peer(token);
+        let begun = self.conn(token).and_then(|conn| conn.job.take());
+        let first = begun.is_none();
+        let mut parcel = begun.unwrap_or_else(|| self.fresh_job());
+        let job = &mut parcel.job;
+        let step = if job.head.is_empty() {
+            let step = self.parse(token, self.engine.bytes(&chunk), job);
+            match step {
+                Ok(Step::NeedMore) => {
+                    job.head.extend_from_slice(self.engine.bytes(&chunk));
+                    self.engine.release(chunk);
+                }
+                _ => job.chunk = Some(chunk),
+            }
+            step
+        } else {
+            job.head.extend_from_slice(self.engine.bytes(&chunk));
+            self.engine.release(chunk);
+            self.reparse(token, job)
+        };
+        self.after_parse(token, parcel, step, first);
+    }
+
+    /// HTTP requests carry their client's address in the environ; a front end's uwsgi packet brings it along.
+    fn know_peer(&mut self, token: Token) {
+        let Some(conn) = self.conn(token) else { return };
+        let listener = conn.listener;
+        if self.doors.door(listener).listener.protocol != SocketProtocol::Uwsgi
+            && let Some(conn) = self.conn(token)
+        {
+            conn.peer();
+        }
+    }
+
+    /// Bytes that came behind the last request.
+    pub(super) fn feed_leftover(&mut self, token: Token) {
+        let mut parcel = self.fresh_job();
+        let Some(conn) = self.conn(token) else { return self.retire(parcel) };
+        std::mem::swap(&mut parcel.job.head, &mut conn.leftover);
+        conn.leftover.clear();
+        let step = self.reparse(token, &mut parcel.job);
+        self.after_parse(token, parcel, step, true);
+    }
+
+    fn reparse(&mut self, token: Token, job: &mut Job) -> Result<Step, Error> {
+        let head = std::mem::take(&mut job.head);
+        let step = self.parse(token, &head, job);
+        job.head = head;
+        step
+    }
+
+    /// `first`: these are the first bytes of a head.
+    fn after_parse(&mut self, token: Token, parcel: Parcel, step: Result<Step, Error>, first: bool) {
+        match step {
+            Ok(Step::Head) => self.head_complete(token, parcel),
+            Ok(Step::NeedMore) => {
+                let patience = self.plan.settings.request.header_timeout_ms;
+                let deadline = self.now.millis().after(patience);
+                let Some(conn) = self.conn(token) else { return self.retire(parcel) };
+                if first && conn.served > 0 {
+                    // The time for a head runs from its first byte; for the first one, from the accept.
+                    conn.deadline = Some(deadline);
+                }
+                conn.job = Some(parcel);
+                self.receive_head(token);
+            }
+            Err(error) => {
+                self.retire(parcel);
+                self.refuse(token, &error);
+            }
+        }
+    }
+
+    /// Receives (more of) a head.
+    pub(super) fn receive_head(&mut self, token: Token) {
+        let Some(conn) = self.conn(token) else { return };
+        let Some(fd) = conn.raw() else { return };
+        conn.receiving = true;
+        self.engine.recv(fd, token);
+        self.fresh.push(token);
+    }
+
+    fn head_complete(&mut self, token: Token, mut parcel: Parcel) {
+        let Some(conn) = self.conn(token) else { return self.retire(parcel) };
+        conn.deadline = None;
+        conn.served += 1;
+        let listener = conn.listener;
+        let job = &mut parcel.job;
+        job.token = Some(token);
+        job.listener = listener;
+        let limit = self.plan.settings.request.limit_post;
+        match job.request.body {
+            Body::None => {
+                self.keep_leftover(token, &parcel.job, 0);
+                self.dispatch(token, parcel);
+            }
+            Body::Sized(len) if limit > 0 && len > limit => {
+                self.retire(parcel);
+                let reason = format!("a body of {len} bytes, more than limit-post {limit}");
+                self.refuse(token, &Error { status: Some(413), reason });
+            }
+            Body::Sized(len) => self.sized_body(token, parcel, len),
+            Body::Chunked => {
+                parcel.job.decoder = Some(Decoder::default());
+                let rest = self.behind_head(&parcel.job).to_vec();
+                if rest.is_empty() {
+                    self.welcome_body(token, &parcel);
+                }
+                self.decode(token, parcel, &rest);
+            }
+        }
+    }
+
+    /// What was received with the head and does not belong to it.
+    pub(super) fn behind_head<'a>(&'a self, job: &'a Job) -> &'a [u8] {
+        &self.head_bytes(job)[job.request.head_bytes..]
+    }
+
+    /// The received bytes a job's head lies in.
+    pub(super) fn head_bytes<'a>(&'a self, job: &'a Job) -> &'a [u8] {
+        job.chunk.as_ref().map_or(&job.head, |chunk| self.engine.bytes(chunk))
+    }
+
+    /// Keeps what comes `body` bytes behind the head for the next request.
+    pub(super) fn keep_leftover(&mut self, token: Token, job: &Job, body: usize) {
+        let behind = self.behind_head(job);
+        if behind.len() > body && job.request.version != Version::Uwsgi {
+            let rest = behind[body..].to_vec();
+            if let Some(conn) = self.conn(token) {
+                conn.leftover = rest;
+            }
+        }
+    }
+
+    /// Hands a complete request to the interpreter.
+    pub(super) fn dispatch(&mut self, token: Token, mut parcel: Parcel) {
+        let Some(conn) = self.conn(token) else { return self.retire(parcel) };
+        conn.reading = Reading::Dispatched;
+        conn.deadline = None;
+        conn.finished = false;
+        conn.input = None;
+        conn.output = None;
+        self.show(&mut parcel);
+        if self.backlog.is_empty() && self.in_flight < self.desk.handoff.capacity() {
+            self.desk.handoff.push(parcel);
+            self.in_flight += 1;
+            self.handed_over = true;
+        } else {
+            self.backlog.push_back(parcel);
+        }
+    }
+
+    /// Fills in what the plugin sees.
+    fn show(&self, parcel: &mut Parcel) {
+        let fixed = self.doors.door(parcel.job.listener).site.text();
+        let engine = &self.engine;
+        parcel.lend(|job| {
+            let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| engine.bytes(chunk));
+            let request = &job.request;
+            let body = if job.body_in_head {
+                let end =
+                    head.len().min(request.head_bytes + usize::try_from(job.body_len).unwrap_or(usize::MAX));
+                &head[request.head_bytes..end]
+            } else {
+                &job.body
+            };
+            let scheme: &[u8] = match request.bytes(request.scheme, head, fixed) {
+                [] if request.https => b"https",
+                [] => b"http",
+                scheme => scheme,
+            };
+            View {
+                areas: [head, &request.derived, fixed],
+                vars: &request.vars,
+                listener: u32::try_from(job.listener).expect("few sockets"),
+                protocol: u8::from(request.version != Version::Uwsgi),
+                body_fd: job.spool.as_ref().map(|s| std::os::fd::AsRawFd::as_raw_fd(&*s.file)),
+                scheme,
+                body_len: job.body_len,
+                body,
+            }
+        });
+    }
+
+    /// Answers a request that is refused before the application could see it, and ends the connection.
+    pub(super) fn refuse(&mut self, token: Token, error: &Error) {
+        self.log_refusal(token, error);
+        let Some(status) = error.status else { return self.close(token) };
+        let answer = proto::head::refusal(status);
+        let Some(conn) = self.conn(token) else { return };
+        let Some(fd) = conn.raw() else { return };
+        conn.reading = Reading::Drain;
+        conn.writing = Writing::Last;
+        conn.after = After::Drain;
+        conn.body_left = u64::MAX;
+        self.engine.send(Then::Keep(fd), token, answer, Notice::Prompt);
+    }
+
+    fn log_refusal(&mut self, token: Token, error: &Error) {
+        let Some(conn) = self.conn(token) else { return };
+        let (listener, peer) = (conn.listener, conn.peer().text().to_owned());
+        let name = &self.doors.door(listener).listener.name;
+        let answer = error.status.map_or("closed".to_owned(), |s| s.to_string());
+        self.logbook.refusal(self.now, || {
+            format!("[uwring] refused a request from {peer} on {name}: {} ({answer})", error.reason)
+        });
+    }
+
+    fn parse(&self, token: Token, data: &[u8], job: &mut Job) -> Result<Step, Error> {
+        let super::connection::Name::Conn(index, _) = super::connection::Name::of(token) else {
+            return Ok(Step::NeedMore);
+        };
+        let conn: &Conn = &self.conns[index];
+        let door = self.doors.door(conn.listener);
+        let limits =
+            Limits { head_bytes: self.plan.settings.request.buffer_size as usize, ..Limits::default() };
+        let http = match door.listener.protocol {
+            SocketProtocol::Uwsgi => false,
+            SocketProtocol::Http => true,
+            // No uwsgi packet for us begins with a letter: modifier1 is 0 (or 30), a method is not.
+            SocketProtocol::Auto => data.first().is_some_and(u8::is_ascii_alphabetic),
+        };
+        if !http {
+            return proto::uwsgi::parse(data, &limits, &mut job.request);
+        }
+        let Some(peer) = conn.peer.as_deref() else { return Ok(Step::NeedMore) };
+        proto::http::parse(data, &limits, &door.site, peer, &mut job.request)
+    }
+}

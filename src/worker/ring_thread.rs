@@ -1,0 +1,232 @@
+//! The loop: replies in, submissions out, one wait, events. What an event means is said in the files beside this
+//! one (`acceptor`, `reading`, `writing`, `deadlines`, `stop`).
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::acceptor::Doors;
+use super::connection::{Conn, Name};
+use super::gate::Gate;
+use super::handoff::Reply;
+use super::job::{Job, Parcel, Pending};
+use super::logbook::Logbook;
+use super::serve::Desk;
+use super::{Plan, stop::Phase};
+use crate::base::clock::{self, Micros};
+use crate::engine::timer::Wheel;
+use crate::engine::{Event, Reactor, Token};
+use crate::plugin::host::Exchange;
+use crate::proto::http::Site;
+use crate::sys::socket::Listener;
+
+/// Spare jobs and buffers kept for the next requests: with what `job::reset` leaves each, 16 MiB at most.
+const SPARES: usize = 128;
+
+/// A listening socket and what its requests have in common.
+pub struct Door {
+    pub listener: Listener,
+    pub site: Site,
+}
+
+/// Everything the ring thread owns.
+pub struct Ring<R> {
+    pub(super) engine: R,
+    pub(super) plan: Arc<Plan>,
+    pub(super) desk: &'static Desk,
+    pub(super) doors: Doors,
+    pub(super) conns: Slab<Conn>,
+    pub(super) generation: u32,
+    pub(super) gate: Gate,
+    /// Requests that wait for room in the handoff.
+    pub(super) backlog: VecDeque<Parcel>,
+    /// Requests handed over and not yet finished.
+    pub(super) in_flight: usize,
+    pub(super) handed_over: bool,
+    pub(super) wheel: Wheel<Token>,
+    /// Connections that began to wait for a client since the last turn: most are served before they need a timer.
+    pub(super) fresh: Vec<Token>,
+    /// Connections accepted in the last turn, whose first bytes have not been looked for yet: most bring a
+    /// request at once, so they count as work.
+    pub(super) newcomers: usize,
+    pub(super) jobs: Vec<Parcel>,
+    pub(super) buffers: Vec<Vec<u8>>,
+    pub(super) logbook: Logbook,
+    pub(super) now: Micros,
+    pub(super) phase: Phase,
+    /// What the slot's counter stood at when this process took it over.
+    pub(super) requests_before: u64,
+    events: Vec<Event>,
+    due: Vec<Token>,
+}
+
+impl<R: Reactor> Ring<R> {
+    /// Ready to run.
+    pub fn new(engine: R, plan: Arc<Plan>, desk: &'static Desk) -> Ring<R> {
+        let now = clock::now();
+        let alone = plan.settings.process.processes == 1;
+        let threads = plan.settings.process.threads as usize;
+        Ring {
+            engine,
+            doors: Doors::new(&plan),
+            conns: Slab::with_capacity(256),
+            generation: 0,
+            gate: Gate::new(threads, alone),
+            backlog: VecDeque::new(),
+            in_flight: 0,
+            handed_over: false,
+            wheel: Wheel::new(now.millis()),
+            fresh: Vec::new(),
+            newcomers: 0,
+            jobs: Vec::new(),
+            buffers: Vec::new(),
+            logbook: Logbook::new(&plan),
+            now,
+            phase: Phase::Open,
+            requests_before: plan.slot().requests_total(),
+            events: Vec::new(),
+            due: Vec::new(),
+            plan,
+            desk,
+        }
+    }
+
+    /// Serves until the worker is told to end and everything is answered.
+    pub fn run(&mut self) -> io::Result<()> {
+        self.engine.watch(self.desk.handoff.wake_fd(), Name::Replies.token());
+        self.engine.watch(self.plan.control.as_raw_fd(), Name::Control.token());
+        self.engine.watch(self.plan.life.as_raw_fd(), Name::Life.token());
+        self.look_at_command();
+        while !self.is_over() {
+            self.turn()?;
+        }
+        self.logbook.flush_now();
+        Ok(())
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        self.read_replies();
+        self.hand_over();
+        self.regulate_accepts();
+        let sweeping = self.phase == Phase::Sweeping;
+        self.logbook.flush(&mut self.engine);
+        let timeout = self.timeout();
+        let sleeps = self.desk.handoff.ring_may_sleep();
+        let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
+        let mut events = std::mem::take(&mut self.events);
+        let waited = self.engine.wait(timeout, &mut events);
+        self.desk.handoff.ring_woke();
+        waited?;
+        self.now = clock::now();
+        let young = std::mem::take(&mut self.fresh);
+        self.newcomers = 0;
+        for event in events.drain(..) {
+            self.handle(event);
+        }
+        self.events = events;
+        self.end_sweep(sweeping);
+        self.time_fresh(young);
+        self.expire();
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Accepted { token, result } => self.accepted(token, result),
+            Event::Received { token, result } => self.received(token, result),
+            Event::Filled { token, result, buffer } => self.filled(token, result, buffer),
+            Event::Sent { token, result, buffer } => self.sent(token, result, buffer),
+            Event::FileSent { token, result } => self.file_sent(token, result),
+            Event::Written { token, result, buffer } => match Name::of(token) {
+                Name::Log => self.logbook.written(result, buffer),
+                _ => self.spooled(token, result, buffer),
+            },
+            Event::Readable { token } => match Name::of(token) {
+                Name::Control => self.look_at_command(),
+                Name::Life => self.master_is_gone(),
+                _ => {} // replies are read at the top of every turn
+            },
+        }
+    }
+
+    fn read_replies(&mut self) {
+        while let Some(reply) = self.desk.handoff.reply() {
+            match reply {
+                Reply::Done(parcel) => self.done(parcel),
+                Reply::Output(token, channel) => self.output(token, channel),
+                Reply::WantBody(token, channel) => self.want_body(token, channel),
+            }
+        }
+    }
+
+    /// Gives waiting requests to the interpreter as far as there is room, and wakes it once.
+    fn hand_over(&mut self) {
+        let room = self.desk.handoff.capacity();
+        while self.in_flight < room {
+            let Some(parcel) = self.backlog.pop_front() else { break };
+            self.desk.handoff.push(parcel);
+            self.in_flight += 1;
+            self.handed_over = true;
+        }
+        if std::mem::take(&mut self.handed_over) {
+            self.desk.handoff.wake_interpreters();
+        }
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let now = self.now.millis();
+        let timer = self.wheel.next_in(now);
+        let pause = self.doors.pause_left(now);
+        let stop = self.stop_poll();
+        [timer, pause, stop].into_iter().flatten().min().map(Duration::from_millis)
+    }
+
+    fn expire(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.expire(self.now.millis(), &mut due);
+        for token in due.drain(..) {
+            self.reminded(token);
+        }
+        self.due = due;
+    }
+
+    /// The entry a token names, if it still does.
+    pub(super) fn conn(&mut self, token: Token) -> Option<&mut Conn> {
+        let Name::Conn(index, generation) = Name::of(token) else { return None };
+        self.conns.get_mut(index).filter(|conn| conn.generation == generation)
+    }
+
+    /// A job for the next request.
+    pub(super) fn fresh_job(&mut self) -> Parcel {
+        self.jobs.pop().unwrap_or_else(|| Box::new(Exchange::new(Job::default(), Pending::default())))
+    }
+
+    /// Takes a job back, and the pooled buffer its head lies in.
+    pub(super) fn retire(&mut self, mut parcel: Parcel) {
+        if let Some(chunk) = parcel.job.chunk.take() {
+            self.engine.release(chunk);
+        }
+        if self.jobs.len() < SPARES {
+            parcel.job.clear();
+            parcel.body = Pending::default();
+            self.jobs.push(parcel);
+        }
+    }
+
+    /// Takes an engine's buffer back.
+    pub(super) fn recycle(&mut self, mut buffer: Vec<u8>) {
+        if self.buffers.len() < SPARES {
+            super::job::reset(&mut buffer);
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// An empty buffer.
+    pub(super) fn spare(&mut self) -> Vec<u8> {
+        self.buffers.pop().unwrap_or_default()
+    }
+}

@@ -1,0 +1,209 @@
+//! The interpreter threads' side of a request: what the plugin's calls do. Runs on interpreter threads, shares
+//! nothing with the ring thread but the handoff, the channels and the shared counters.
+
+use std::cell::RefCell;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::channel::{Channel, FilePart};
+use super::handoff::{Handoff, Reply};
+use super::job::{Job, Parcel, Pending, Stage};
+use super::{Plan, office};
+use crate::base::clock;
+use crate::plugin::host::{Host, Outcome, Refusal};
+use crate::proto::head::{BodyOut, DateCache, Head, Length};
+
+/// What interpreter threads share.
+pub struct Desk {
+    /// The way to the ring thread and back.
+    pub handoff: Handoff,
+    /// What the worker was given.
+    pub plan: Arc<Plan>,
+}
+
+thread_local! {
+    static DATE: RefCell<DateCache> = RefCell::new(DateCache::default());
+}
+
+impl Desk {
+    fn start(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
+        let draining = self.plan.slot().is_draining();
+        let before = job.out.len();
+        let framing = DATE.with_borrow_mut(|date| {
+            let date = date.at(clock::wall() / 1_000_000);
+            crate::proto::head::encode(&mut job.out, &job.request, head, length, date, draining)
+        });
+        job.status = head.status;
+        job.field_count = head.field_count;
+        job.head_sent = (job.out.len() - before) as u64;
+        job.keep_alive = framing.keep_alive;
+        BodyOut::new(framing)
+    }
+
+    /// Passes what is in `out` to the ring thread.
+    fn stream(&self, job: &mut Job) -> Result<(), Refusal> {
+        let channel = Arc::clone(channel(job));
+        let written = channel.write(&job.out);
+        job.out.clear();
+        let announce = written.inspect_err(|_| job.stage = Stage::Broken)?;
+        self.announce(job, channel, announce);
+        Ok(())
+    }
+
+    fn announce(&self, job: &Job, channel: Arc<Channel>, announce: bool) {
+        if let (true, Some(token)) = (announce, job.token) {
+            self.handoff.answer(Reply::Output(token, channel));
+        }
+    }
+
+    /// The answer to a request whose application left none.
+    fn answer_for_it(&self, job: &mut Job) {
+        const TEXT: &[u8] = b"Internal Server Error";
+        job.out.clear();
+        let fields = b"Content-Type: text/plain\r\nContent-Length: 21\r\n";
+        let head = Head {
+            status: 200,
+            status_line: b"500 Internal Server Error",
+            fields,
+            field_count: 2,
+            content_length: Some(TEXT.len() as u64),
+            has_date: false,
+            close: false,
+        };
+        let mut body = self.start(job, &head, Length::Known(TEXT.len() as u64));
+        body.push(&mut job.out, TEXT);
+        job.body_sent = TEXT.len() as u64;
+        job.stage = Stage::Started(body);
+    }
+
+    /// Ends the body, or notes that it could not be ended as promised.
+    fn complete(&self, job: &mut Job, outcome: Outcome) {
+        match (&job.stage, outcome) {
+            (Stage::Fresh, _) => {
+                self.answer_for_it(job);
+            }
+            (Stage::Broken, _) => job.keep_alive = false,
+            (Stage::Started(_), Outcome::Ok) => {}
+            (Stage::Started(_), _) => {
+                // Half an answer must not look like a whole one.
+                job.keep_alive = false;
+                job.stage = Stage::Broken;
+            }
+        }
+        let Stage::Started(body) = &mut job.stage else { return };
+        if !body.end(&mut job.out) {
+            crate::log!(
+                "[uwring] the application ended its response before the announced Content-Length; connection closed"
+            );
+            job.keep_alive = false;
+        }
+        if body.excess() > 0 {
+            let excess = body.excess();
+            crate::log!(
+                "[uwring] the application sent {excess} bytes beyond its Content-Length; they were left out"
+            );
+        }
+    }
+}
+
+fn channel(job: &mut Job) -> &Arc<Channel> {
+    job.channel.get_or_insert_with(Arc::default)
+}
+
+impl Host for Desk {
+    type Job = Job;
+    type Body = Pending;
+
+    fn take(&self, thread: u32) -> Option<Parcel> {
+        let mut exchange = self.handoff.take()?;
+        exchange.job.started = clock::now();
+        exchange.job.thread = thread;
+        Some(exchange)
+    }
+
+    fn wait(&self, _thread: u32) -> bool {
+        self.handoff.wait()
+    }
+
+    fn respond(&self, job: &mut Job, head: &Head<'_>, body: &[u8], last: bool) -> Result<(), Refusal> {
+        if !matches!(job.stage, Stage::Fresh) {
+            return Err(Refusal::Misuse);
+        }
+        let length = if last { Length::Known(body.len() as u64) } else { Length::Open };
+        let mut out = self.start(job, head, length);
+        let taken = &body[..body.len().min(uwring_abi::WHOLE_MAX)];
+        job.body_sent += out.push(&mut job.out, taken);
+        job.stage = Stage::Started(out);
+        if last { Ok(()) } else { self.stream(job) }
+    }
+
+    fn write(&self, job: &mut Job, body: &[u8]) -> Result<(), Refusal> {
+        // A large piece goes in slices, so that a slow client costs the high-water mark and no more.
+        for slice in body.chunks(crate::base::limits::OUTPUT_HIGH_WATER) {
+            let Stage::Started(out) = &mut job.stage else { return Err(Refusal::Misuse) };
+            job.body_sent += out.push(&mut job.out, slice);
+            self.stream(job)?;
+            channel(job).wait_for_room()?;
+        }
+        Ok(())
+    }
+
+    fn send_file(&self, job: &mut Job, fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Refusal> {
+        let Stage::Started(out) = &mut job.stage else { return Err(Refusal::Misuse) };
+        let Some(len) = out.push_file(&mut job.out, len) else { return Ok(()) };
+        let file = fd.try_clone_to_owned().map_err(|error| {
+            crate::log!("[uwring] cannot duplicate the file of a response: {error}");
+            Refusal::Gone
+        })?;
+        self.stream(job)?;
+        job.body_sent += len;
+        job.via_sendfile = true;
+        let channel = Arc::clone(channel(job));
+        let announce = channel.send_file(FilePart { file: Arc::new(file), offset, len })?;
+        self.announce(job, channel, announce);
+        Ok(())
+    }
+
+    fn read_body(&self, body: &Pending, buffer: &mut [u8]) -> Result<usize, Refusal> {
+        let (Some(token), 1..) = (body.token, body.left.load(Ordering::Relaxed)) else { return Ok(0) };
+        let channel = body.channel.get_or_init(Arc::default);
+        loop {
+            if let Some(result) = channel.read(buffer) {
+                body.left.fetch_sub(*result.as_ref().unwrap_or(&0) as u64, Ordering::Relaxed);
+                return result;
+            }
+            if channel.ask() {
+                self.handoff.answer(Reply::WantBody(token, Arc::clone(channel)));
+            }
+            channel.wait_for_input();
+        }
+    }
+
+    fn finish(&self, mut exchange: Parcel, outcome: Outcome, app: u32) {
+        let job = &mut exchange.job;
+        job.outcome = outcome;
+        job.app = app;
+        self.complete(job, outcome);
+        if job.channel.is_some() && !job.out.is_empty() && self.stream(job).is_err() {
+            job.stage = Stage::Broken;
+        }
+        job.finished = clock::now();
+        self.handoff.answer(Reply::Done(exchange));
+    }
+
+    fn set_logvar(&self, job: &mut Job, name: &[u8], value: &[u8]) {
+        match job.logvars.iter_mut().find(|(n, _)| n == name) {
+            Some((_, old)) => value.clone_into(old),
+            None => job.logvars.push((name.to_vec(), value.to_vec())),
+        }
+    }
+
+    fn log(&self, line: &[u8]) {
+        crate::logging::line(&String::from_utf8_lossy(line));
+    }
+
+    fn control(&self, what: u32, arg: u64) -> i64 {
+        office::of_worker(&self.plan, what, arg)
+    }
+}

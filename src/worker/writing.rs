@@ -1,0 +1,274 @@
+//! From a finished request to the next one: whole responses, streamed ones, and the ways a connection ends.
+
+use std::io;
+use std::sync::Arc;
+
+use super::channel::{Channel, Output};
+use super::connection::{After, Reading, Writing};
+use super::job::Parcel;
+use super::ring_thread::Ring;
+use super::stop::{LAST_CALL_MS, Phase};
+use crate::base::clock::Millis;
+use crate::base::limits;
+use crate::engine::{Chunk, Notice, Reactor, Then, Token};
+use crate::sys::net;
+
+/// A response up to this fits into any socket's buffer, so that sending and closing can be one operation.
+const SMALL_BYTES: usize = 64 * 1024;
+
+impl<R: Reactor> Ring<R> {
+    /// An interpreter thread has finished a request.
+    pub(super) fn done(&mut self, mut parcel: Parcel) {
+        self.in_flight -= 1;
+        self.account(&parcel);
+        let job = &mut parcel.job;
+        let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
+        let (token, keep_alive) = (job.token, job.keep_alive);
+        self.retire(parcel);
+        let Some(conn) = token.and_then(|token| self.conn(token)) else { return };
+        let token = token.expect("it named a connection");
+        conn.input = None;
+        conn.finished = true;
+        conn.after = match (conn.body_left > 0, keep_alive) {
+            (true, _) => After::Drain,
+            (false, true) => After::KeepAlive,
+            (false, false) => After::Close,
+        };
+        match channel {
+            None => self.send_whole(token, out),
+            Some(channel) => {
+                self.recycle(out);
+                self.output(token, channel);
+            }
+        }
+    }
+
+    /// Sends a complete response, or the last piece of one.
+    fn send_whole(&mut self, token: Token, out: Vec<u8>) {
+        let (idle_until, patience) = (self.idle_until(), self.patience());
+        let Some(conn) = self.conn(token) else { return self.recycle(out) };
+        let Some(fd) = conn.raw() else { return self.recycle(out) };
+        conn.deadline = Some(patience);
+        match conn.after {
+            After::KeepAlive if conn.leftover.is_empty() && out.len() <= SMALL_BYTES => {
+                conn.writing = Writing::Whole;
+                conn.reading = Reading::Head;
+                conn.deadline = Some(idle_until);
+                self.engine.send(Then::Keep(fd), token, out, Notice::Lazy);
+                // In the same submission: the answer and the wait for the next request.
+                self.receive_head(token);
+            }
+            After::KeepAlive => {
+                conn.writing = Writing::Whole;
+                conn.reading = Reading::Head;
+                self.engine.send(Then::Keep(fd), token, out, Notice::Prompt);
+                self.fresh.push(token);
+            }
+            After::Close if out.len() <= SMALL_BYTES && !conn.receiving => {
+                conn.writing = Writing::Final;
+                let Some(fd) = conn.fd.take() else { return };
+                self.engine.send(Then::Close(fd), token, out, Notice::Lazy);
+            }
+            After::Close | After::Drain => {
+                conn.writing = Writing::Last;
+                self.engine.send(Then::Keep(fd), token, out, Notice::Prompt);
+                self.fresh.push(token);
+            }
+        }
+    }
+
+    /// There is something to send in a connection's channel.
+    pub(super) fn output(&mut self, token: Token, channel: Arc<Channel>) {
+        let Some(conn) = self.conn(token) else { return channel.break_off() };
+        conn.output = Some(channel);
+        if matches!(conn.writing, Writing::Idle | Writing::Interim) {
+            self.pump(token);
+        }
+    }
+
+    /// Sends the next piece of a streamed response, or ends it.
+    fn pump(&mut self, token: Token) {
+        let mut spare = self.spare();
+        let patience = self.patience();
+        let Some(conn) = self.conn(token) else { return };
+        let (Some(channel), Some(fd)) = (conn.output.clone(), conn.raw()) else { return };
+        let finished = conn.finished;
+        conn.writing = Writing::Idle;
+        match channel.output(&mut spare) {
+            Output::None if finished => self.send_whole(token, spare),
+            Output::None => self.recycle(spare),
+            Output::Bytes(bytes) => {
+                conn.writing = Writing::Stream;
+                conn.deadline = Some(patience);
+                self.engine.send(Then::Keep(fd), token, bytes, Notice::Prompt);
+                self.fresh.push(token);
+            }
+            Output::File(part) => {
+                conn.writing = Writing::Stream;
+                conn.deadline = Some(patience);
+                self.engine.send_file(fd, token, part.file, part.offset, part.len);
+                self.recycle(spare);
+                self.fresh.push(token);
+            }
+        }
+    }
+
+    pub(super) fn sent(&mut self, token: Token, result: io::Result<()>, buffer: Vec<u8>) {
+        let len = buffer.len();
+        self.recycle(buffer);
+        let Some(conn) = self.conn(token) else { return };
+        let writing = std::mem::replace(&mut conn.writing, Writing::Idle);
+        if writing == Writing::Final {
+            // The engine has closed it, sent or not.
+            return self.remove(token);
+        }
+        if conn.reading == Reading::Closing {
+            return self.close(token);
+        }
+        if result.is_err() {
+            return self.broken(token);
+        }
+        match writing {
+            Writing::Stream => {
+                if let Some(channel) = &conn.output {
+                    channel.sent(len);
+                }
+                self.pump(token);
+            }
+            Writing::Whole => self.next_request(token),
+            Writing::Last => self.last_is_out(token),
+            Writing::Interim if conn.output.is_some() => self.pump(token),
+            Writing::Interim | Writing::Idle | Writing::Final => {}
+        }
+    }
+
+    pub(super) fn file_sent(&mut self, token: Token, result: io::Result<()>) {
+        let Some(conn) = self.conn(token) else { return };
+        conn.writing = Writing::Idle;
+        if conn.reading == Reading::Closing {
+            return self.close(token);
+        }
+        match result {
+            Ok(()) => self.pump(token),
+            Err(error) => {
+                if error.kind() == io::ErrorKind::UnexpectedEof {
+                    crate::log!("[uwring] a file shrank while it was being sent; connection closed");
+                }
+                self.broken(token);
+            }
+        }
+    }
+
+    /// Nothing more can be sent.
+    fn broken(&mut self, token: Token) {
+        self.count_write_error();
+        self.close(token);
+    }
+
+    /// Until when a connection may stay without a request. One that was told to stay, before the end began, gets its
+    /// last call like all others.
+    fn idle_until(&self) -> Millis {
+        let patience = match self.phase {
+            Phase::Open => self.plan.settings.request.keepalive_ms,
+            _ => LAST_CALL_MS,
+        };
+        self.now.millis().after(patience)
+    }
+
+    /// The response is out and the connection stays.
+    fn next_request(&mut self, token: Token) {
+        let idle_until = self.idle_until();
+        let Some(conn) = self.conn(token) else { return };
+        if conn.after == After::Close {
+            return self.close(token);
+        }
+        if let Some(chunk) = conn.pending.take() {
+            return self.feed(token, chunk);
+        }
+        if !conn.leftover.is_empty() {
+            return self.feed_leftover(token);
+        }
+        if !conn.receiving {
+            conn.deadline = Some(idle_until);
+            self.receive_head(token);
+        }
+    }
+
+    /// The last response is out: close, or read on for a while.
+    fn last_is_out(&mut self, token: Token) {
+        let deadline = self.now.millis().after(limits::LINGER_MS);
+        let Some(conn) = self.conn(token) else { return };
+        if conn.after != After::Drain {
+            return self.close(token);
+        }
+        if let Some(fd) = conn.raw() {
+            // Where it fails the client is gone, and draining ends at once.
+            let _ = net::shutdown_write(fd);
+        }
+        conn.reading = Reading::Drain;
+        conn.deadline = Some(deadline);
+        conn.body_left = conn.body_left.min(limits::LINGER_BYTES_MAX);
+        self.drain(token);
+    }
+
+    /// Receives what nobody wants.
+    pub(super) fn drain(&mut self, token: Token) {
+        let Some(conn) = self.conn(token) else { return };
+        if conn.receiving {
+            return;
+        }
+        match (conn.body_left, conn.raw()) {
+            (0, _) | (_, None) => self.close(token),
+            (_, Some(fd)) => {
+                conn.receiving = true;
+                self.engine.recv(fd, token);
+                self.fresh.push(token);
+            }
+        }
+    }
+
+    pub(super) fn discard(&mut self, token: Token, chunk: Chunk) {
+        let len = chunk.len() as u64;
+        self.engine.release(chunk);
+        if let Some(conn) = self.conn(token) {
+            conn.body_left = conn.body_left.saturating_sub(len);
+        }
+        self.drain(token);
+    }
+
+    /// Ends a connection now. One that is being received on goes when that receive has ended.
+    pub(super) fn close(&mut self, token: Token) {
+        let Some(conn) = self.conn(token) else { return };
+        for channel in conn.output.take().into_iter().chain(conn.input.take()) {
+            channel.break_off();
+        }
+        if conn.receiving || conn.writing != Writing::Idle {
+            if let Some(fd) = conn.raw() {
+                // Ends the receive and the send that are under way; their events remove the entry.
+                let _ = net::shutdown(fd);
+            }
+            conn.reading = Reading::Closing;
+            conn.after = After::Close;
+            return;
+        }
+        self.remove(token);
+    }
+
+    /// Takes the entry out of the table.
+    pub(super) fn remove(&mut self, token: Token) {
+        let super::connection::Name::Conn(index, _) = super::connection::Name::of(token) else { return };
+        if self.conn(token).is_none() {
+            return;
+        }
+        let conn = self.conns.remove(index);
+        if let Some(chunk) = conn.pending {
+            self.engine.release(chunk);
+        }
+        if let Some(parcel) = conn.job {
+            self.retire(parcel);
+        }
+        if let Some(fd) = conn.fd {
+            self.engine.close(fd);
+        }
+    }
+}

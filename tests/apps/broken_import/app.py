@@ -1,0 +1,2 @@
+"""Cannot be imported."""
+raise RuntimeError("cannot be imported")

@@ -1,0 +1,153 @@
+//! Lines that people grep: the request line byte for byte, the start-up lines, what the application prints.
+
+use regex::Regex;
+
+use crate::support::{Packet, Server, uwring_only};
+
+const CTIME: &str = r"\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}\]";
+
+#[track_caller]
+fn wait_for_match(server: &Server, pattern: &str) -> String {
+    let regex = Regex::new(&format!("^{pattern}$")).expect("a regular expression");
+    match server.log().wait_n(1, |line| regex.is_match(line)) {
+        Some(mut lines) => lines.remove(0),
+        None => panic!("no line matches {pattern}:\n{}", server.log().text()),
+    }
+}
+
+#[test]
+fn request_line_is_uwsgis() {
+    let server = Server::app("headers").start();
+    let packet = Packet::get("/path").var("REQUEST_URI", "/path?a=b%20c").var("REMOTE_USER", "ann");
+    // 12 variables: 24 texts.
+    let size = packet.bytes().len() - 4;
+    server.socket().uwsgi(&packet);
+    let pid = server.workers()[0];
+    wait_for_match(
+        &server,
+        &format!(
+            r"\[pid: {pid}\|app: 0\|req: 1/1\] 127\.0\.0\.1 \(ann\) \{{24 vars in {size} bytes\}} {CTIME} GET /path\?a=b%20c => generated 2 bytes in \d+ msecs \(HTTP/1\.1 418\) 6 headers in 163 bytes \(\d+ switches on core 0\)"
+        ),
+    );
+    server.socket().uwsgi(&Packet::get("/second"));
+    wait_for_match(
+        &server,
+        &format!(
+            r"\[pid: {pid}\|app: 0\|req: 2/2\] 127\.0\.0\.1 \(\) \{{22 vars in \d+ bytes\}} {CTIME} GET /second => generated 2 bytes in \d+ msecs \(HTTP/1\.1 418\) 6 headers in 163 bytes \(\d+ switches on core 0\)"
+        ),
+    );
+}
+
+#[test]
+fn request_line_counts_in_each_worker_and_in_all() {
+    let server = Server::app("wait").processes(2).start();
+    for n in 1..=6 {
+        server.socket().uwsgi(&Packet::get("/"));
+        wait_for_match(&server, &format!(r"\[pid: \d+\|app: 0\|req: \d+/{n}\] .*"));
+    }
+}
+
+#[test]
+fn request_line_tells_the_status_of_an_exception() {
+    let server = Server::app("broken_call").start();
+    let mut client = server.socket().connect();
+    client.send(Packet::get("/raise").bytes());
+    client.rest();
+    wait_for_match(
+        &server,
+        r"\[pid: .* GET /raise => generated \d+ bytes in \d+ msecs \(HTTP/1\.1 500\) \d headers in \d+ bytes \(\d switches on core 0\)",
+    );
+}
+
+#[test]
+fn request_line_of_a_file_says_sendfile() {
+    let server = Server::app("file").start();
+    server.socket().uwsgi(&Packet::get("/whole"));
+    wait_for_match(
+        &server,
+        r"\[pid: .* GET /whole => generated 300000 bytes in \d+ msecs via sendfile\(\) \(HTTP/1\.1 200\) 1 headers in \d+ bytes \(\d switches on core 0\)",
+    );
+}
+
+#[test]
+fn disable_logging_silences_request_lines() {
+    let server = Server::app("print").ini("disable-logging = true").start();
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    server.stop();
+    server.log().wait_end();
+    assert_eq!(server.log().count(|line| line.starts_with("[pid: ")), 0);
+    assert_eq!(server.log().count(|line| line == "printed to stderr"), 1);
+}
+
+#[test]
+fn log_format_is_followed() {
+    let format = r#"%(addr) - %(user) [%(ltime)] "%(method) %(uri) %(proto)" %(status) %(size) "%(referer)" "%(uagent)" %(wid)/%(core) %(var.SERVER_NAME)"#;
+    let server = Server::app("hello").ini(&format!("log-format = {format}")).start();
+    let packet = Packet::get("/x").var("HTTP_USER_AGENT", "test/1.0").var("REMOTE_USER", "ann");
+    server.socket().uwsgi(&packet).expect(200);
+    wait_for_match(
+        &server,
+        r#"127\.0\.0\.1 - ann \[\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET /x HTTP/1\.1" 200 \d+ "-" "test/1\.0" 1/0 test"#,
+    );
+}
+
+#[test]
+fn start_is_told_in_uwsgis_words() {
+    let server = Server::app("hello").http().processes(2).start();
+    let workers = server.workers();
+    let master = server.process.pid;
+    for pattern in [
+        r"\*\*\* Starting (uWSGI|uwring) \S+ \(64bit\) on \[.*\] \*\*\*".to_owned(),
+        r"uwsgi socket \d bound to UNIX address \S+/app\.sock fd \d+".to_owned(),
+        r"uwsgi socket \d bound to TCP address 127\.0\.0\.1:\d+ \(port auto-assigned\) fd \d+".to_owned(),
+        r"Python version: 3\..*".to_owned(),
+        r"WSGI app 0 \(mountpoint=''\) ready in \d+ seconds on interpreter 0x[0-9a-f]+ pid: \d+ \(default app\)".to_owned(),
+        format!(r"spawned uWSGI master process \(pid: {master}\)"),
+        format!(r"spawned uWSGI worker 1 \(pid: {}, cores: 1\)", workers[0]),
+        format!(r"spawned uWSGI worker 2 \(pid: {}, cores: 1\)", workers[1]),
+    ] {
+        wait_for_match(&server, &pattern);
+    }
+    server.stop();
+    wait_for_match(&server, r"SIGINT/SIGTERM received\.\.\.killing workers\.\.\.");
+    wait_for_match(&server, r"goodbye to uWSGI\.");
+}
+
+#[test]
+fn prints_of_the_application_are_in_the_log() {
+    let server = Server::app("print").start();
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    for line in ["printed at import", "printed to stdout", "printed to stderr"] {
+        server.log().wait_for(line);
+    }
+}
+
+#[test]
+fn peers_cannot_forge_a_line() {
+    if uwring_only("writes what the client sent as it is") {
+        return;
+    }
+    let server = Server::app("hello").start();
+    server
+        .socket()
+        .uwsgi(&Packet::get("/").var("REQUEST_URI", "/a\n[pid: 1] forged").var("REMOTE_USER", "x\ny"));
+    server.socket().uwsgi(&Packet::get("/last"));
+    wait_for_match(&server, r"\[pid: .* GET /last .*");
+    assert_eq!(server.log().count(|line| line.starts_with("[pid: 1] forged") || line.starts_with("y)")), 0);
+}
+
+#[test]
+fn logto_writes_a_file() {
+    let server = Server::app("hello").ini("logto = {dir}/server.log\nlog-master = false").launch();
+    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    let log = || std::fs::read_to_string(server.path("server.log")).unwrap_or_default();
+    while !log().contains("spawned uWSGI worker 1 ") {
+        assert!(std::time::Instant::now() < deadline && server.process.ended().is_none(), "{}", log());
+        std::thread::yield_now();
+    }
+    server.socket().uwsgi(&Packet::get("/logged")).expect(200);
+    while !log().contains("GET /logged => generated 13 bytes") {
+        assert!(std::time::Instant::now() < deadline, "{}", log());
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,19 @@
+//! End to end: real servers, real nginx, real frameworks. One binary, one module per subject.
+//!
+//! The same tests drive two servers: uwring, and with `TARGET=uwsgi` the uWSGI installed on this machine. What passes
+//! on both is compatible; where uwring means to be better, a test says so with `uwring_only(reason)`.
+//! Golden environs are recorded from uWSGI by `UWRING_BLESS=1 TARGET=uwsgi cargo test --test it environ`.
+
+mod support;
+
+mod environ;
+mod frameworks;
+mod http;
+mod leaks;
+mod log;
+mod module;
+mod options;
+mod overload;
+mod process;
+mod python;
+mod wsgi;

@@ -1,0 +1,182 @@
+//! `import uwsgi` inside the server, and the decorators from PyPI on top of it.
+
+use std::collections::BTreeSet;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Packet, Response, Server, Target, has, target, uwring_only};
+
+fn get(server: &Server) -> Response {
+    server.socket().uwsgi(&Packet::get("/")).expect(200)
+}
+
+#[test]
+fn module_knows_its_process() {
+    let server = Server::app("uwsgi_module").processes(2).start();
+    let seen = get(&server).json();
+    assert_eq!(seen["masterpid"], server.process.pid.as_raw());
+    let pids = server.workers();
+    let worker = usize::try_from(seen["worker_id"].as_u64().expect("a number")).expect("a worker");
+    assert_eq!(seen["pid"], pids[worker - 1]);
+    if target() == Target::Uwring {
+        assert_eq!(seen["mypid"], seen["pid"]);
+    }
+    assert_eq!(seen["numproc"], 2);
+}
+
+#[test]
+fn module_has_uwsgis_types() {
+    let server = Server::app("uwsgi_module").ini("lonely = value").args(&["--thunder-lock"]).start();
+    let seen = get(&server).json();
+    assert_eq!(seen["types"]["version"], "bytes");
+    assert_eq!(seen["types"]["opt"], "dict");
+    assert_eq!(seen["types"]["numproc"], "int");
+    assert_eq!(seen["types"]["hostname"], "bytes");
+    assert_eq!(seen["version_info"].as_array().map(Vec::len), Some(5));
+    assert_eq!(seen["opt"]["lonely"], "value");
+    assert_eq!(seen["opt"]["thunder-lock"], true);
+    assert_eq!(seen["opt_types"], serde_json::json!(["bool", "bytes"]));
+}
+
+#[test]
+fn log_and_logvar_reach_the_log() {
+    let server = Server::app("uwsgi_module").ini("log-format = colour=%(colour) status=%(status)").start();
+    get(&server);
+    server.log().wait_for("said by uwsgi.log");
+    server.log().wait_for("colour=green status=200");
+}
+
+#[test]
+fn request_id_counts_requests() {
+    let server = Server::app("uwsgi_module").start();
+    let ids = [(); 3].map(|()| get(&server).json()["request_id"].as_u64().expect("a number"));
+    assert_eq!([ids[1] - ids[0], ids[2] - ids[1]], [1, 1], "{ids:?}");
+}
+
+#[test]
+fn applications_are_mounted() {
+    // uWSGI looks at it when it loads a module, not a file.
+    let server = Server::app("uwsgi_applications")
+        .without("wsgi-file")
+        .ini("chdir = {apps}/uwsgi_applications\nmodule = app")
+        .start();
+    for (script_name, answer) in [("", "front"), ("/back", "back")] {
+        let packet = Packet::get(&format!("{script_name}/x")).var("SCRIPT_NAME", script_name);
+        assert_eq!(server.socket().uwsgi(&packet).expect(200).text(), answer);
+    }
+}
+
+#[test]
+fn postfork_runs_once_in_each_worker() {
+    if !has(&["venv"]) {
+        return;
+    }
+    let server = Server::app("postfork").processes(3).start();
+    let lines = server.log().wait_n(3, |line| line.starts_with("postfork in "));
+    let ran: BTreeSet<String> = lines.expect("three workers").into_iter().collect();
+    let expected: BTreeSet<String> =
+        (1..).zip(server.workers()).map(|(n, pid)| format!("postfork in {pid} worker {n}")).collect();
+    assert_eq!(ran, expected);
+    let answer = get(&server).text();
+    let words: Vec<&str> = answer.split(' ').collect();
+    assert_ne!(words[0], words[1], "imported before the fork");
+    assert_eq!(words[2], format!("[{}]", words[1]), "ran once in this worker");
+}
+
+#[test]
+fn atexit_runs_once_in_each_worker() {
+    if !has(&["venv"]) {
+        return;
+    }
+    let server = Server::app("postfork").processes(2).start();
+    let workers = server.workers();
+    get(&server);
+    server.log().wait_n(2, |line| line.starts_with("postfork in ")).expect("both started");
+    server.stop();
+    server.log().wait_end();
+    for pid in workers {
+        assert_eq!(server.log().count(|line| line == format!("atexit in {pid}")), 1, "worker {pid}");
+    }
+}
+
+#[test]
+fn lock_excludes_other_workers() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("counter"), "0").expect("write the counter");
+    let server = Server::app("lock").folder(folder).processes(4).ini("env = COUNTER={dir}/counter").start();
+    let mut clients: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = server.socket().connect();
+            client.send(Packet::get("/").bytes());
+            client
+        })
+        .collect();
+    for client in &mut clients {
+        client.response("GET").expect(200);
+    }
+    let counted = std::fs::read_to_string(server.path("counter")).expect("the counter");
+    assert_eq!(counted, (8 * 200).to_string());
+}
+
+#[test]
+fn lock_of_a_dead_worker_is_free() {
+    if uwring_only("a stopped holder is tested as uWSGI does it, by robust mutexes, elsewhere") {
+        return;
+    }
+    let server = Server::app("lock_held").processes(2).start();
+    let gate = crate::support::Gate::new(server.path("gate"));
+    let mut client = server.socket().connect();
+    client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
+    let line = server.log().wait_for("locked by ");
+    let pid: i32 = line.trim_start_matches("locked by ").parse().expect("a pid");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), Signal::SIGKILL).expect("kill our worker");
+    assert_eq!(client.rest_or_reset(), b"");
+    get(&server);
+}
+
+#[test]
+fn reload_from_the_application_reloads() {
+    let server = Server::app("uwsgi_reload").start();
+    let first = get(&server).text();
+    server.socket().uwsgi(&Packet::get("/reload")).expect(200);
+    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    while get(&server).text() == first {
+        assert!(std::time::Instant::now() < deadline, "never reloaded");
+    }
+}
+
+#[test]
+fn workers_are_whole_after_the_fork() {
+    let server = Server::app("after_fork").processes(4).start();
+    let mut random = std::collections::BTreeMap::new();
+    // Ask until two workers have answered.
+    let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+    while random.len() < 2 && std::time::Instant::now() < deadline {
+        let mut clients = [(); 4].map(|()| {
+            let mut client = server.socket().connect();
+            client.send(Packet::get("/").bytes());
+            client
+        });
+        for client in &mut clients {
+            let seen = client.response("GET").expect(200).json();
+            assert_eq!((&seen["ssl"], &seen["thread"]), (&16.into(), &1.into()), "{seen}");
+            assert_eq!(seen["ident_is_real"], true, "{seen}");
+            random.entry(seen["pid"].to_string()).or_insert(seen["random"].to_string());
+        }
+    }
+    assert_eq!(random.len(), 2.max(random.len()), "only one worker answers");
+    let different: BTreeSet<&String> = random.values().collect();
+    assert_eq!(different.len(), random.len(), "workers share their random numbers: {random:?}");
+}
+
+#[test]
+fn fork_hooks_run_and_signals_are_the_applications() {
+    if uwring_only("needs py-call-uwsgi-fork-hooks") {
+        return;
+    }
+    let server = Server::app("after_fork").processes(2).start();
+    let seen = get(&server).json();
+    assert_eq!(seen["hook_ran_here"], true, "{seen}");
+    assert_eq!(seen["main_thread"], true, "{seen}");
+    assert_eq!(seen["signal_error"], serde_json::Value::Null, "{seen}");
+}

@@ -1,0 +1,37 @@
+//! More clients than the server can take at once: they wait, and none is refused.
+
+use std::process::Command;
+
+use crate::support::{Nginx, Server, Target, has, target};
+
+/// nginx in front of 4 processes × 2 threads, kernel defaults, no `listen`: uWSGI's backlog of 100 overflows.
+#[test]
+fn thousand_clients_at_once_are_all_served() {
+    if !has(&["nginx", "ab", "venv"]) {
+        return;
+    }
+    let requests = std::env::var("UWRING_OVERLOAD_REQUESTS").unwrap_or_else(|_| "10000".to_owned());
+    let server = Server::bare()
+        .ini("chdir = {root}/examples/django\nmodule = mysite.wsgi:application\nsocket = {dir}/app.sock")
+        .ini("processes = 4\nthreads = 2\ndisable-logging = true\nenv = MYSITE_DATA={dir}")
+        .start();
+    let nginx = Nginx::uwsgi_pass(&server.socket());
+    let nginx = if target() == Target::Uwsgi { nginx.allow_errors() } else { nginx };
+    let url = format!("http://{}/hello", nginx.v4);
+    // ab opens a descriptor for each client.
+    let command = format!("ulimit -n $(ulimit -H -n) && exec ab -q -r -s 120 -n {requests} -c 1000 {url}");
+    let output = Command::new("sh").args(["-c", &command]).output().expect("run ab");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
+    let number = |name: &str| -> u64 {
+        let line = report.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_whitespace().last()).map_or(0, |n| n.parse().expect("a number"))
+    };
+    let failed = number("Failed requests:") + number("Non-2xx responses:");
+    if target() == Target::Uwsgi {
+        crate::support::note(&format!("uWSGI failed {failed} of {requests}"));
+        return;
+    }
+    assert_eq!(number("Complete requests:").to_string(), requests, "{report}");
+    assert_eq!(failed, 0, "{report}");
+}

@@ -1,0 +1,138 @@
+//! What every end-to-end test stands on: servers under test, nginx, clients that speak literal bytes, skips.
+
+mod client;
+mod log;
+mod nginx;
+mod packet;
+mod process;
+mod server;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use client::{Address, Connection, Response};
+pub use log::Log;
+pub use nginx::{Nginx, upstream};
+pub use packet::Packet;
+pub use process::Running;
+pub use server::{Server, ServerBuilder};
+
+/// How long anything may take before the test fails. Nothing is measured with it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The server under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Ours.
+    Uwring,
+    /// The original, installed on this machine.
+    Uwsgi,
+}
+
+/// From `TARGET`.
+pub fn target() -> Target {
+    match std::env::var("TARGET").as_deref() {
+        Err(_) | Ok("" | "uwring") => Target::Uwring,
+        Ok("uwsgi") => Target::Uwsgi,
+        Ok(other) => panic!("TARGET={other}: uwring or uwsgi"),
+    }
+}
+
+/// The project's folder.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder of a test application.
+pub fn app(name: &str) -> PathBuf {
+    let folder = root().join("tests/apps").join(name);
+    assert!(folder.join("app.py").is_file(), "no test application {name}");
+    folder
+}
+
+/// The virtual environment made by `scripts/setup`.
+pub fn venv() -> PathBuf {
+    root().join(".venv")
+}
+
+/// Says that the running test is skipped, past libtest's capture, so that the name is seen in a green run too.
+pub fn skipped(reason: &str) {
+    note(&format!("skipped: {reason}"));
+}
+
+/// Says something about the running test, past libtest's capture.
+pub fn note(text: &str) {
+    let thread = std::thread::current();
+    // Nothing to do if stderr is closed.
+    let _ = writeln!(std::io::stderr(), "{}: {text}", thread.name().unwrap_or("a test"));
+}
+
+/// True, and says so, when the real uWSGI is under test: what follows holds for uwring only.
+#[must_use]
+pub fn uwring_only(reason: &str) -> bool {
+    let skip = target() == Target::Uwsgi;
+    if skip {
+        skipped(&format!("uWSGI differs: {reason}"));
+    }
+    skip
+}
+
+/// False, and says so, when a tool is missing here; under `CI` that is a failure.
+#[must_use]
+pub fn has(tools: &[&str]) -> bool {
+    let missing: Vec<&str> = tools.iter().copied().filter(|tool| find(tool).is_none()).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let missing = missing.join(", ");
+    assert!(std::env::var_os("CI").is_none(), "missing under CI: {missing} (scripts/setup installs it)");
+    skipped(&format!("{missing} not found (scripts/setup installs it)"));
+    false
+}
+
+/// Where a tool is. `venv` stands for the virtual environment.
+pub fn find(tool: &str) -> Option<PathBuf> {
+    if tool == "venv" {
+        return Some(venv()).filter(|venv| venv.join("bin/python").exists());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/local/sbin")])
+        .map(|folder| folder.join(tool))
+        .find(|file| file.is_file())
+}
+
+/// Is this process root?
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// A fifo: an application that reads it waits until the test opens the gate.
+pub struct Gate(PathBuf);
+
+impl Gate {
+    /// Makes the fifo at `path`.
+    pub fn new(path: PathBuf) -> Gate {
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("make a fifo");
+        Gate(path)
+    }
+
+    /// Where it is, as a query string.
+    pub fn query(&self) -> String {
+        self.0.display().to_string()
+    }
+
+    /// Waits until somebody reads, and lets that one on.
+    pub fn open(&self) {
+        drop(std::fs::File::options().write(true).open(&self.0).expect("open the fifo"));
+    }
+}
+
+/// SHA-256 as `sha256sum` says it.
+pub fn sha256(bytes: &[u8]) -> String {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), bytes).expect("write it");
+    let output = std::process::Command::new("sha256sum").arg(file.path()).output().expect("run sha256sum");
+    String::from_utf8_lossy(&output.stdout).split(' ').next().unwrap_or("").to_owned()
+}
