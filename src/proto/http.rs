@@ -1,47 +1,42 @@
 //! HTTP/1.x request heads (RFC 9112) through `httparse`, made into the variables that uWSGI's `http-socket` makes.
 //! Strict where leniency lets two servers read one message differently: framing, field syntax, `Host`.
+//!
+//! `target` takes the request line's middle apart, `fields` the rest. Called by `worker` with all bytes received so
+//! far; text is copied only where it changes: a path that is decoded, fields that repeat, the peer's address.
+
+mod fields;
+mod target;
 
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 
-use uwring_abi::{AREA_FIXED, VAR_FIELD, VAR_PLAIN, Var};
+use uwring_abi::{AREA_FIXED, VAR_PLAIN, Var};
 
-use super::{Error, Limits, Step, content_length, path};
-use crate::request::{Body, Request, Span, Version};
+use self::fields::Fields;
+use self::target::Target;
+use super::{Error, Limits, Step};
+use crate::base::limits::FIELDS_MAX;
+use crate::request::{Request, Span, Version};
 
-/// What every request of a listening socket has in common: AREA_FIXED.
+/// What every request of a listening socket has in common: the bytes of AREA_FIXED, and the variables that go
+/// before the fields, in uWSGI's order.
 #[derive(Debug)]
 pub struct Site {
     text: Vec<u8>,
-    names: [Span; NAMES.len()],
-    server_name: Span,
-    server_port: Span,
+    template: Vec<Var>,
+    /// The name of a Host that only the target gave.
+    host: Span,
+    /// The path of a target that has none.
+    root: Span,
 }
 
-/// The variables a request line and a connection make, in uWSGI's order.
-const NAMES: [&str; 11] = [
-    "REQUEST_METHOD",
-    "REQUEST_URI",
-    "PATH_INFO",
-    "QUERY_STRING",
-    "SERVER_PROTOCOL",
-    "SCRIPT_NAME",
-    "SERVER_NAME",
-    "SERVER_PORT",
-    "REMOTE_ADDR",
-    "HTTP_HOST",
-    "HTTPS",
-];
+/// Places in the template that each request fills.
 const METHOD: usize = 0;
 const URI: usize = 1;
 const PATH: usize = 2;
 const QUERY: usize = 3;
 const PROTOCOL: usize = 4;
-const SCRIPT: usize = 5;
-const SERVER_NAME: usize = 6;
-const SERVER_PORT: usize = 7;
 const ADDR: usize = 8;
-const HOST: usize = 9;
 
 impl Site {
     /// Of the host `server_name`; `port` as SERVER_PORT shows it.
@@ -52,19 +47,25 @@ impl Site {
             text.extend_from_slice(part.as_bytes());
             Span { area: AREA_FIXED, off, len: u32::try_from(part.len()).expect("a name") }
         };
-        let names = NAMES.map(&mut put);
-        let server_name = put(server_name);
-        let server_port = put(&port.to_string());
-        Site { text, names, server_name, server_port }
+        let variables = [
+            ("REQUEST_METHOD", ""),
+            ("REQUEST_URI", ""),
+            ("PATH_INFO", ""),
+            ("QUERY_STRING", ""),
+            ("SERVER_PROTOCOL", ""),
+            ("SCRIPT_NAME", ""),
+            ("SERVER_NAME", server_name),
+            ("SERVER_PORT", &port.to_string()),
+            ("REMOTE_ADDR", ""),
+        ];
+        let template = variables.map(|(name, value)| var(VAR_PLAIN, put(name), put(value))).into();
+        let (host, root) = (put("HTTP_HOST"), put("/"));
+        Site { text, template, host, root }
     }
 
     /// The bytes of AREA_FIXED.
     pub fn text(&self) -> &[u8] {
         &self.text
-    }
-
-    fn add(&self, request: &mut Request, name: usize, value: Span) {
-        request.vars.push(var(VAR_PLAIN, self.names[name], value));
     }
 }
 
@@ -97,55 +98,68 @@ pub fn parse(
     peer: &Peer,
     request: &mut Request,
 ) -> Result<Step, Error> {
-    // RFC 9112 §2.2: an empty line before a request is ignored.
-    let skipped = if data.starts_with(b"\r\n") { 2 } else { 0 };
-    let mut fields = [const { MaybeUninit::uninit() }; crate::base::limits::FIELDS_MAX];
+    // No byte beyond the limit is looked at.
+    let head = &data[..data.len().min(limits.head_bytes)];
+    let mut slots = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut parsed = httparse::Request::new(&mut []);
-    let len = match parsed.parse_with_uninit_headers(&data[skipped..], &mut fields) {
-        Ok(httparse::Status::Complete(len)) => skipped + len,
+    let len = match parsed.parse_with_uninit_headers(head, &mut slots) {
+        Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) if data.len() > limits.head_bytes => {
-            return Err(too_large(data, limits));
+            return Err(too_large(head, limits));
         }
         Ok(httparse::Status::Partial) => return Ok(Step::NeedMore),
-        Err(error) => return Err(syntax(error)),
+        Err(error) => return Err(syntax(error, head)),
     };
-    if len > limits.head_bytes {
-        return Err(too_large(data, limits));
-    }
-    check_line_ends(&data[skipped..len], parsed.headers.len())?;
+    let head = &head[..len];
     request.clear();
     request.head_bytes = len;
     request.version = if parsed.version == Some(1) { Version::Http11 } else { Version::Http10 };
-    let start = data.as_ptr() as usize;
-    let place = Place { start, end: start + data.len() };
-    let target = Target::of(parsed.method.unwrap_or(""), parsed.path.unwrap_or(""))?;
-    request_line(request, site, &place, &parsed, &target)?;
-    connection(request, site, peer);
-    let mut seen = Seen::default();
+    let target = request_line(head, &parsed, site, request)?;
+    request.addr = request.derive(peer.text.as_bytes());
+    give(&mut request.vars[ADDR], request.addr);
+    let mut fields = Fields::new(peer.trusted);
     for field in parsed.headers.iter() {
-        seen.field(request, &place, peer, field, data)?;
+        fields.take(head, field, request)?;
     }
-    seen.conclude(request, site, &place, &target)?;
+    if !head.ends_with(b"\r\n\r\n") {
+        return Err(line_end());
+    }
+    fields.conclude(head, target.authority, site, request)?;
     Ok(Step::Head)
 }
 
-/// Turns what `httparse` borrowed back into offsets.
-struct Place {
-    start: usize,
-    end: usize,
-}
-
-impl Place {
-    /// Whether `part` was received as it is.
-    fn holds(&self, part: &[u8]) -> bool {
-        (self.start..self.end).contains(&(part.as_ptr() as usize))
+/// The template's variables, with what the request line says.
+fn request_line(
+    head: &[u8],
+    parsed: &httparse::Request<'_, '_>,
+    site: &Site,
+    request: &mut Request,
+) -> Result<Target, Error> {
+    let method = parsed.method.unwrap_or("").as_bytes();
+    let uri = parsed.path.unwrap_or("").as_bytes();
+    request.method = span_in(head, method);
+    // RFC 9112 §2.2: empty lines before a request are ignored; httparse would take a bare line feed for one.
+    if !head[..request.method.off as usize].chunks(2).all(|line| line == b"\r\n") {
+        return Err(line_end());
     }
-
-    fn span(&self, part: &[u8]) -> Span {
-        // `part` lies in the received bytes, far below 4 GiB.
-        let off = u32::try_from((part.as_ptr() as usize).wrapping_sub(self.start)).unwrap_or(u32::MAX);
-        Span::head(off, u32::try_from(part.len()).unwrap_or(u32::MAX))
+    request.uri = span_in(head, uri);
+    // Behind the target comes one blank (httparse accepts no more), then the version.
+    let version = request.uri.off + request.uri.len + 1;
+    request.protocol = Span::head(version, "HTTP/1.1".len() as u32);
+    request.is_head = method == b"HEAD";
+    request.vars.extend_from_slice(&site.template);
+    let target = Target::of(method, uri, request.uri.off, site.root, &mut request.derived)?;
+    let values = [
+        (METHOD, request.method),
+        (URI, request.uri),
+        (PATH, target.path),
+        (QUERY, target.query),
+        (PROTOCOL, request.protocol),
+    ];
+    for (place, value) in values {
+        give(&mut request.vars[place], value);
     }
+    Ok(target)
 }
 
 fn var(kind: u8, name: Span, value: Span) -> Var {
@@ -160,288 +174,25 @@ fn var(kind: u8, name: Span, value: Span) -> Var {
     }
 }
 
-/// The parts of a request target (RFC 9112 §3.2).
-struct Target<'a> {
-    whole: &'a str,
-    path: &'a str,
-    query: &'a str,
-    /// Of the absolute form: it outranks `Host`.
-    authority: Option<&'a str>,
+/// Gives `var` another value.
+fn give(var: &mut Var, value: Span) {
+    (var.value_area, var.value_off, var.value_len) = (value.area, value.off, value.len);
 }
 
-impl<'a> Target<'a> {
-    fn of(method: &str, whole: &'a str) -> Result<Target<'a>, Error> {
-        if method == "CONNECT" {
-            return Err(Error::new(501, "CONNECT: this is no proxy".into()));
-        }
-        if whole.contains('#') {
-            return Err(Error::new(400, "a fragment in the request target".into()));
-        }
-        if whole == "*" && method == "OPTIONS" {
-            return Ok(Target { whole, path: whole, query: "", authority: None });
-        }
-        let (authority, local) = match whole.get(..7) {
-            Some(scheme) if scheme.eq_ignore_ascii_case("http://") => absolute(&whole[7..])?,
-            _ => match whole.get(..8) {
-                Some(scheme) if scheme.eq_ignore_ascii_case("https://") => absolute(&whole[8..])?,
-                _ => (None, whole),
-            },
-        };
-        if !local.starts_with('/') && authority.is_none() {
-            return Err(Error::new(400, "a request target that is neither a path nor a URI".into()));
-        }
-        let (path, query) = local.split_once('?').unwrap_or((local, ""));
-        Ok(Target { whole, path: if path.is_empty() { "/" } else { path }, query, authority })
-    }
+/// Turns what `httparse` borrowed from `head` back into offsets.
+fn span_in(head: &[u8], part: &[u8]) -> Span {
+    // `part` lies in the received bytes, far below 4 GiB.
+    let off = part.as_ptr().addr().wrapping_sub(head.as_ptr().addr());
+    Span::head(u32::try_from(off).unwrap_or(u32::MAX), u32::try_from(part.len()).unwrap_or(u32::MAX))
 }
 
-/// Authority, and path with query, of a URI behind its scheme.
-fn absolute(rest: &str) -> Result<(Option<&str>, &str), Error> {
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, local) = rest.split_at(end);
-    if authority.is_empty() || authority.contains('@') {
-        return Err(Error::new(400, "a URI without a host, or with user information".into()));
-    }
-    Ok((Some(authority), local))
+/// httparse takes a bare line feed for a line's end; another server may not (RFC 9112 §2.2).
+#[cold]
+fn line_end() -> Error {
+    Error::new(400, "a line that does not end with CR LF".into())
 }
 
-fn request_line(
-    request: &mut Request,
-    site: &Site,
-    place: &Place,
-    parsed: &httparse::Request<'_, '_>,
-    target: &Target<'_>,
-) -> Result<(), Error> {
-    let method = parsed.method.unwrap_or("");
-    request.is_head = method == "HEAD";
-    request.method = place.span(method.as_bytes());
-    request.uri = place.span(target.whole.as_bytes());
-    // Behind the target comes one blank (httparse accepts no more), then the version.
-    let version = request.uri.off + request.uri.len + 1;
-    request.protocol = Span::head(version, "HTTP/1.1".len() as u32);
-    let path_info = path_info(request, place, target)?;
-    let query = if target.query.is_empty() { Span::default() } else { place.span(target.query.as_bytes()) };
-    site.add(request, METHOD, request.method);
-    site.add(request, URI, request.uri);
-    site.add(request, PATH, path_info);
-    site.add(request, QUERY, query);
-    site.add(request, PROTOCOL, request.protocol);
-    site.add(request, SCRIPT, Span::default());
-    Ok(())
-}
-
-fn path_info(request: &mut Request, place: &Place, target: &Target<'_>) -> Result<Span, Error> {
-    let text = target.path.as_bytes();
-    if place.holds(text) && (text == b"*" || path::is_plain(text)) {
-        return Ok(place.span(text));
-    }
-    let off = u32::try_from(request.derived.len()).unwrap_or(u32::MAX);
-    path::decode(text, &mut request.derived)?;
-    let len = u32::try_from(request.derived.len()).unwrap_or(u32::MAX) - off;
-    Ok(Span { area: uwring_abi::AREA_DERIVED, off, len })
-}
-
-fn connection(request: &mut Request, site: &Site, peer: &Peer) {
-    site.add(request, SERVER_NAME, site.server_name);
-    site.add(request, SERVER_PORT, site.server_port);
-    request.addr = request.derive(peer.text.as_bytes());
-    let addr = request.addr;
-    site.add(request, ADDR, addr);
-}
-
-/// What fields say about the message itself.
-#[derive(Default)]
-struct Seen {
-    host: Option<usize>,
-    length: Option<u64>,
-    chunked: bool,
-    close: bool,
-    keep_alive: bool,
-    /// Index of the first variable that is a field.
-    first: Option<usize>,
-}
-
-impl Seen {
-    fn field(
-        &mut self,
-        request: &mut Request,
-        place: &Place,
-        peer: &Peer,
-        field: &httparse::Header<'_>,
-        data: &[u8],
-    ) -> Result<(), Error> {
-        let (name, value) = (field.name.as_bytes(), field.value);
-        if name.contains(&b'_') {
-            // `X_Forwarded_For` and `X-Forwarded-For` would become one key: a client could pass for a front end.
-            return Ok(());
-        }
-        let span = place.span(value);
-        let again = match name.len() {
-            4 if name.eq_ignore_ascii_case(b"host") => {
-                check_host(value, self.host.is_some())?;
-                self.host = Some(request.vars.len());
-                request.host = span;
-                false
-            }
-            6 if name.eq_ignore_ascii_case(b"expect") => self.expect(request, value)?,
-            7 if name.eq_ignore_ascii_case(b"referer") => mark(&mut request.referer, span),
-            10 if name.eq_ignore_ascii_case(b"connection") => self.connection(value),
-            10 if name.eq_ignore_ascii_case(b"user-agent") => mark(&mut request.agent, span),
-            14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
-            15 if name.eq_ignore_ascii_case(b"x-forwarded-for") => mark(&mut request.forwarded_for, span),
-            15 if peer.trusted && name.eq_ignore_ascii_case(b"x-forwarded-ssl") => {
-                request.https = matches!(value, b"on" | b"1");
-                false
-            }
-            17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                self.transfer_encoding(request, value)?
-            }
-            17 if peer.trusted && name.eq_ignore_ascii_case(b"x-forwarded-proto") => {
-                mark(&mut request.scheme, span)
-            }
-            _ => false,
-        };
-        if !again {
-            self.add(request, place, field, data);
-        }
-        Ok(())
-    }
-
-    /// Adds the variable, or joins its value to that of an earlier field of the same name.
-    fn add(&mut self, request: &mut Request, place: &Place, field: &httparse::Header<'_>, data: &[u8]) {
-        let name = field.name.as_bytes();
-        let first = *self.first.get_or_insert(request.vars.len());
-        let earlier = request.vars[first..].iter().position(|var| {
-            let start = var.name_off as usize;
-            usize::from(var.name_len) == name.len()
-                && data[start..start + name.len()].eq_ignore_ascii_case(name)
-        });
-        let Some(earlier) = earlier else {
-            request.vars.push(var(VAR_FIELD, place.span(name), place.span(field.value)));
-            return;
-        };
-        // RFC 9110 §5.3; cookies have their own separator (RFC 6265 §5.4).
-        let separator: &[u8] = if name.eq_ignore_ascii_case(b"cookie") { b"; " } else { b", " };
-        let before = request.vars[first + earlier];
-        let value = Span { area: before.value_area, off: before.value_off, len: before.value_len };
-        let joined = [request.bytes(value, data, &[]), separator, field.value].concat();
-        let joined = request.derive(&joined);
-        let var = &mut request.vars[first + earlier];
-        (var.value_area, var.value_off, var.value_len) = (joined.area, joined.off, joined.len);
-    }
-
-    fn expect(&mut self, request: &mut Request, value: &[u8]) -> Result<bool, Error> {
-        if !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(Error::new(417, "an expectation other than 100-continue".into()));
-        }
-        // RFC 9110 §10.1.1: from an HTTP/1.0 client it is ignored.
-        request.expect_continue = request.version == Version::Http11;
-        Ok(false)
-    }
-
-    fn connection(&mut self, value: &[u8]) -> bool {
-        for token in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-            self.close |= token.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-        }
-        false
-    }
-
-    fn content_length(&mut self, value: &[u8]) -> Result<bool, Error> {
-        let len = content_length(value)?;
-        match self.length.replace(len) {
-            Some(before) if before != len => Err(Error::new(400, "two different Content-Lengths".into())),
-            before => Ok(before.is_some()),
-        }
-    }
-
-    fn transfer_encoding(&mut self, request: &Request, value: &[u8]) -> Result<bool, Error> {
-        if request.version == Version::Http10 {
-            return Err(Error::new(400, "Transfer-Encoding in HTTP/1.0".into()));
-        }
-        if self.chunked {
-            return Err(Error::new(400, "Transfer-Encoding twice".into()));
-        }
-        if !value.eq_ignore_ascii_case(b"chunked") {
-            return Err(Error::new(501, "a transfer coding other than chunked".into()));
-        }
-        self.chunked = true;
-        Ok(false)
-    }
-
-    fn conclude(
-        self,
-        request: &mut Request,
-        site: &Site,
-        place: &Place,
-        target: &Target<'_>,
-    ) -> Result<(), Error> {
-        if self.host.is_none() && request.version == Version::Http11 {
-            return Err(Error::new(400, "no Host in HTTP/1.1".into()));
-        }
-        if self.chunked && self.length.is_some() {
-            return Err(Error::new(400, "both Content-Length and Transfer-Encoding".into()));
-        }
-        if let Some(authority) = target.authority {
-            request.host = place.span(authority.as_bytes());
-            let host = request.host;
-            match self.host {
-                Some(at) => (request.vars[at].value_off, request.vars[at].value_len) = (host.off, host.len),
-                None => site.add(request, HOST, host),
-            }
-        }
-        request.body = if self.chunked { Body::Chunked } else { Body::sized(self.length.unwrap_or(0)) };
-        request.keep_alive = !self.close && (request.version == Version::Http11 || self.keep_alive);
-        Ok(())
-    }
-}
-
-fn mark(what: &mut Span, span: Span) -> bool {
-    *what = span;
-    false
-}
-
-/// The bytes of RFC 3986's `host [":" port]`.
-const HOST_BYTES: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let special =
-            matches!(byte as u8, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%' | b'!' | b'$')
-                || matches!(byte as u8, b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
-        table[byte] = special || (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    table
-};
-
-/// RFC 9112 §3.2: exactly one, and nothing but a host and a port.
-fn check_host(value: &[u8], again: bool) -> Result<(), Error> {
-    if again {
-        return Err(Error::new(400, "Host twice".into()));
-    }
-    if !value.iter().all(|&byte| HOST_BYTES[usize::from(byte)]) {
-        return Err(Error::new(400, "a Host that is no host".into()));
-    }
-    Ok(())
-}
-
-/// httparse takes a bare line feed for a line's end; another server may not (RFC 9112 §2.2). Values hold neither
-/// character, so counting them is enough.
-fn check_line_ends(head: &[u8], fields: usize) -> Result<(), Error> {
-    // In blocks of 255 a byte counts a block's matches, which the compiler turns into vector instructions.
-    let count = |wanted: u8| -> usize {
-        head.chunks(255)
-            .map(|block| usize::from(block.iter().map(|&byte| u8::from(byte == wanted)).sum::<u8>()))
-            .sum()
-    };
-    let lines = fields + 2;
-    if count(b'\n') != lines || count(b'\r') != lines {
-        return Err(Error::new(400, "a line that does not end with CR LF".into()));
-    }
-    Ok(())
-}
-
+#[cold]
 fn too_large(data: &[u8], limits: &Limits) -> Error {
     let max = limits.head_bytes;
     if !data.contains(&b'\n') {
@@ -450,14 +201,28 @@ fn too_large(data: &[u8], limits: &Limits) -> Error {
     Error::new(431, format!("a request head of more than {max} bytes: raise buffer-size (at most 65535)"))
 }
 
-fn syntax(error: httparse::Error) -> Error {
+#[cold]
+fn syntax(error: httparse::Error, head: &[u8]) -> Error {
     match error {
+        // `GET /a b HTTP/1.1`: what stands where the version should is none.
+        httparse::Error::Version if !names_a_version(head) => {
+            Error::new(400, "a request line without a version".into())
+        }
         httparse::Error::Version => Error::new(505, "a version other than HTTP/1.0 and HTTP/1.1".into()),
-        httparse::Error::TooManyHeaders => {
-            Error::new(431, format!("more than {} fields", crate::base::limits::FIELDS_MAX))
+        httparse::Error::TooManyHeaders => Error::new(431, format!("more than {FIELDS_MAX} fields")),
+        _ if head.first() == Some(&0x16) => Error::new(400, "TLS on a socket for plain HTTP".into()),
+        _ if head.first() == Some(&0) => {
+            Error::new(400, "a uwsgi packet on an HTTP socket (nginx: proxy_pass, not uwsgi_pass)".into())
         }
         error => Error::new(400, format!("invalid HTTP request: {error}")),
     }
+}
+
+fn names_a_version(head: &[u8]) -> bool {
+    head.trim_ascii_start()
+        .splitn(3, |byte| *byte == b' ')
+        .nth(2)
+        .is_some_and(|rest| rest.starts_with(b"HTTP/"))
 }
 
 #[cfg(test)]
