@@ -57,6 +57,41 @@ pub enum Version {
     Http11,
 }
 
+/// The protocol of the request as a uwsgi answer repeats it. One of these, so that nothing a peer sends can end up
+/// in a status line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as they are written")]
+pub enum Echo {
+    /// Also for what is not known: uWSGI says it where SERVER_PROTOCOL is missing.
+    #[default]
+    Http10,
+    Http11,
+    Http20,
+    Http30,
+}
+
+impl Echo {
+    /// Of a SERVER_PROTOCOL.
+    pub fn of(protocol: &[u8]) -> Echo {
+        match protocol {
+            b"HTTP/1.1" => Echo::Http11,
+            b"HTTP/2.0" => Echo::Http20,
+            b"HTTP/3.0" => Echo::Http30,
+            _ => Echo::Http10,
+        }
+    }
+
+    /// As a status line begins.
+    pub fn text(self) -> &'static [u8] {
+        match self {
+            Echo::Http10 => b"HTTP/1.0 ",
+            Echo::Http11 => b"HTTP/1.1 ",
+            Echo::Http20 => b"HTTP/2.0 ",
+            Echo::Http30 => b"HTTP/3.0 ",
+        }
+    }
+}
+
 /// One parsed request head. Reused from request to request: [`Request::clear`] keeps the memory.
 #[derive(Debug, Default)]
 pub struct Request {
@@ -86,6 +121,8 @@ pub struct Request {
     pub uri: Span,
     /// SERVER_PROTOCOL.
     pub protocol: Span,
+    /// The same, for the status line of a uwsgi answer.
+    pub echo: Echo,
     /// REMOTE_ADDR.
     pub addr: Span,
     /// REMOTE_USER.

@@ -4,7 +4,7 @@
 //! it ends with the connection. Over HTTP the server adds what the connection needs.
 
 use super::chunked;
-use crate::request::{Request, Version};
+use crate::request::{Echo, Request, Version};
 
 /// Status and fields as the application gave them, checked by the plugin.
 #[derive(Clone, Copy, Debug)]
@@ -67,11 +67,13 @@ pub fn encode(
     closing: bool,
 ) -> Framing {
     let framing = frame(request, head, length, closing);
-    out.extend_from_slice(b"HTTP/1.1 ");
+    // uWSGI repeats the request's protocol; over HTTP a server says its own version (RFC 9112 §2.3).
+    let uwsgi = request.version == Version::Uwsgi;
+    out.extend_from_slice(if uwsgi { request.echo } else { Echo::Http11 }.text());
     out.extend_from_slice(head.status_line);
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(head.fields);
-    if request.version != Version::Uwsgi {
+    if !uwsgi {
         add_fields(out, request, head, framing, length, date);
     }
     out.extend_from_slice(b"\r\n");
@@ -88,7 +90,9 @@ fn frame(request: &Request, head: &Head<'_>, length: Length, closing: bool) -> F
         (None, Length::Open) if request.version == Version::Http11 => Delimiter::Chunked,
         (None, Length::Open) => Delimiter::Close,
     };
-    let keep_alive = request.keep_alive && !head.close && !closing && body != Delimiter::Close;
+    // An interim status in place of a final one leaves the client waiting: it has to see an end.
+    let answered = head.status >= 200;
+    let keep_alive = request.keep_alive && answered && !head.close && !closing && body != Delimiter::Close;
     Framing { body, keep_alive }
 }
 
@@ -328,11 +332,29 @@ mod tests {
     }
 
     #[test]
-    fn over_uwsgi_nothing_is_added() {
-        let (text, framing) =
-            encoded(&request(Version::Uwsgi), &head(200, "A: b\r\n", None), Length::Known(5));
-        assert_eq!(text, "HTTP/1.1 200 OK\r\nA: b\r\n\r\n");
-        assert_eq!(framing, Framing { body: Delimiter::Close, keep_alive: false });
+    fn over_uwsgi_the_protocol_is_repeated_and_nothing_added() {
+        for (protocol, line) in [
+            ("HTTP/1.1", "HTTP/1.1 200 OK"),
+            ("HTTP/1.0", "HTTP/1.0 200 OK"),
+            ("HTTP/2.0", "HTTP/2.0 200 OK"),
+            ("HTTP/3.0", "HTTP/3.0 200 OK"),
+            ("", "HTTP/1.0 200 OK"),
+            ("HTTP/1.1 200 OK\r\nA: forged\r\n\r\n", "HTTP/1.0 200 OK"),
+        ] {
+            let request = Request { echo: Echo::of(protocol.as_bytes()), ..request(Version::Uwsgi) };
+            let (text, framing) = encoded(&request, &head(200, "A: b\r\n", None), Length::Known(5));
+            assert_eq!(text, format!("{line}\r\nA: b\r\n\r\n"));
+            assert_eq!(framing, Framing { body: Delimiter::Close, keep_alive: false });
+        }
+    }
+
+    #[test]
+    fn an_interim_status_for_an_answer_ends_the_connection() {
+        for status in [100, 101, 103] {
+            let (text, framing) =
+                encoded(&request(Version::Http11), &head(status, "", None), Length::Known(0));
+            assert!(!framing.keep_alive && text.contains("Connection: close\r\n"), "{status}: {text}");
+        }
     }
 
     #[test]

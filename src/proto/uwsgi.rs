@@ -10,7 +10,7 @@
 use uwring_abi::{AREA_HEAD, VAR_PLAIN, Var};
 
 use super::{Error, Limits, Step, content_length};
-use crate::request::{Body, Request, Span, Version};
+use crate::request::{Body, Echo, Request, Span, Version};
 
 /// Length of the header.
 const HEADER_BYTES: usize = 4;
@@ -20,7 +20,7 @@ pub fn parse(data: &[u8], limits: &Limits, request: &mut Request) -> Result<Step
     let [modifier1, low, high, modifier2, ..] = *data else { return Ok(Step::NeedMore) };
     let size = usize::from(u16::from_le_bytes([low, high]));
     // Said as soon as it is known: the rest of the packet may never come.
-    check(modifier1, size, limits)?;
+    check([modifier1, low, high, modifier2], size, limits)?;
     let end = HEADER_BYTES + size;
     if data.len() < end {
         return Ok(Step::NeedMore);
@@ -30,38 +30,41 @@ pub fn parse(data: &[u8], limits: &Limits, request: &mut Request) -> Result<Step
     request.modifier2 = modifier2;
     request.version = Version::Uwsgi;
     request.head_bytes = end;
+    let packet = &data[..end];
     let mut at = HEADER_BYTES;
     while at < end {
-        let (name, behind) = text(data, at, end)?;
-        let (value, behind) = text(data, behind, end)?;
-        if name.len == 0 {
+        let (name, name_at) = text(packet, &mut at)?;
+        let (value, value_at) = text(packet, &mut at)?;
+        if name.is_empty() {
             return Err(invalid("a variable without a name"));
         }
         if request.vars.len() >= limits.vars {
             return Err(Error::new(431, format!("more than {} variables", limits.vars)));
         }
+        // Lengths come from 16 bits, and a block is at most 64 KiB: all of it fits.
         request.vars.push(Var {
             name_area: AREA_HEAD,
             value_area: AREA_HEAD,
             kind: VAR_PLAIN,
-            name_len: u16::try_from(name.len).map_err(|_| invalid("a name of more than 64 KiB"))?,
-            name_off: name.off,
-            value_off: value.off,
-            value_len: value.len,
+            name_len: name.len() as u16,
+            name_off: name_at as u32,
+            value_off: value_at as u32,
+            value_len: value.len() as u32,
         });
-        mark(request, data, name, value)?;
-        at = behind;
+        mark(request, name, value, Span::head(value_at as u32, value.len() as u32))?;
     }
     Ok(Step::Head)
 }
 
-fn check(modifier1: u8, size: usize, limits: &Limits) -> Result<(), Error> {
+fn check(header: [u8; HEADER_BYTES], size: usize, limits: &Limits) -> Result<(), Error> {
+    let modifier1 = header[0];
     // 30 is the WSGI of old, with PATH_INFO less SCRIPT_NAME; under Python 3 uWSGI treats it as 0.
     if modifier1 != 0 && modifier1 != 30 {
-        return Err(Error {
-            status: None,
-            reason: format!("-- unavailable modifier requested: {modifier1} --"),
-        });
+        // The commonest reason: `GET ` or the like where a packet should begin.
+        let is_http = header.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b' ');
+        let hint = if is_http { " (HTTP on a socket for uwsgi?)" } else { "" };
+        let reason = format!("-- unavailable modifier requested: {modifier1} --{hint}");
+        return Err(Error { status: None, reason });
     }
     if size == 0 {
         return Err(Error { status: None, reason: "an empty uwsgi packet".into() });
@@ -75,50 +78,53 @@ fn check(modifier1: u8, size: usize, limits: &Limits) -> Result<(), Error> {
     Ok(())
 }
 
-/// A length and so many bytes, at `at`; and where they end.
-fn text(data: &[u8], at: usize, end: usize) -> Result<(Span, usize), Error> {
-    let Some(&[low, high]) = data[..end].get(at..at + 2) else { return Err(invalid("a length cut off")) };
-    let len = u16::from_le_bytes([low, high]);
-    let start = at + 2;
-    let behind = start + usize::from(len);
-    if behind > end {
+/// A length and so many bytes, at `at`, which moves behind them; and where they begin.
+#[inline]
+fn text<'a>(packet: &'a [u8], at: &mut usize) -> Result<(&'a [u8], usize), Error> {
+    let Some(&[low, high]) = packet[*at..].first_chunk() else { return Err(invalid("a length cut off")) };
+    let start = *at + 2;
+    let end = start + usize::from(u16::from_le_bytes([low, high]));
+    let Some(text) = packet.get(start..end) else {
         return Err(invalid("a text that ends behind the block"));
-    }
-    // A block is at most 64 KiB, so its offsets fit.
-    Ok((Span::head(u32::try_from(start).unwrap_or(u32::MAX), u32::from(len)), behind))
+    };
+    *at = end;
+    Ok((text, start))
 }
 
+#[cold]
 fn invalid(what: &str) -> Error {
     Error { status: Some(400), reason: format!("invalid uwsgi request: {what}") }
 }
 
 /// Remembers the variables that the server itself needs. Told apart by length first: most are none of them.
-fn mark(request: &mut Request, data: &[u8], name: Span, value: Span) -> Result<(), Error> {
-    let bytes = |span: Span| &data[span.off as usize..(span.off + span.len) as usize];
-    let name = bytes(name);
+#[inline]
+fn mark(request: &mut Request, name: &[u8], value: &[u8], span: Span) -> Result<(), Error> {
     match name.len() {
-        5 if name == b"HTTPS" => request.https = matches!(bytes(value), [b'1', ..] | [b'o', b'n', ..]),
-        9 if name == b"HTTP_HOST" => request.host = value,
-        11 if name == b"REMOTE_ADDR" => request.addr = value,
-        11 if name == b"REMOTE_USER" => request.user = value,
-        11 if name == b"REQUEST_URI" => request.uri = value,
-        11 if name == b"SERVER_NAME" && request.host.is_empty() => request.host = value,
-        12 if name == b"HTTP_REFERER" => request.referer = value,
-        12 if name == b"UWSGI_SCHEME" => request.scheme = value,
+        5 if name == b"HTTPS" => request.https = matches!(value, [b'1', ..] | [b'o', b'n', ..]),
+        9 if name == b"HTTP_HOST" => request.host = span,
+        11 if name == b"REMOTE_ADDR" => request.addr = span,
+        11 if name == b"REMOTE_USER" => request.user = span,
+        11 if name == b"REQUEST_URI" => request.uri = span,
+        11 if name == b"SERVER_NAME" && request.host.is_empty() => request.host = span,
+        12 if name == b"HTTP_REFERER" => request.referer = span,
+        12 if name == b"UWSGI_SCHEME" => request.scheme = span,
         14 if name == b"REQUEST_METHOD" => {
-            request.method = value;
-            request.is_head = bytes(value) == b"HEAD";
+            request.method = span;
+            request.is_head = value == b"HEAD";
         }
         // Of equal names the last wins, here as in the environ: that is how nginx overrides one.
         14 if name == b"CONTENT_LENGTH" => {
-            let len = if value.len == 0 { 0 } else { content_length(bytes(value))? };
+            let len = if value.is_empty() { 0 } else { content_length(value)? };
             request.body = Body::sized(len);
         }
-        15 if name == b"SERVER_PROTOCOL" => request.protocol = value,
-        15 if name == b"HTTP_USER_AGENT" => request.agent = value,
-        20 if name == b"HTTP_X_FORWARDED_FOR" => request.forwarded_for = value,
-        20 if name == b"HTTP_X_FORWARDED_SSL" => request.https = matches!(bytes(value), b"on" | b"1"),
-        22 if name == b"HTTP_X_FORWARDED_PROTO" => request.scheme = value,
+        15 if name == b"SERVER_PROTOCOL" => {
+            request.protocol = span;
+            request.echo = Echo::of(value);
+        }
+        15 if name == b"HTTP_USER_AGENT" => request.agent = span,
+        20 if name == b"HTTP_X_FORWARDED_FOR" => request.forwarded_for = span,
+        20 if name == b"HTTP_X_FORWARDED_SSL" => request.https = matches!(value, b"on" | b"1"),
+        22 if name == b"HTTP_X_FORWARDED_PROTO" => request.scheme = span,
         _ => {}
     }
     Ok(())
@@ -198,6 +204,7 @@ mod tests {
         let too_large = block(&[("A", &long)]);
         let cases: &[(&[u8], Option<u16>, &str)] = &[
             (&packet(5, b"\x01\0A\x01\0B"), None, "unavailable modifier requested: 5"),
+            (b"GET / HTTP/1.1\r\n", None, "HTTP on a socket for uwsgi"),
             (&packet(0, b""), None, "empty"),
             (&packet(0, b"\0\0\x01\0B"), Some(400), "without a name"),
             (&packet(0, b"\x05\0A"), Some(400), "behind the block"),
@@ -214,6 +221,38 @@ mod tests {
             assert_eq!(error.status, *status, "{reason}");
             assert!(error.reason.contains(reason), "{} / {reason}", error.reason);
         }
+    }
+
+    #[test]
+    fn wrong_packets_are_refused_at_every_split_or_need_more() {
+        let data = block(&[("A", "1"), ("CONTENT_LENGTH", "x"), ("B", "2")]);
+        for end in 0..data.len() {
+            assert_eq!(parsed(&data[..end]).expect("not wrong yet").0, Step::NeedMore, "{end}");
+        }
+        assert_eq!(parsed(&data).expect_err("no number").status, Some(400));
+    }
+
+    #[test]
+    fn marks_point_at_what_the_server_needs() {
+        let vars = [
+            ("REQUEST_METHOD", "HEAD"),
+            ("REMOTE_ADDR", "192.0.2.1"),
+            ("REMOTE_USER", "eve"),
+            ("HTTP_HOST", "h"),
+            ("SERVER_NAME", "not any more"),
+            ("HTTP_USER_AGENT", "ua"),
+            ("HTTP_REFERER", "r"),
+            ("HTTP_X_FORWARDED_FOR", "198.51.100.7"),
+            ("UWSGI_SCHEME", "http"),
+            ("HTTP_X_FORWARDED_PROTO", "https"),
+            ("UWSGI_FILE", "/never/loaded.py"),
+        ];
+        let data = block(&vars);
+        let (_, r) = parsed(&data).expect("a good packet");
+        let marks = [r.method, r.addr, r.user, r.host, r.agent, r.referer, r.forwarded_for, r.scheme];
+        let text = |span: Span| std::str::from_utf8(r.bytes(span, &data, b"")).expect("text");
+        assert_eq!(marks.map(text), ["HEAD", "192.0.2.1", "eve", "h", "ua", "r", "198.51.100.7", "https"]);
+        assert!(r.is_head && r.derived.is_empty() && r.vars.len() == vars.len());
     }
 
     #[test]
