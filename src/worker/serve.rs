@@ -63,7 +63,7 @@ impl Desk {
         job.out.clear();
         let fields = b"Content-Type: text/plain\r\nContent-Length: 21\r\n";
         let head = Head {
-            status: 200,
+            status: 500,
             status_line: b"500 Internal Server Error",
             fields,
             field_count: 2,

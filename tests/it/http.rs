@@ -457,3 +457,42 @@ fn abstract_socket_is_served() {
     let name = if target() == Target::Uwsgi { format!("{name}\0") } else { name };
     assert_eq!(Address::Abstract(name).uwsgi(&Packet::get("/")).expect(200).text(), "Hello, world!");
 }
+
+#[test]
+fn clients_that_stop_halfway_are_told_and_closed() {
+    if uwring_only("closes without an answer") {
+        return;
+    }
+    let server = Server::app("hello")
+        .without("socket")
+        .ini("http-socket = 127.0.0.1:0\nheader-timeout = 1\nsocket-timeout = 1")
+        .start();
+    let halves: [&[u8]; 3] = [
+        b"GET / HTTP/1.1\r\nHost: test\r\n",
+        b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nabc",
+        b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    ];
+    for half in halves {
+        let mut client = server.tcp(0).connect();
+        client.send(half);
+        client.response("GET").expect(408);
+        assert!(client.rest().is_empty());
+    }
+    server.tcp(0).get("/").expect(200);
+}
+
+#[test]
+fn idle_connections_are_closed_when_their_time_is_over() {
+    if uwring_only("keeps no connection") {
+        return;
+    }
+    let server =
+        Server::app("hello").without("socket").ini("http-socket = 127.0.0.1:0\nhttp-keepalive = 2").start();
+    let mut client = server.tcp(0).connect();
+    for _ in 0..2 {
+        client.send(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+        client.response("GET").expect(200);
+    }
+    // The server's doing: this side sends nothing and only waits for the end.
+    assert!(client.rest().is_empty());
+}

@@ -58,7 +58,7 @@ pub const ROWS: &[Row] = &[
     row(
         &["no-default-app"],
         Flag(|s| &mut s.python.no_default_app),
-        "answer 404 where no mounted application matches",
+        "answer 500 where no mounted application matches, instead of the first one",
     ),
     row(
         &["ignore-script-name"],
