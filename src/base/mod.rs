@@ -1,6 +1,7 @@
 //! No policy; the clock is its only contact with the world.
 
 pub mod clock;
+pub mod digits;
 pub mod limits;
 pub mod protocol;
 pub mod text;

@@ -2,8 +2,9 @@
 //!
 //! Control bytes of what a client sent are written as `\xNN`, so that nobody can forge a line.
 
-use std::io::Write;
+use std::cell::RefCell;
 
+use crate::base::digits::{decimal, signed};
 use crate::options::settings::Logging;
 use crate::sys::time;
 
@@ -71,9 +72,35 @@ pub struct Line {
     micros: bool,
     forwarded_for: bool,
     memory: bool,
-    /// Form of `%(ftime)`.
-    date: Option<String>,
+    /// `%(ctime)`, `%(ltime)` and `%(ftime)` of the second of the last request.
+    ctime: RefCell<Stamp>,
+    ltime: RefCell<Stamp>,
+    ftime: RefCell<Stamp>,
 }
+
+/// A form of time, and its text in one second: requests are many to a second, and time zones take their time.
+#[derive(Debug)]
+struct Stamp {
+    form: String,
+    second: u64,
+    text: String,
+}
+
+impl Stamp {
+    fn new(form: &str) -> RefCell<Stamp> {
+        RefCell::new(Stamp { form: form.into(), second: u64::MAX, text: String::new() })
+    }
+
+    fn append(&mut self, out: &mut Vec<u8>, second: u64) {
+        if self.second != second {
+            (self.second, self.text) = (second, time::local(second, &self.form));
+        }
+        out.extend_from_slice(self.text.as_bytes());
+    }
+}
+
+/// As an access log of Apache shows it.
+const LTIME: &str = "%d/%b/%Y:%H:%M:%S %z";
 
 #[derive(Debug, PartialEq, Eq)]
 enum Item {
@@ -178,7 +205,9 @@ impl Line {
             micros: logging.micros,
             forwarded_for: logging.x_forwarded_for,
             memory: logging.memory_report,
-            date: logging.date.clone().filter(|form| !form.is_empty()),
+            ctime: Stamp::new(time::CTIME),
+            ltime: Stamp::new(LTIME),
+            ftime: Stamp::new(logging.date.as_deref().filter(|form| !form.is_empty()).unwrap_or(LTIME)),
         }
     }
 
@@ -200,28 +229,49 @@ impl Line {
     }
 
     fn append_default(&self, out: &mut Vec<u8>, r: &Record<'_>) {
+        let text = |out: &mut Vec<u8>, text: &str| out.extend_from_slice(text.as_bytes());
         if self.memory {
-            let (rss, vsz) = memory();
-            put(out, format_args!("{{address space usage: {vsz} bytes/{}MB}} ", vsz >> 20));
-            put(out, format_args!("{{rss usage: {rss} bytes/{}MB}} ", rss >> 20));
+            append_memory(out);
         }
-        put(
-            out,
-            format_args!("[pid: {}|app: {}|req: {}/{}] ", r.pid, r.app, r.app_requests, r.total_requests),
-        );
+        text(out, "[pid: ");
+        decimal(out, r.pid.into());
+        text(out, "|app: ");
+        signed(out, r.app);
+        text(out, "|req: ");
+        signed(out, r.app_requests);
+        text(out, "/");
+        decimal(out, r.total_requests);
+        text(out, "] ");
         safe(out, self.addr(r));
-        out.extend_from_slice(b" (");
+        text(out, " (");
         safe(out, r.user);
-        put(out, format_args!(") {{{} vars in {} bytes}} [", r.vars, r.packet_bytes));
-        put(out, format_args!("{}] ", time::ctime(r.started_wall_us / 1_000_000)));
+        text(out, ") {");
+        decimal(out, r.vars as u64);
+        text(out, " vars in ");
+        decimal(out, r.packet_bytes as u64);
+        text(out, " bytes} [");
+        self.ctime.borrow_mut().append(out, seconds(r));
+        text(out, "] ");
         safe(out, r.method);
-        out.push(b' ');
+        text(out, " ");
         safe(out, r.uri);
-        let (took, unit) = if self.micros { (r.took_us, "micros") } else { (r.took_us / 1000, "msecs") };
-        put(out, format_args!(" => generated {} bytes in {took} {unit}{}(", r.body_bytes, r.via));
+        text(out, " => generated ");
+        decimal(out, r.body_bytes);
+        text(out, " bytes in ");
+        decimal(out, if self.micros { r.took_us } else { r.took_us / 1000 });
+        text(out, if self.micros { " micros" } else { " msecs" });
+        text(out, r.via);
+        text(out, "(");
         safe(out, r.protocol);
-        put(out, format_args!(" {}) {} headers in {} bytes ", r.status, r.header_count, r.header_bytes));
-        put(out, format_args!("(1 switches on core {})", r.core));
+        text(out, " ");
+        decimal(out, r.status.into());
+        text(out, ") ");
+        decimal(out, r.header_count.into());
+        text(out, " headers in ");
+        decimal(out, r.header_bytes);
+        text(out, " bytes (1 switches on core ");
+        decimal(out, r.core.into());
+        text(out, ")");
     }
 
     fn append_item(&self, out: &mut Vec<u8>, item: &Item, record: &Record<'_>) {
@@ -247,18 +297,39 @@ impl Line {
             Name::Proto => or_dash(out, r.protocol),
             Name::Uagent => or_dash(out, r.agent),
             Name::Referer => or_dash(out, r.referer),
-            Name::Ltime => put(out, format_args!("{}", self.start(r, "%d/%b/%Y:%H:%M:%S %z"))),
-            Name::Ctime => put(out, format_args!("{}", time::ctime(r.started_wall_us / 1_000_000))),
-            Name::Ftime => {
-                let form = self.date.as_deref().unwrap_or("%a %b %e %H:%M:%S %Y");
-                put(out, format_args!("{}", self.start(r, form)));
+            Name::Ltime => self.ltime.borrow_mut().append(out, seconds(r)),
+            Name::Ctime => self.ctime.borrow_mut().append(out, seconds(r)),
+            Name::Ftime => self.ftime.borrow_mut().append(out, seconds(r)),
+            // The only one with a fraction.
+            Name::Secs => {
+                decimal(out, r.took_us / 1_000_000);
+                out.push(b'.');
+                // A digit in front keeps the zeros; it goes.
+                let at = out.len();
+                decimal(out, 1_000_000 + r.took_us % 1_000_000);
+                out.remove(at);
             }
-            name => put(out, format_args!("{}", number(name, r))),
+            name => decimal(out, number(name, r)),
         }
     }
+}
 
-    fn start(&self, r: &Record<'_>, form: &str) -> String {
-        time::local(r.started_wall_us / 1_000_000, form)
+/// When the request began, seconds since the epoch.
+fn seconds(r: &Record<'_>) -> u64 {
+    r.started_wall_us / 1_000_000
+}
+
+/// `memory-report`.
+fn append_memory(out: &mut Vec<u8>) {
+    let (rss, vsz) = memory();
+    for (name, bytes) in [("address space", vsz), ("rss", rss)] {
+        out.push(b'{');
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(b" usage: ");
+        decimal(out, bytes);
+        out.extend_from_slice(b" bytes/");
+        decimal(out, bytes >> 20);
+        out.extend_from_slice(b"MB} ");
     }
 }
 
@@ -271,10 +342,9 @@ fn number(name: Name, r: &Record<'_>) -> u64 {
         Name::Cl => r.content_length,
         Name::Micros => r.took_us,
         Name::Msecs => r.took_us / 1000,
-        Name::Secs => r.took_us / 1_000_000,
         Name::Tmicros => r.started_wall_us,
         Name::Tmsecs => r.started_wall_us / 1000,
-        Name::Time => r.started_wall_us / 1_000_000,
+        Name::Time => seconds(r),
         Name::Epoch => (r.started_wall_us + r.took_us) / 1_000_000,
         Name::Pid => r.pid.into(),
         Name::Wid => r.worker.into(),
@@ -330,21 +400,21 @@ fn item(name: &str) -> Item {
     }
 }
 
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).expect("a Vec takes everything");
-}
-
 fn or_dash(out: &mut Vec<u8>, value: &[u8]) {
     if value.is_empty() { out.push(b'-') } else { safe(out, value) }
 }
 
 /// Appends what a client sent, control bytes made visible.
 fn safe(out: &mut Vec<u8>, value: &[u8]) {
-    for &byte in value {
-        if byte < 0x20 || byte == 0x7f {
-            put(out, format_args!("\\x{byte:02x}"));
-        } else {
-            out.push(byte);
+    // Almost always there is none, so all of it goes at once.
+    for piece in value.split_inclusive(u8::is_ascii_control) {
+        match piece {
+            [text @ .., byte] if byte.is_ascii_control() => {
+                out.extend_from_slice(text);
+                let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+                out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
+            }
+            text => out.extend_from_slice(text),
         }
     }
 }
@@ -418,6 +488,73 @@ mod tests {
             line(&Logging { micros: true, x_forwarded_for: true, memory_report: true, ..Logging::default() });
         assert!(text.contains("in 2345 micros (") && text.contains("] 10.0.0.1, 10.0.0.2 () {"), "{text}");
         assert!(text.starts_with("{address space usage: ") && text.contains("MB} {rss usage: "), "{text}");
+    }
+
+    #[test]
+    fn a_line_seen_from_uwsgi_comes_out_byte_for_byte() {
+        // uWSGI 2.0.21 with `log-micros` and `log-x-forwarded-for`, but for the time of day.
+        let seen = "[pid: 17144|app: 0|req: 1/1] 9.9.9.9, 8.8.8.8 () {32 vars in 391 bytes} [CTIME] POST /a?b => \
+                    generated 5 bytes in 225 micros (HTTP/1.1 200) 2 headers in 51 bytes (1 switches on core 0)\n";
+        let record = Record {
+            pid: 17144,
+            app_requests: 1,
+            total_requests: 1,
+            forwarded_for: b"9.9.9.9, 8.8.8.8",
+            vars: 32,
+            packet_bytes: 391,
+            method: b"POST",
+            uri: b"/a?b",
+            body_bytes: 5,
+            took_us: 225,
+            header_bytes: 51,
+            ..record(&[])
+        };
+        let logging = Logging { micros: true, x_forwarded_for: true, ..Logging::default() };
+        let mut out = Vec::new();
+        Line::compile(&logging).append(&mut out, &record);
+        let line = String::from_utf8(out).expect("text");
+        assert_eq!(line, seen.replace("CTIME", &time::ctime(1_000_000_000)));
+    }
+
+    #[test]
+    fn a_line_cannot_be_forged() {
+        for (value, shown) in [
+            (&b"plain"[..], "plain"),
+            (b"a\r\nb", "a\\x0d\\x0ab"),
+            (b"\0\x1b[2J\x7f", "\\x00\\x1b[2J\\x7f"),
+            (b"", ""),
+            (b"\n", "\\x0a"),
+        ] {
+            let mut out = Vec::new();
+            safe(&mut out, value);
+            assert_eq!(String::from_utf8(out).as_deref(), Ok(shown));
+        }
+    }
+
+    #[test]
+    fn times_are_uwsgis_and_follow_the_clock() {
+        let form = |form: &str, date: Option<&str>| Logging {
+            format: Some(form.into()),
+            date: date.map(Into::into),
+            ..Logging::default()
+        };
+        for (took_us, secs) in
+            [(294, "0.000294"), (1_200_401, "1.200401"), (0, "0.000000"), (60_000_000, "60.000000")]
+        {
+            let mut out = Vec::new();
+            Line::compile(&form("%(secs)", None)).append(&mut out, &Record { took_us, ..record(&[]) });
+            assert_eq!(String::from_utf8(out), Ok(format!("{secs}\n")));
+        }
+        // Without a form of its own `%(ftime)` is `%(ltime)`.
+        let text = line(&form("%(ftime)|%(ltime)", Some("")));
+        let (ftime, ltime) = text.trim_end().split_once('|').expect("two times");
+        assert!(ftime == ltime && ftime.contains("/Sep/2001:"), "{text}");
+        assert_eq!(line(&form("%(ftime)", Some("%Y"))), "2001\n");
+        let (line, mut out) = (Line::compile(&form("%(ftime)", Some("%s"))), Vec::new());
+        for second in [5, 6, 5] {
+            line.append(&mut out, &Record { started_wall_us: second * 1_000_000, ..record(&[]) });
+        }
+        assert_eq!(out, b"5\n6\n5\n");
     }
 
     #[test]

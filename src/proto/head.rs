@@ -4,6 +4,7 @@
 //! it ends with the connection. Over HTTP the server adds what the connection needs.
 
 use super::chunked;
+use crate::base::digits::decimal;
 use crate::request::{Echo, Request, Version};
 
 /// Status and fields as the application gave them, checked by the plugin.
@@ -130,21 +131,6 @@ fn add_length(out: &mut Vec<u8>, head: &Head<'_>, len: u64) {
         decimal(out, len);
         out.extend_from_slice(b"\r\n");
     }
-}
-
-/// Appends a number without allocating.
-fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 /// Writes a body as it was framed: no byte more than announced, and no silence about one less.

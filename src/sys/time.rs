@@ -21,9 +21,12 @@ pub fn local(seconds: u64, form: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// As `ctime(3)`, without its line end: `Sat Nov 21 02:37:41 2026`.
+/// The form of `ctime(3)`, without its line end: `Sat Nov 21 02:37:41 2026`.
+pub const CTIME: &str = "%a %b %e %H:%M:%S %Y";
+
+/// `seconds` since the epoch in the form [`CTIME`].
 pub fn ctime(seconds: u64) -> String {
-    local(seconds, "%a %b %e %H:%M:%S %Y")
+    local(seconds, CTIME)
 }
 
 #[cfg(test)]
