@@ -254,7 +254,7 @@ fn join_repeats(head: &[u8], request: &mut Request) {
         if request.vars[at + 1..].iter().any(same) {
             let joined = join(head, &request.vars[at..], same, &mut request.derived);
             // A mark was set to the last of them.
-            let last = request.vars.iter().rfind(|var| same(var)).map(|var| value_of(var));
+            let last = request.vars.iter().rfind(|var| same(var)).map(value_of);
             for mark in [&mut request.agent, &mut request.referer, &mut request.forwarded_for] {
                 if last == Some(*mark) {
                     *mark = joined;
