@@ -8,6 +8,9 @@ use uwring::options::{self, Command, Loaded};
 
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
+    if argv.get(1).is_some_and(|word| word == "ctl") {
+        return ExitCode::from(uwring::control::client::run(&argv[1..]));
+    }
     // What is no UTF-8 cannot be an option, and stays in the environment all the same.
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));

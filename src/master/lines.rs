@@ -113,6 +113,16 @@ pub fn template_retry(why: &str, delay_ms: u64) -> String {
     )
 }
 
+/// A reload has succeeded, to the client that waited for it.
+pub fn now_serves(generation: u32) -> String {
+    format!("generation {generation} serves now")
+}
+
+/// A reload has failed, to the client that waited for it.
+pub fn still_serves(old: u32, why: &str) -> String {
+    format!("the reload failed ({why}; the log has more): generation {old} still serves")
+}
+
 /// A template that does not answer.
 pub fn template_stuck(pid: u32) -> String {
     format!("template process (pid: {pid}) does not fork any more: it is killed and started again")

@@ -66,13 +66,16 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let prepared = startup::prepare(&settings, &notes, &warnings)?;
     titles::set(&settings.process, "master");
     process::adopt_orphans().map_err(failed("adopt orphans"))?;
-    let mut office = Office::new(prepared.area).map_err(failed("make pipes"))?;
+    let mut office = Office::new(prepared.area, prepared.control).map_err(failed("make pipes"))?;
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch_reload))
         .map_err(failed("listen to signals"))?;
     let master_pid = std::process::id();
 
     match turn(&mut office, &mut ears, State::new(policy(&settings.process, master_pid))) {
         Over::Exit(code) => {
+            if let Some(file) = office.control().and_then(|control| control.file()) {
+                let _ = std::fs::remove_file(file);
+            }
             if settings.process.vacuum {
                 prepared.vacuum.clean();
             }

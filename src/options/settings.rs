@@ -95,6 +95,8 @@ pub struct Process {
     pub touch_reload: Vec<PathBuf>,
     /// `exit-on-reload`.
     pub exit_on_reload: bool,
+    /// `control-socket`: a path, `@NAME`, or `none`; without it, an abstract one of the master's pid.
+    pub control_socket: Option<String>,
     /// `skip-atexit`.
     pub skip_atexit: bool,
     /// `locks`: user locks beside lock 0.
@@ -130,6 +132,7 @@ impl Default for Process {
             procname_master: None,
             touch_reload: Vec::new(),
             exit_on_reload: false,
+            control_socket: None,
             skip_atexit: false,
             locks: 0,
         }

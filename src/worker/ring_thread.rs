@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use slab::Slab;
@@ -172,6 +173,8 @@ impl<R: Reactor> Ring<R> {
             self.in_flight += 1;
             self.handed_over = true;
         }
+        let in_hand = u32::try_from(self.in_flight + self.backlog.len()).unwrap_or(u32::MAX);
+        self.plan.slot().in_flight.store(in_hand, Ordering::Relaxed);
         if std::mem::take(&mut self.handed_over) {
             self.desk.handoff.wake_interpreters();
         }

@@ -6,6 +6,7 @@
 
 mod support;
 
+mod ctl;
 mod environ;
 mod frameworks;
 mod http;

@@ -133,6 +133,11 @@ impl Generation {
         (1..).zip(self.workers.iter_mut())
     }
 
+    /// Every worker's life with its number.
+    pub(super) fn lives(&self) -> impl Iterator<Item = (u32, Life)> {
+        (1..).zip(self.workers.iter().map(|worker| worker.life))
+    }
+
     /// The number of the worker with process `pid`.
     pub(super) fn number_of(&self, pid: u32) -> Option<u32> {
         (1..).zip(&self.workers).find(|(_, worker)| worker.life.pid() == Some(pid)).map(|(number, _)| number)

@@ -16,16 +16,19 @@
 //! An event changes facts only ([`State::handle`]); what follows from the facts and the time is decided in one
 //! place ([`settle`]), whatever the event was. So nothing depends on the order in which news arrive.
 
+mod asked;
 mod generation;
 mod settle;
 #[cfg(test)]
 mod tests;
 mod words;
 
-pub use words::{Action, Command, Event, Policy, Wish};
+pub use words::{Action, Command, Event, Picture, Policy, Wish, WorkerPicture};
 
 use super::lines;
 use crate::base::clock::Millis;
+use crate::control::server::ClientId;
+use crate::control::words::Answer;
 use crate::sys::process::Status;
 use generation::{Generation, Life, Role, Template};
 
@@ -63,6 +66,8 @@ pub struct State {
     generations: Vec<Generation>,
     /// Whether a worker has ever been ready: before that, a failure is the end.
     served: bool,
+    /// Clients of the control socket that wait for the end of a reload.
+    waiting: Vec<ClientId>,
     /// Begin a reload as soon as there is room for a generation.
     reload_wanted: bool,
 }
@@ -70,7 +75,14 @@ pub struct State {
 impl State {
     /// Nothing started yet.
     pub fn new(policy: Policy) -> State {
-        State { policy, phase: Phase::Running, generations: Vec::new(), served: false, reload_wanted: false }
+        State {
+            policy,
+            phase: Phase::Running,
+            generations: Vec::new(),
+            served: false,
+            waiting: Vec::new(),
+            reload_wanted: false,
+        }
     }
 
     /// Takes in what happened and says what to do.
@@ -101,6 +113,7 @@ impl State {
                 )));
                 self.wished(Wish::Reload, now, &mut actions);
             }
+            Event::Asked { client, request } => self.asked(client, request, now, &mut actions),
             Event::Tick => {}
         }
         settle::settle(self, now, &mut actions);
@@ -342,11 +355,16 @@ impl State {
         let Some(generation) = self.with_role(Role::Coming) else { return };
         actions.push(Action::Say(lines::reload_failed(generation.number, old, why)));
         generation.leave(Command::Quit, now.after(QUIT_MS), now, actions);
+        // Given up for a newer one: who waits, waits for that.
+        if !self.reload_wanted {
+            self.reload_over(&Answer::failed(lines::still_serves(old, why)), actions);
+        }
     }
 
     fn stop(&mut self, command: Command, code: i32, now: Millis, actions: &mut Vec<Action>) {
         self.phase = Phase::Stopping { code };
         self.reload_wanted = false;
+        self.reload_over(&Answer::failed("the server is stopping"), actions);
         let patience_ms = if command == Command::Quit { QUIT_MS } else { self.policy.mercy_ms };
         for generation in &mut self.generations {
             generation.leave(command, now.after(patience_ms), now, actions);
