@@ -115,6 +115,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("app.pid");
         let status = in_child(|| {
+            // A shell that runs the tests in the background has them ignore SIGINT.
+            crate::sys::signals::reset().expect("reset");
             let sent = write(&path).and_then(|_| signal(&path, SignalWhat::Stop));
             // The signal comes before `kill` returns; only a failure gets here.
             i32::from(sent.is_ok()) + 1
