@@ -357,3 +357,55 @@ fn name_of<'a>(head: &'a [u8], var: &Var) -> &'a [u8] {
 fn value_of(var: &Var) -> Span {
     Span { area: var.value_area, off: var.value_off, len: var.value_len }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_a_port() {
+        for host in [
+            "",
+            "h",
+            "h:",
+            "h:80",
+            "a-b.example.:8080",
+            "192.0.2.1:80",
+            "[::1]",
+            "[2001:db8::192.0.2.1]:443",
+            "[v1.a:b]",
+            "a%20b",
+            "a_b~!$&'()*+,;=c",
+        ] {
+            assert!(is_host(host.as_bytes()), "{host}");
+        }
+        for host in [
+            ":80",
+            "h:x",
+            "h:80:80",
+            "h:-1",
+            "h:123456",
+            "[::1",
+            "::1",
+            "[::1]80",
+            "[::1]:x",
+            "[h]",
+            "[]",
+            "[::1%eth0]",
+            "a[::1]",
+            "a%2",
+            "a%zz",
+            "a\tb",
+            "a,b c",
+            "a\"b",
+            "a\\b",
+            "a?b",
+            "a#b",
+            "a/b",
+            "u@h",
+            "\u{e9}.example",
+        ] {
+            assert!(!is_host(host.as_bytes()), "{host}");
+        }
+    }
+}

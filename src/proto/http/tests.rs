@@ -267,55 +267,6 @@ fn a_later_minor_version_is_taken_for_1_1() {
 }
 
 #[test]
-fn a_host_is_a_name_or_an_address_and_a_port() {
-    let with = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
-    for host in [
-        "",
-        "h",
-        "h:",
-        "h:80",
-        "a-b.example.:8080",
-        "192.0.2.1:80",
-        "[::1]",
-        "[2001:db8::192.0.2.1]:443",
-        "[v1.a:b]",
-        "a%20b",
-        "a_b~!$&'()*+,;=c",
-    ] {
-        good(&with(host));
-    }
-    for host in [
-        ":80",
-        "h:x",
-        "h:80:80",
-        "h:-1",
-        "h:123456",
-        "[::1",
-        "::1",
-        "[::1]80",
-        "[::1]:x",
-        "[h]",
-        "[]",
-        "[::1%eth0]",
-        "a[::1]",
-        "a%2",
-        "a%zz",
-        "a\tb",
-        "a,b c",
-        "a\"b",
-        "a\\b",
-        "a?b",
-        "a#b",
-        "\u{e9}.example",
-    ] {
-        assert_eq!(refused(&with(host)).status, Some(400), "{host}");
-        if host != "a?b" {
-            assert_eq!(refused(&format!("GET http://{host}/ HTTP/1.0\r\n\r\n")).status, Some(400), "{host}");
-        }
-    }
-}
-
-#[test]
 fn few_empty_lines_before_a_request_are_skipped() {
     for (lines, status) in [(4, None), (5, Some(400)), (1000, Some(400))] {
         let head = format!("{}GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n".repeat(lines));
