@@ -6,6 +6,7 @@
 
 mod support;
 
+mod conformance;
 mod ctl;
 mod environ;
 mod frameworks;
