@@ -141,6 +141,7 @@ impl Ring {
         let Op::Send(send) = &mut self.ops[slot].op else { return };
         send.silent = false;
         let rest = &send.buffer[send.sent..];
+        // What fits now is sent, so that a slow peer's progress is seen.
         let entry = send_entry(send.fd, rest, 0).user_data(data);
         self.push(&[entry]);
     }
@@ -248,10 +249,15 @@ impl Ring {
     }
 
     fn sent(&mut self, slot: usize, result: io::Result<u32>, events: &mut Vec<Event>) {
-        let Op::Send(send) = &mut self.ops[slot].op else { return };
+        let Slot { token, op: Op::Send(send), .. } = &mut self.ops[slot] else { return };
         send.silent = false;
         match result {
-            Ok(n) => send.sent += n as usize,
+            Ok(n) => {
+                send.sent += n as usize;
+                if n > 0 && send.sent < send.buffer.len() {
+                    events.push(Event::Progress { token: *token });
+                }
+            }
             Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
             Err(e) => return self.finish_send(slot, Err(e), events),
         }
@@ -290,7 +296,7 @@ impl Ring {
     }
 
     fn file_ready(&mut self, slot: usize, events: &mut Vec<Event>) {
-        let Op::File { fd, file, offset, left } = &mut self.ops[slot].op else { return };
+        let Slot { token, op: Op::File { fd, file, offset, left }, .. } = &mut self.ops[slot] else { return };
         let fd = *fd;
         let outcome = net::send_file(fd, file, *offset, (*left).min(FILE_SLICE));
         let result = match outcome {
@@ -299,6 +305,7 @@ impl Ring {
                 *offset += n;
                 *left -= n;
                 if *left > 0 {
+                    events.push(Event::Progress { token: *token });
                     return self.submit_poll(slot, fd, libc::POLLOUT, false);
                 }
                 Ok(())
@@ -407,7 +414,7 @@ impl Reactor for Ring {
         self.silent.push(slot);
         let data = self.user_data(slot, TAG_MAIN);
         let Op::Send(send) = &self.ops[slot].op else { return };
-        let entry = send_entry(fd, &send.buffer, libc::MSG_DONTWAIT).user_data(data);
+        let entry = send_entry(fd, &send.buffer, libc::MSG_DONTWAIT | libc::MSG_WAITALL).user_data(data);
         if closes {
             let close = opcode::Close::new(types::Fd(fd)).build().flags(squeue::Flags::SKIP_SUCCESS);
             let close = close.user_data(self.user_data(slot, TAG_CLOSE));
@@ -504,7 +511,7 @@ fn build(no_sqarray: bool) -> io::Result<IoUring> {
 fn send_entry(fd: RawFd, bytes: &[u8], flags: libc::c_int) -> squeue::Entry {
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
     opcode::Send::new(types::Fd(fd), bytes.as_ptr(), len)
-        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL | flags)
+        .flags(libc::MSG_NOSIGNAL | flags)
         .build()
 }
 

@@ -219,8 +219,10 @@ impl BodyOut {
 pub fn refusal(status: u16) -> Vec<u8> {
     let reason = reason(status);
     let len = reason.len();
+    // What is refused for want of room may be asked again (RFC 9110 §10.2.3).
+    let retry = if status == 503 { "Retry-After: 1\r\n" } else { "" };
     format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{reason}"
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\n{retry}Connection: close\r\n\r\n{reason}"
     )
     .into_bytes()
 }

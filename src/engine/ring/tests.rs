@@ -6,7 +6,18 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 const T: Token = Token(7);
 
+/// The next events but those of progress.
 fn events(ring: &mut Ring) -> Vec<Event> {
+    loop {
+        let mut events = all_events(ring);
+        events.retain(|event| !matches!(event, Event::Progress { .. }));
+        if !events.is_empty() {
+            return events;
+        }
+    }
+}
+
+fn all_events(ring: &mut Ring) -> Vec<Event> {
     let mut events = Vec::new();
     while events.is_empty() {
         ring.wait(Some(Duration::from_millis(20)), &mut events).expect("a working ring");
@@ -73,6 +84,28 @@ fn a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one() {
     let Some(Event::Sent { token: T, result: Ok(()), buffer }) = events(&mut ring).pop() else { panic!() };
     assert_eq!(buffer, bytes);
     assert_eq!(reader.join().expect("no panic"), bytes);
+}
+
+#[test]
+fn a_peer_that_reads_slowly_is_seen_to_read() {
+    let mut ring = Ring::new().expect("io_uring");
+    let (ours, mut theirs) = pair();
+    let len = 4_000_000;
+    ring.send(Then::Keep(ours.as_raw_fd()), T, vec![b'x'; len], Notice::Prompt);
+    let (mut read, mut progress, mut piece) = (0, 0, vec![0; 100_000]);
+    loop {
+        match all_events(&mut ring).pop() {
+            Some(Event::Progress { token: T }) => progress += 1,
+            Some(Event::Sent { token: T, result: Ok(()), .. }) => break,
+            other => panic!("{other:?}"),
+        }
+        // What was sent is more than one read takes, so none of these waits.
+        read += theirs.read(&mut piece).expect("open");
+    }
+    drop(ours);
+    read += theirs.read_to_end(&mut Vec::new()).expect("an end");
+    assert_eq!(read, len);
+    assert!(progress > 2, "{progress}");
 }
 
 #[test]
