@@ -57,7 +57,14 @@ impl Doors {
             let _ = crate::sys::net::set_nodelay(door.listener.fd.as_raw_fd());
         }
         let count = doors.len();
-        Doors { doors, armed: vec![0; count], cancelling: vec![false; count], paused_until: None, exhausted: false, say_at: Millis(0) }
+        Doors {
+            doors,
+            armed: vec![0; count],
+            cancelling: vec![false; count],
+            paused_until: None,
+            exhausted: false,
+            say_at: Millis(0),
+        }
     }
 
     /// The door a connection came by.

@@ -76,7 +76,8 @@ impl Logbook {
             return;
         }
         if self.unsaid > 0 {
-            let line = format!("[uwring] {} more refusals in one second were not logged one by one", self.unsaid);
+            let line =
+                format!("[uwring] {} more refusals in one second were not logged one by one", self.unsaid);
             crate::logging::append(&mut self.waiting, &line);
         }
         (self.refusals, self.refusals_since, self.unsaid) = (0, now, 0);

@@ -110,7 +110,8 @@ impl<R: Reactor> Ring<R> {
 
     /// Milliseconds until the queue must be looked at.
     pub(super) fn queue_look_in(&self) -> Option<u64> {
-        let neighbours = self.bounds.size > 0 && !self.gate.is_alone() && self.in_flight >= self.bounds.threads;
+        let neighbours =
+            self.bounds.size > 0 && !self.gate.is_alone() && self.in_flight >= self.bounds.threads;
         self.queue_due().into_iter().chain(neighbours.then_some(LOOK_MS)).min()
     }
 

@@ -71,7 +71,8 @@ impl<R: Reactor> Ring<R> {
 
     /// Milliseconds until a full worker looks again.
     pub(super) fn look_in(&self) -> Option<u64> {
-        (self.phase == Phase::Open && self.connections_free() == 0).then(|| self.crowding.look_at.since(self.now.millis()))
+        (self.phase == Phase::Open && self.connections_free() == 0)
+            .then(|| self.crowding.look_at.since(self.now.millis()))
     }
 
     /// Closes a share of the connections that have no request: how many.

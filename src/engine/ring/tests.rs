@@ -143,7 +143,11 @@ fn a_file_is_sent_from_its_offset_and_a_short_one_is_told() {
     let bytes: Vec<u8> = (0..2_000_000u32).map(|i| i.to_le_bytes()[1]).collect();
     file.write_all(&bytes).expect("room");
     file.rewind().expect("a file");
+    file.sync_all().expect("a disk");
     let file: Arc<OwnedFd> = Arc::new(file.into());
+    // Out of the page cache, where it can be: what has to be read from the disk is sent like everything else.
+    let forget = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+    nix::fcntl::posix_fadvise(&file, 0, 0, forget).expect("a file");
     let (ours, mut theirs) = pair();
     ring.send_file(ours.as_raw_fd(), T, Arc::clone(&file), 1000, 1_999_000);
     let reader = std::thread::spawn(move || {
