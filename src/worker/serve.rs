@@ -163,7 +163,7 @@ impl Host for Desk {
             let Stage::Started(out) = &mut job.stage else { return Err(Refusal::Misuse) };
             job.body_sent += out.push(&mut job.out, slice);
             self.stream(job)?;
-            channel(job).wait_for_room()?;
+            channel(job).wait_for_room().inspect_err(|_| job.stage = Stage::Broken)?;
         }
         Ok(())
     }

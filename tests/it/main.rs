@@ -6,6 +6,7 @@
 
 mod support;
 
+mod abuse;
 mod environ;
 mod frameworks;
 mod http;
