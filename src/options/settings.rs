@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(pub String);
@@ -142,7 +144,7 @@ impl Default for Process {
 pub use crate::base::protocol::SocketProtocol;
 
 /// One listening socket asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketSpec {
     /// Address as written (REFERENCE: `host:port`, `[v6]:port`, path, `@abstract`, `fd://N`).
     pub address: String,
@@ -153,7 +155,7 @@ pub struct SocketSpec {
 }
 
 /// Listening sockets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sockets {
     /// In order of declaration.
     pub specs: Vec<SocketSpec>,

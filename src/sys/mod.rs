@@ -2,6 +2,7 @@
 
 pub mod credentials;
 pub mod event;
+pub mod exec;
 pub mod files;
 pub mod futex;
 pub mod host;

@@ -17,4 +17,5 @@ mod options;
 mod overload;
 mod process;
 mod python;
+mod upgrade;
 mod wsgi;
