@@ -73,8 +73,8 @@ pub struct Office {
     processes: HashMap<u32, OwnedFd>,
     control: Option<Server>,
     image: Image,
-    /// The last generation whose template was started.
-    begun: u32,
+    /// Another program lies in the place of this one, and could not take over: this one does the next thing.
+    stays: bool,
 }
 
 impl Office {
@@ -91,7 +91,7 @@ impl Office {
             processes: HashMap::new(),
             control,
             image,
-            begun: 0,
+            stays: false,
         })
     }
 
@@ -109,8 +109,8 @@ impl Office {
         }
     }
 
-    /// Goes on where the program before has left. `pids` are the processes it knew; `begun`, the last generation.
-    pub fn take_over(left: OfficeLeft, image: Image, pids: &[u32], begun: u32) -> io::Result<Office> {
+    /// Goes on where the program before has left. `pids` are the processes it knew.
+    pub fn take_over(left: OfficeLeft, image: Image, pids: &[u32]) -> io::Result<Office> {
         let OfficeLeft { area, bells, life, far_life, notify, channels, control } = left;
         let bells = bells.into_iter().map(|bell| bell.take().map(Arc::new)).collect::<io::Result<_>>()?;
         let shared = Shared {
@@ -127,10 +127,15 @@ impl Office {
             processes: HashMap::new(),
             control: control.map(Server::take_over).transpose()?,
             image,
-            begun,
+            stays: false,
         };
         pids.iter().for_each(|pid| office.remember(*pid));
         Ok(office)
+    }
+
+    /// The new program could not take over: the template of the reload is this program's.
+    pub fn stay(&mut self) {
+        self.stays = true;
     }
 
     /// How this program was started.
@@ -211,9 +216,9 @@ impl Office {
     }
 
     fn start_template(&mut self, generation: u32) -> Outcome {
-        // For a reload; a template that is only replaced belongs to workers of this program.
-        let is_new = std::mem::replace(&mut self.begun, generation) < generation;
-        if is_new && generation > 1 && self.image.was_replaced() {
+        // For a reload: a template that is only started again belongs to workers of this program.
+        let reloads = generation > self.shared.area.serving().max(1);
+        if reloads && !std::mem::take(&mut self.stays) && self.image.was_replaced() {
             return Outcome::Replace { generation };
         }
         let failed = |cause: io::Error| {

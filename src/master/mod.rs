@@ -152,7 +152,7 @@ fn take_over(
     let Handover { begin, mut state, office, vacuum, made, .. } = handover;
     settings.process.processes = made.processes;
     settings.sockets = made.sockets;
-    let office = Office::take_over(office, image, &state.pids(), begin).map_err(failed)?;
+    let office = Office::take_over(office, image, &state.pids()).map_err(failed)?;
     state.adopt(policy);
     let first = First::Action(Action::StartTemplate { generation: begin });
     Ok(House { office, listeners, vacuum, state, first })
@@ -176,7 +176,7 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    fn run(self, mut state: State, first: First) -> Over {
+    fn run(mut self, mut state: State, first: First) -> Over {
         let mut events = VecDeque::new();
         let mut actions = VecDeque::new();
         match first {
@@ -209,11 +209,12 @@ impl Turn<'_> {
     }
 
     /// Returns if that was not possible: then this program goes on with the reload.
-    fn become_new(&self, state: State, begin: u32) -> State {
+    fn become_new(&mut self, state: State, begin: u32) -> State {
         let Turn { vacuum, made, listeners, .. } = *self;
         let leaving = Leaving { begin, state, office: self.office.hand_over(), vacuum, made, listeners };
         let (state, error) = handover::become_new(self.office.image(), leaving);
         crate::log!("{}", lines::old_program(&error));
+        self.office.stay();
         state
     }
 }
