@@ -113,8 +113,9 @@ impl<R: Reactor> Ring<R> {
                 self.receive_head(token);
             }
             Err(error) => {
+                let is_head = self.head_bytes(&parcel.job).starts_with(b"HEAD ");
                 self.retire(parcel);
-                self.refuse(token, &error);
+                self.refuse_as(token, &error, is_head);
             }
         }
     }
@@ -143,9 +144,10 @@ impl<R: Reactor> Ring<R> {
                 self.dispatch(token, parcel);
             }
             Body::Sized(len) if limit > 0 && len > limit => {
+                let is_head = parcel.job.request.is_head;
                 self.retire(parcel);
                 let reason = format!("a body of {len} bytes, more than limit-post {limit}");
-                self.refuse(token, &Error { status: Some(413), reason });
+                self.refuse_as(token, &Error { status: Some(413), reason }, is_head);
             }
             Body::Sized(len) => self.sized_body(token, parcel, len),
             Body::Chunked => {
@@ -232,9 +234,14 @@ impl<R: Reactor> Ring<R> {
 
     /// Answers a request that is refused before the application could see it, and ends the connection.
     pub(super) fn refuse(&mut self, token: Token, error: &Error) {
+        self.refuse_as(token, error, false);
+    }
+
+    /// The same; an answer to HEAD (`is_head`) has no body.
+    fn refuse_as(&mut self, token: Token, error: &Error, is_head: bool) {
         self.log_refusal(token, error);
         let Some(status) = error.status else { return self.close(token) };
-        let answer = proto::head::refusal(status);
+        let answer = proto::head::refusal(status, is_head);
         let Some(conn) = self.conn(token) else { return };
         let Some(fd) = conn.raw() else { return };
         conn.reading = Reading::Drain;
@@ -265,13 +272,16 @@ impl<R: Reactor> Ring<R> {
         let http = match door.listener.protocol {
             SocketProtocol::Uwsgi => false,
             SocketProtocol::Http => true,
-            // No uwsgi packet for us begins with a letter: modifier1 is 0 (or 30), a method is not.
-            SocketProtocol::Auto => data.first().is_some_and(u8::is_ascii_alphabetic),
+            // A packet for us begins with 0 or 30 (modifier1), no method does.
+            SocketProtocol::Auto => data.first().is_some_and(|byte| proto::http::may_begin(*byte)),
         };
         if !http {
             return proto::uwsgi::parse(data, &limits, &mut job.request);
         }
         let Some(peer) = conn.peer.as_deref() else { return Ok(Step::NeedMore) };
+        if !job.pieces.worth_a_look(data, limits.head_bytes) {
+            return Ok(Step::NeedMore);
+        }
         proto::http::parse(data, &limits, &door.site, peer, &mut job.request)
     }
 }

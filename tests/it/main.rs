@@ -15,6 +15,7 @@ mod log;
 mod module;
 mod options;
 mod overload;
+mod packets;
 mod process;
 mod python;
 mod upgrade;
