@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(pub String);
@@ -95,6 +97,8 @@ pub struct Process {
     pub touch_reload: Vec<PathBuf>,
     /// `exit-on-reload`.
     pub exit_on_reload: bool,
+    /// `control-socket`: a path, `@NAME`, or `none`; without it, an abstract one of the master's pid.
+    pub control_socket: Option<String>,
     /// `skip-atexit`.
     pub skip_atexit: bool,
     /// `locks`: user locks beside lock 0.
@@ -130,6 +134,7 @@ impl Default for Process {
             procname_master: None,
             touch_reload: Vec::new(),
             exit_on_reload: false,
+            control_socket: None,
             skip_atexit: false,
             locks: 0,
         }
@@ -139,7 +144,7 @@ impl Default for Process {
 pub use crate::base::protocol::SocketProtocol;
 
 /// One listening socket asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketSpec {
     /// Address as written (REFERENCE: `host:port`, `[v6]:port`, path, `@abstract`, `fd://N`).
     pub address: String,
@@ -150,7 +155,7 @@ pub struct SocketSpec {
 }
 
 /// Listening sockets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sockets {
     /// In order of declaration.
     pub specs: Vec<SocketSpec>,

@@ -14,10 +14,16 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::locks::Locks;
 use crate::base::clock;
+use crate::sys::exec::Handed;
 use crate::sys::memory::SharedMap;
 pub use crate::sys::signals::Command;
+
+/// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
+const LAYOUT: u32 = 1;
 
 /// What a worker is doing.
 #[repr(u32)]
@@ -208,10 +214,30 @@ pub struct Area {
 impl Area {
     /// For `workers` workers and `locks` user locks (numbered from 0).
     pub fn new(workers: u32, locks: u32) -> io::Result<Area> {
-        let bytes = lock_offset(workers) + locks as usize * size_of::<AtomicU32>();
-        let area = Area { map: SharedMap::new(bytes)?, workers, locks };
+        let area = Area { map: SharedMap::new(bytes(workers, locks))?, workers, locks };
         area.instance().started_on.store(clock::wall() / 1_000_000, Ordering::Relaxed);
         Ok(area)
+    }
+
+    /// What another program needs to map it again.
+    pub fn hand_over(&self) -> Left {
+        let Area { workers, locks, .. } = *self;
+        Left {
+            file: Handed::of(&self.map),
+            layout: LAYOUT,
+            slot_bytes: size_of::<WorkerSlot>(),
+            workers,
+            locks,
+        }
+    }
+
+    /// Maps the area of the program before.
+    pub fn take_over(left: Left) -> io::Result<Area> {
+        let Left { file, workers, locks, .. } = left;
+        if !left.fits() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the shared area is laid out otherwise"));
+        }
+        Ok(Area { map: SharedMap::again(file.take()?, bytes(workers, locks))?, workers, locks })
     }
 
     /// Number of workers.
@@ -303,6 +329,29 @@ impl Area {
         // SAFETY: within the map, by the assertion.
         unsafe { self.map.start().add(offset) }
     }
+}
+
+/// An area as one program leaves it to the next.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Left {
+    /// What it lies in.
+    pub file: Handed,
+    layout: u32,
+    slot_bytes: usize,
+    workers: u32,
+    locks: u32,
+}
+
+impl Left {
+    /// Whether this program understands it.
+    pub fn fits(&self) -> bool {
+        self.layout == LAYOUT && self.slot_bytes == size_of::<WorkerSlot>()
+    }
+}
+
+/// Size of the map.
+fn bytes(workers: u32, locks: u32) -> usize {
+    lock_offset(workers) + locks as usize * size_of::<AtomicU32>()
 }
 
 /// Where the lock words begin.

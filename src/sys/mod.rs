@@ -1,6 +1,8 @@
 //! Safe doors to the kernel. `libc` and `nix` are used here (and for nothing that a door here offers elsewhere).
 
+pub mod credentials;
 pub mod event;
+pub mod exec;
 pub mod files;
 pub mod futex;
 pub mod host;

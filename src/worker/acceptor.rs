@@ -103,7 +103,6 @@ impl<R: Reactor> Ring<R> {
         if self.phase == Phase::Sweeping {
             return self.arm_for_sweep();
         }
-        self.plan.slot().set_in_hand(busy);
         let open = self.doors.paused_until.is_none() && self.phase == Phase::Open;
         if open && self.connections_free() == 0 {
             self.make_room();

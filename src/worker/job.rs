@@ -11,6 +11,7 @@ use crate::engine::{Chunk, Token};
 use crate::plugin::host::{Exchange, Outcome};
 use crate::proto::chunked::Decoder;
 use crate::proto::head::BodyOut;
+use crate::proto::http::Pieces;
 use crate::request::Request;
 
 /// A job and the plugin's view of it.
@@ -29,6 +30,8 @@ pub struct Job {
     pub chunk: Option<Chunk>,
     /// …or the head, when it came in pieces.
     pub head: Vec<u8>,
+    /// How far it was looked at then.
+    pub pieces: Pieces,
     /// Length of the whole body; grows while chunks are decoded.
     pub body_len: u64,
     /// Where the body lies when it came whole behind the head.

@@ -74,6 +74,7 @@ impl<R: Reactor> Ring<R> {
             let Some(parcel) = self.backlog.pop_front() else { break };
             self.pass_to_interpreter(parcel);
         }
+        self.plan.slot().set_in_hand(self.in_flight + self.backlog.len());
         if std::mem::take(&mut self.handed_over) {
             self.desk.handoff.wake_interpreters();
         }

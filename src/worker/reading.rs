@@ -83,7 +83,7 @@ impl<R: Reactor> Ring<R> {
             let bytes = self.engine.bytes(&chunk);
             // A head ends with a line end. Looked at again for every byte of a dripped one, it would cost its square.
             let grown = job.head.len() + bytes.len();
-            let may_end = !job.head[0].is_ascii_alphabetic() || bytes.contains(&b'\n');
+            let may_end = !proto::http::may_begin(job.head[0]) || bytes.contains(&b'\n');
             job.head.extend_from_slice(bytes);
             self.engine.release(chunk);
             if may_end || grown > self.plan.settings.request.buffer_size as usize {
@@ -276,13 +276,16 @@ impl<R: Reactor> Ring<R> {
         let http = match door.listener.protocol {
             SocketProtocol::Uwsgi => false,
             SocketProtocol::Http => true,
-            // No uwsgi packet for us begins with a letter: modifier1 is 0 (or 30), a method is not.
-            SocketProtocol::Auto => data.first().is_some_and(u8::is_ascii_alphabetic),
+            // A packet for us begins with 0 or 30 (modifier1), no method does.
+            SocketProtocol::Auto => data.first().is_some_and(|byte| proto::http::may_begin(*byte)),
         };
         if !http {
             return proto::uwsgi::parse(data, &limits, &mut job.request);
         }
         let Some(peer) = conn.peer.as_deref() else { return Ok(Step::NeedMore) };
+        if !job.pieces.worth_a_look(data, limits.head_bytes) {
+            return Ok(Step::NeedMore);
+        }
         proto::http::parse(data, &limits, &door.site, peer, &mut job.request)
     }
 }

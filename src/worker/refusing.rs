@@ -10,9 +10,21 @@ use crate::proto::{self, Error};
 impl<R: Reactor> Ring<R> {
     /// Answers a request that is refused, and ends the connection once the client had time to read the answer.
     pub(super) fn refuse(&mut self, token: Token, error: &Error) {
+        self.refuse_as(token, error, false);
+    }
+
+    /// The same for a request whose job is here.
+    pub(super) fn refuse_job(&mut self, token: Token, parcel: Parcel, error: &Error) {
+        let is_head = self.head_bytes(&parcel.job).starts_with(b"HEAD ");
+        self.retire(parcel);
+        self.refuse_as(token, error, is_head);
+    }
+
+    /// `is_head`: the answer to HEAD has no body.
+    fn refuse_as(&mut self, token: Token, error: &Error, is_head: bool) {
         self.note_refusal(token, error);
         let Some(status) = error.status else { return self.close(token) };
-        let answer = proto::head::refusal(status);
+        let answer = proto::head::refusal(status, is_head);
         let patience = self.patience();
         let Some(conn) = self.conn(token) else { return };
         let Some(fd) = conn.raw() else { return };
@@ -23,12 +35,6 @@ impl<R: Reactor> Ring<R> {
         conn.deadline = Some(patience);
         self.engine.send(Then::Keep(fd), token, answer, Notice::Prompt);
         self.fresh.push(token);
-    }
-
-    /// The same for a request whose job is here.
-    pub(super) fn refuse_job(&mut self, token: Token, parcel: Parcel, error: &Error) {
-        self.retire(parcel);
-        self.refuse(token, error);
     }
 
     /// Counts a refusal and logs it.

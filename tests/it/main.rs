@@ -7,6 +7,7 @@
 mod support;
 
 mod abuse;
+mod ctl;
 mod environ;
 mod frameworks;
 mod http;
@@ -15,6 +16,8 @@ mod log;
 mod module;
 mod options;
 mod overload;
+mod packets;
 mod process;
 mod python;
+mod upgrade;
 mod wsgi;

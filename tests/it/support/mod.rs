@@ -18,7 +18,7 @@ pub use log::Log;
 pub use nginx::{Nginx, upstream};
 pub use packet::Packet;
 pub use process::Running;
-pub use server::{Server, ServerBuilder};
+pub use server::{Server, ServerBuilder, program};
 
 /// How long anything may take before the test fails. Nothing is measured with it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
