@@ -5,10 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ABSTRACT_PREFIX;
 use super::words::{Answer, REQUEST_BYTES_MAX, Request};
+use crate::sys::exec::Handed;
 use crate::sys::socket::bind::{Manner, bind};
 use crate::sys::socket::{Address, Kind};
 use crate::sys::{Error, credentials, identity};
@@ -106,6 +107,27 @@ impl Server {
         self.file.as_ref()
     }
 
+    /// What the next program of this process needs to go on.
+    pub fn hand_over(&self) -> Left {
+        let client = |client: &Client| ClientLeft {
+            id: client.id,
+            fd: Handed::of(&client.stream),
+            waits: client.waits,
+        };
+        let clients = self.clients.iter().map(client).collect();
+        Left { fd: Handed::of(&self.listener), file: self.file.clone(), clients, next: self.next }
+    }
+
+    /// Goes on where the program before has left.
+    pub fn take_over(left: Left) -> io::Result<Server> {
+        let Left { fd, file, clients, next } = left;
+        let client = |ClientLeft { id, fd, waits }| {
+            Ok(Client { id, stream: UnixStream::from(fd.take()?), asked: Vec::new(), waits })
+        };
+        let clients = clients.into_iter().map(client).collect::<io::Result<_>>()?;
+        Ok(Server { listener: UnixListener::from(fd.take()?), file, clients, next })
+    }
+
     fn admit(&mut self, stream: UnixStream) {
         if stream.set_nonblocking(true).is_err() {
             return;
@@ -121,6 +143,29 @@ impl Server {
             self.clients.remove(0);
         }
         self.clients.push(client);
+    }
+}
+
+/// A control socket as one program leaves it to the next.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Left {
+    fd: Handed,
+    file: Option<PathBuf>,
+    clients: Vec<ClientLeft>,
+    next: ClientId,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ClientLeft {
+    id: ClientId,
+    fd: Handed,
+    waits: bool,
+}
+
+impl Left {
+    /// Everything that has to stay open.
+    pub fn descriptors(&self) -> impl Iterator<Item = Handed> {
+        std::iter::once(self.fd).chain(self.clients.iter().map(|client| client.fd))
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::options::SignalWhat;
 use crate::sys::files::{self, FileId};
 use crate::sys::signals::{Signal, send_to_number};
@@ -16,7 +18,7 @@ pub fn write(path: &Path) -> Result<Kept, Error> {
 }
 
 /// A file of ours, as it was when we made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     path: PathBuf,
     id: Option<FileId>,
@@ -35,7 +37,7 @@ impl Kept {
 }
 
 /// `vacuum`: what to remove at the end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Vacuum {
     pidfiles: Vec<Kept>,
     sockets: Vec<Kept>,

@@ -2,6 +2,7 @@
 
 pub mod credentials;
 pub mod event;
+pub mod exec;
 pub mod files;
 pub mod futex;
 pub mod host;
@@ -10,6 +11,7 @@ pub mod memory;
 pub mod net;
 pub mod notify;
 pub mod packets;
+pub mod page_cache;
 pub mod process;
 pub mod signals;
 pub mod socket;

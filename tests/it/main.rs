@@ -6,6 +6,7 @@
 
 mod support;
 
+mod abuse;
 mod conformance;
 mod ctl;
 mod environ;
@@ -19,4 +20,5 @@ mod overload;
 mod packets;
 mod process;
 mod python;
+mod upgrade;
 mod wsgi;

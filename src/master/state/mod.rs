@@ -23,6 +23,8 @@ mod settle;
 mod tests;
 mod words;
 
+use serde::{Deserialize, Serialize};
+
 pub use words::{Action, Command, Event, Picture, Policy, Wish, WorkerPicture};
 
 use super::lines;
@@ -46,7 +48,7 @@ const FORK_MS: u64 = 30_000;
 const EXIT_NO_APP: i32 = 22;
 
 /// Whether the server goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     Running,
     /// Ends with this code once everybody is gone.
@@ -58,7 +60,7 @@ enum Phase {
 }
 
 /// Everything the master knows.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct State {
     policy: Policy,
     phase: Phase,
@@ -118,6 +120,20 @@ impl State {
         }
         settle::settle(self, now, &mut actions);
         actions
+    }
+
+    /// Every process it knows.
+    pub fn pids(&self) -> Vec<u32> {
+        let of = |generation: &Generation| {
+            let workers: Vec<u32> = generation.lives().filter_map(|(_, life)| life.pid()).collect();
+            generation.template.pid().into_iter().chain(workers)
+        };
+        self.generations.iter().flat_map(of).collect()
+    }
+
+    /// The options as the program that takes over reads them. What was made once stays.
+    pub fn adopt(&mut self, policy: Policy) {
+        self.policy = Policy { workers: self.policy.workers, cores: self.policy.cores, ..policy };
     }
 
     /// When to come back with [`Event::Tick`] if nothing happens before.

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::control::server::ClientId;
 use crate::control::words::{Answer, Request};
 use crate::sys::process::Status;
 pub use crate::sys::signals::Command;
 
 /// What the options say.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Policy {
     /// `processes`.
     pub workers: u32,

@@ -1,7 +1,7 @@
 //! The chunked coding: sizes, extensions, line ends, trailers (RFC 9112 §7.1).
 
+use super::Case;
 use super::Row::{self, No, Ok};
-use super::{Case, Want};
 
 /// (section, body, outcome).
 const CHUNKS: &[(&str, &str, Row)] = &[
