@@ -189,9 +189,8 @@ impl Case {
             Some(begin) => self.name.starts_with(begin),
             None => self.name == **name,
         };
-        let found = DIFFERENCES
-            .iter()
-            .find(|(suite, names, _)| *suite == self.suite && names.iter().any(|name| is_named(name)));
+        let found =
+            DIFFERENCES.iter().find(|(suite, names, _)| *suite == self.suite && names.iter().any(is_named));
         found.map(|(.., reason)| *reason)
     }
 }
