@@ -11,6 +11,7 @@ mod environ;
 mod frameworks;
 mod http;
 mod leaks;
+mod letter;
 mod log;
 mod module;
 mod options;
