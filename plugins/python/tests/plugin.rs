@@ -399,7 +399,7 @@ fn input() {
     fake::log_lines();
     assert_eq!(ask(plugin, short.clone()).outcome, Some(OUTCOME_OK));
     let lines = fake::log_lines();
-    assert!(!lines.iter().any(|line| line.contains("Traceback")), "{lines:?}");
+    assert!(!lines.contains("Traceback"), "{lines}");
     assert_has(&lines, "Content-Length: 10 consumed: 3 left: 7 message: Client closed connection");
     assert_eq!(ask(plugin, Request { timeout: true, ..short }).outcome, Some(OUTCOME_OK));
     assert_has(&fake::log_lines(), "Timeout reading 7 bytes. Content-Length: 10 consumed: 3 left: 7");
