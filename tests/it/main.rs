@@ -14,6 +14,7 @@ mod environ;
 mod frameworks;
 mod http;
 mod leaks;
+mod letter;
 mod log;
 mod module;
 mod options;
