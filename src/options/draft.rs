@@ -27,6 +27,8 @@ pub struct Draft {
     pub show_config: bool,
     /// `no-server`.
     pub no_server: bool,
+    /// `print`: lines for the log.
+    pub printed: Vec<String>,
     /// `get`: names of options to print.
     pub get: Vec<String>,
 }

@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::draft::Draft;
+use super::sources::Format;
 use crate::base::text;
 
 /// One option.
@@ -91,8 +92,8 @@ pub enum Kind {
 /// Options that act where they stand, before any other is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// `ini`.
-    Ini,
+    /// `ini`, `yaml`, `json`, `xml`.
+    Read(Format),
     /// `include`, `config`.
     Include,
     /// `inherit`: read when all the others are applied.
@@ -107,8 +108,16 @@ pub enum Step {
     If(Test, bool),
     /// `for…`.
     For(Items),
+    /// `else`.
+    Else,
     /// `endif`, `endfor`…
     End,
+    /// `declare-option`.
+    Declare,
+    /// `resolve`.
+    Resolve,
+    /// `iprint`: a line for the log.
+    Say,
     /// `help`.
     Help,
     /// `version`.
@@ -124,6 +133,7 @@ pub enum Test {
     Env,
     Reload,
     Hostname,
+    HostnameMatch,
     Exists,
     File,
     Dir,

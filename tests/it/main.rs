@@ -13,6 +13,7 @@ mod ctl;
 mod environ;
 mod frameworks;
 mod http;
+mod language;
 mod leaks;
 mod letter;
 mod log;

@@ -18,7 +18,7 @@ impl Intake<'_> {
     fn resolve(&self, text: &str, origin: &Origin) -> Result<String, Error> {
         let text = expand::environment(text, |name| self.variable(name));
         expand::files(&text, |file| {
-            read_text(file).map_err(|cause| Error::File {
+            resource::read(file).map_err(|cause| Error::File {
                 origin: origin.clone(),
                 file: file.to_owned(),
                 cause,

@@ -112,6 +112,7 @@ impl Intake<'_> {
             return loaded;
         }
         loaded.notes.extend(config);
+        loaded.notes.append(&mut draft.printed);
         loaded.command = Command::Serve(Box::new(draft.finish()));
         loaded
     }
