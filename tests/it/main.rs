@@ -8,6 +8,7 @@ mod support;
 
 mod abuse;
 mod conformance;
+mod control;
 mod corpora;
 mod ctl;
 mod environ;
