@@ -12,6 +12,7 @@ mod docs;
 mod draft;
 mod error;
 mod expand;
+pub mod files;
 mod intake;
 mod row;
 pub mod settings;

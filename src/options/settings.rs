@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+pub use super::files::Files;
+
 use serde::{Deserialize, Serialize};
 
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
@@ -34,6 +36,8 @@ pub struct Settings {
     pub sockets: Sockets,
     /// Requests, their limits and times.
     pub request: Requests,
+    /// Static files.
+    pub files: Files,
     /// The Python application.
     pub python: Python,
     /// Logs.
