@@ -22,3 +22,9 @@ pub const POOL_BUFFERS: u16 = 1024;
 pub const LINGER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Time for the same, milliseconds.
 pub const LINGER_MS: u64 = 2_000;
+/// Descriptors of a worker that connections leave to the application and to bodies kept in files; a quarter of them
+/// where there are few.
+pub const DESCRIPTORS_KEPT: usize = 128;
+/// `body-min-rate` where none is given, bytes a second: the slowest modem sends ten times as much; IIS and Kestrel
+/// ask for as much.
+pub const BODY_RATE_MIN: u64 = 240;

@@ -190,6 +190,15 @@ pub struct Requests {
     pub socket_timeout_ms: u64,
     /// `header-timeout`, milliseconds for a whole request head.
     pub header_timeout_ms: u64,
+    /// `body-min-rate`, bytes a second that a request body received before the application is called must come with,
+    /// beyond a first `socket-timeout`; 0 off.
+    pub body_min_rate: u64,
+    /// `keepalive-requests`: requests one HTTP connection may carry; 0 any number.
+    pub keepalive_requests: u32,
+    /// `request-queue-size`: requests that may wait for an interpreter thread of a worker; 0 any number.
+    pub queue_size: u32,
+    /// `request-queue-timeout`, seconds a request may wait for one; 0 any time.
+    pub queue_timeout: u64,
     /// `http-keepalive`, milliseconds an idle HTTP connection is kept; 0 closes after each answer.
     pub keepalive_ms: u64,
     /// `manage-script-name`.
@@ -206,6 +215,10 @@ impl Default for Requests {
             limit_post: 0,
             socket_timeout_ms: 60_000,
             header_timeout_ms: 30_000,
+            body_min_rate: crate::base::limits::BODY_RATE_MIN,
+            keepalive_requests: 0,
+            queue_size: 0,
+            queue_timeout: 0,
             keepalive_ms: 60_000,
             manage_script_name: false,
             connections_max: 20_000,

@@ -219,9 +219,11 @@ impl BodyOut {
 pub fn refusal(status: u16, is_head: bool) -> Vec<u8> {
     let reason = reason(status);
     let len = reason.len();
+    // What is refused for want of room may be asked again (RFC 9110 §10.2.3).
+    let retry = if status == 503 { "Retry-After: 1\r\n" } else { "" };
     let text = if is_head { "" } else { reason };
     format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{text}"
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\n{retry}Connection: close\r\n\r\n{text}"
     )
     .into_bytes()
 }

@@ -84,13 +84,19 @@ pub struct WorkerSlot {
     pub running_time_us: AtomicU64,
     /// Answers the client did not take.
     pub write_errors: AtomicU64,
+    /// Requests refused with a status of 400 to 499 before the application could see them.
+    pub refused_4xx: AtomicU64,
+    /// The same, 500 to 599.
+    pub refused_5xx: AtomicU64,
+    /// The same, closed without an answer.
+    pub refused_unanswered: AtomicU64,
     /// 1: the worker ends by itself, having served its `max-requests`.
     pub recycled: AtomicU64,
     /// When it was forked, seconds since the epoch.
     pub last_spawn: AtomicU64,
     /// How often it was forked.
     pub spawns: AtomicU64,
-    /// Requests in hand.
+    /// Requests in hand, see [`WorkerSlot::in_hand`].
     pub in_flight: AtomicU32,
     /// 1 while it accepts connections.
     pub accepting: AtomicU32,
@@ -124,6 +130,26 @@ impl WorkerSlot {
     /// Whether it takes nothing new.
     pub fn is_draining(&self) -> bool {
         self.state() == State::Draining
+    }
+
+    /// *Its worker.* Counts a request that the application never saw; `None`: closed without an answer.
+    pub fn count_refusal(&self, status: Option<u16>) {
+        let counter = match status {
+            None => &self.refused_unanswered,
+            Some(..500) => &self.refused_4xx,
+            Some(_) => &self.refused_5xx,
+        };
+        bump(counter, 1);
+    }
+
+    /// *Its worker.* Says how many requests it has in hand, waiting ones too.
+    pub fn set_in_hand(&self, requests: usize) {
+        self.in_flight.store(u32::try_from(requests).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Requests it has in hand.
+    pub fn in_hand(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Requests finished.
@@ -350,6 +376,17 @@ mod tests {
         assert_eq!(area.slot(1).command(), Command::Run);
         assert_eq!(area.slot(1).state(), State::None);
         assert!(area.started_on() > 1_600_000_000);
+    }
+
+    #[test]
+    fn refusals_are_counted_by_class() {
+        let area = Area::new(1, 0).expect("mapped");
+        let slot = area.slot(1);
+        for status in [Some(400), Some(499), Some(500), Some(503), Some(505), None] {
+            slot.count_refusal(status);
+        }
+        let counters = [&slot.refused_4xx, &slot.refused_5xx, &slot.refused_unanswered];
+        assert_eq!(counters.map(|counter| counter.load(Ordering::Relaxed)), [2, 3, 1]);
     }
 
     #[test]

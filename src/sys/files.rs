@@ -40,6 +40,13 @@ impl Version {
     }
 }
 
+/// Descriptors this process may still open: its soft limit (`ulimit -n`) without those in use.
+pub fn descriptors_free() -> io::Result<usize> {
+    let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
+    let used = std::fs::read_dir("/proc/self/fd")?.count();
+    Ok(usize::try_from(soft).unwrap_or(usize::MAX).saturating_sub(used))
+}
+
 /// Replaces the file at `path` in one step: a reader sees the old text or the new, never half. Where the folder
 /// allows no new files (a pidfile made for us beforehand), the file is written in place.
 pub fn replace(path: &Path, text: &str) -> io::Result<()> {

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod net;
 pub mod notify;
 pub mod packets;
+pub mod page_cache;
 pub mod process;
 pub mod signals;
 pub mod socket;

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use super::channel::Channel;
-use crate::base::clock::Micros;
+use crate::base::clock::{Micros, Millis};
 use crate::engine::{Chunk, Token};
 use crate::plugin::host::{Exchange, Outcome};
 use crate::proto::chunked::Decoder;
@@ -56,6 +56,8 @@ pub struct Job {
     pub head_sent: u64,
     /// Bytes of its body.
     pub body_sent: u64,
+    /// It waits since then: for its body, then for an interpreter thread.
+    pub since: Millis,
     /// An interpreter thread took it.
     pub started: Micros,
     /// It was finished.

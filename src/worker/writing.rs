@@ -81,7 +81,7 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn output(&mut self, token: Token, channel: Arc<Channel>) {
         let Some(conn) = self.conn(token) else { return channel.break_off() };
         conn.output = Some(channel);
-        if matches!(conn.writing, Writing::Idle | Writing::Interim) {
+        if conn.writing == Writing::Idle {
             self.pump(token);
         }
     }
@@ -137,8 +137,16 @@ impl<R: Reactor> Ring<R> {
             }
             Writing::Whole => self.next_request(token),
             Writing::Last => self.last_is_out(token),
-            Writing::Interim if conn.output.is_some() => self.pump(token),
-            Writing::Interim | Writing::Idle | Writing::Final => {}
+            Writing::Idle | Writing::Final => {}
+        }
+    }
+
+    /// Part of what is being sent went out: the client reads.
+    pub(super) fn progressed(&mut self, token: Token) {
+        let patience = self.patience();
+        let Some(conn) = self.conn(token) else { return };
+        if conn.writing != Writing::Idle && conn.reading != Reading::Closing {
+            conn.deadline = Some(patience);
         }
     }
 
@@ -182,6 +190,7 @@ impl<R: Reactor> Ring<R> {
         if conn.after == After::Close {
             return self.close(token);
         }
+        conn.deadline = Some(idle_until);
         if let Some(chunk) = conn.pending.take() {
             return self.feed(token, chunk);
         }
@@ -189,7 +198,6 @@ impl<R: Reactor> Ring<R> {
             return self.feed_leftover(token);
         }
         if !conn.receiving {
-            conn.deadline = Some(idle_until);
             self.receive_head(token);
         }
     }

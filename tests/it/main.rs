@@ -6,6 +6,8 @@
 
 mod support;
 
+mod abuse;
+mod conformance;
 mod ctl;
 mod environ;
 mod frameworks;
