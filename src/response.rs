@@ -43,7 +43,8 @@ impl Answer {
     /// Without fields, with `body`. `line` begins with the code.
     pub fn new(line: impl Into<Vec<u8>>, body: Body) -> Answer {
         let line = line.into();
-        let status = line.iter().take(3).filter(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u16::from(b - b'0'));
+        let status =
+            line.iter().take(3).filter(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u16::from(b - b'0'));
         Answer { status, line, fields: Vec::new(), field_count: 0, body, close: false }
     }
 

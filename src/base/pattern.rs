@@ -35,7 +35,8 @@ impl Pattern {
     pub fn groups(&self, subject: &[u8]) -> Option<Vec<Vec<u8>>> {
         let subject = latin1(subject);
         let captures = self.0.captures(&subject).ok().flatten()?;
-        let group = |at| captures.get(at).map_or(Vec::new(), |found: fancy_regex::Match<'_>| bytes(found.as_str()));
+        let group =
+            |at| captures.get(at).map_or(Vec::new(), |found: fancy_regex::Match<'_>| bytes(found.as_str()));
         Some((0..captures.len()).map(group).collect())
     }
 }

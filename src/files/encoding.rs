@@ -18,8 +18,11 @@ const FORMS: [Form; 3] = [
 
 /// The forms a client with this Accept-Encoding takes, the one it likes best first.
 pub fn accepted(field: &[u8]) -> Vec<Form> {
-    let mut forms: Vec<(u16, Form)> =
-        FORMS.iter().map(|form| (weight(field, form.name), *form)).filter(|(weight, _)| *weight > 0).collect();
+    let mut forms: Vec<(u16, Form)> = FORMS
+        .iter()
+        .map(|form| (weight(field, form.name), *form))
+        .filter(|(weight, _)| *weight > 0)
+        .collect();
     // Stable: equals stay in our order.
     forms.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
     forms.into_iter().map(|(_, form)| form).collect()

@@ -63,7 +63,8 @@ pub fn decide(marks: &Marks, wishes: &Wishes<'_>) -> Decision {
         (None, Some(since)) if marks.changed <= since => return Decision::Unchanged,
         _ => {}
     }
-    let fresh = wishes.if_range.is_none_or(|known| known == etag || date::parse(known) == Some(marks.changed));
+    let fresh =
+        wishes.if_range.is_none_or(|known| known == etag || date::parse(known) == Some(marks.changed));
     match wishes.range {
         Some(range) if fresh => part(range, marks.len),
         _ => Decision::Whole,
@@ -73,9 +74,9 @@ pub fn decide(marks: &Marks, wishes: &Wishes<'_>) -> Decision {
 /// Whether a list of entity tags names this one. `weak`: by weak comparison (RFC 9110 §8.8.3.2).
 fn names(list: &[u8], etag: &[u8], weak: bool) -> bool {
     // No tag of ours has a comma inside.
-    list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).any(|one| {
-        one == b"*" || one == etag || weak && one.strip_prefix(b"W/") == Some(etag)
-    })
+    list.split(|&byte| byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .any(|one| one == b"*" || one == etag || weak && one.strip_prefix(b"W/") == Some(etag))
 }
 
 /// One range of bytes (RFC 9110 §14.1.2). Several, or what is no range, are answered with the whole, as is allowed.
@@ -124,7 +125,10 @@ mod tests {
             (Wishes { if_modified_since: Some(b"yesterday"), ..w() }, Decision::Whole),
             (Wishes { if_match: Some(b"\"x\""), ..w() }, Decision::Failed),
             (Wishes { if_match: Some(b"W/\"a-6\""), ..w() }, Decision::Failed),
-            (Wishes { if_match: Some(b"\"a-6\""), if_unmodified_since: Some(BEFORE), ..w() }, Decision::Whole),
+            (
+                Wishes { if_match: Some(b"\"a-6\""), if_unmodified_since: Some(BEFORE), ..w() },
+                Decision::Whole,
+            ),
             (Wishes { if_unmodified_since: Some(BEFORE), ..w() }, Decision::Failed),
             (Wishes { if_unmodified_since: Some(THEN), ..w() }, Decision::Whole),
             (Wishes { range: Some(b"bytes=0-1"), if_none_match: Some(b"*"), ..w() }, Decision::Unchanged),

@@ -13,6 +13,7 @@ mod draft;
 mod error;
 mod expand;
 pub mod files;
+pub mod headers;
 mod intake;
 mod row;
 pub mod settings;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 pub use super::files::Files;
+pub use super::headers::Headers;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub request: Requests,
     /// Static files.
     pub files: Files,
+    /// Headers of answers.
+    pub headers: Headers,
     /// The Python application.
     pub python: Python,
     /// Logs.

@@ -20,5 +20,6 @@ mod overload;
 mod packets;
 mod process;
 mod python;
+mod static_files;
 mod upgrade;
 mod wsgi;

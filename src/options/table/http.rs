@@ -1,6 +1,7 @@
 //! Rows: requests, their limits and times, and what HTTP adds.
 
 use super::super::draft::Draft;
+use super::super::headers;
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
 use crate::base::{limits, text};
 
@@ -102,8 +103,35 @@ pub const ROWS: &[Row] = &[
         .accepted("256 are always allowed"),
     bare(&["post-buffering-bufsize"], Takes::Value("BYTES"), "buffer for reading bodies")
         .accepted("buffers grow as needed"),
-    bare(&["add-header"], Takes::Value("HEADER"), "add this to every answer"),
-    bare(&["collect-header"], Takes::Value("HEADER NAME"), "keep an answer's header as a variable"),
+    row(
+        &["add-header"],
+        Set(Takes::Value("HEADER"), |draft, value| {
+            draft.headers.add.push(headers::field(value)?);
+            Ok(None)
+        }),
+        "add this to every answer",
+    ),
+    row(
+        &["del-header", "rem-header"],
+        List(|s| &mut s.headers.remove, "NAME"),
+        "take this header out of every answer",
+    ),
+    row(
+        &["collect-header", "response-header-collect"],
+        Set(Takes::Value("HEADER VARIABLE"), |draft, value| {
+            draft.headers.collect.push(headers::pair(value)?);
+            Ok(None)
+        }),
+        "keep an answer's header as a variable, for routes and log-format",
+    ),
+    row(
+        &["pull-header"],
+        Set(Takes::Value("HEADER VARIABLE"), |draft, value| {
+            draft.headers.pull.push(headers::pair(value)?);
+            Ok(None)
+        }),
+        "the same, and the header is not sent",
+    ),
     bare(&["vhost"], Takes::Nothing, "choose the application by the Host of the request"),
     bare(&["route"], ROUTE, "rule of the internal router, by the path"),
     bare(&["route-uri"], ROUTE, "rule of the internal router, by the URI"),

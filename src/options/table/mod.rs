@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn every_row_can_be_set() {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
-        let values = ["7", "007", "A=B", "http", "user:group", "A=7", "a.* 7", "nginx"];
+        let values = ["7", "007", "A=B", "http", "user:group", "A=7", "a.* 7", "nginx", "X: y"];
         for row in rows() {
             let mut draft = Draft::default();
             let before = format!("{draft:?}");
