@@ -64,8 +64,8 @@ impl Answer {
         self.field_count += 1;
     }
 
-    /// Length of the body, which is said in the head; `None` where there is nothing to say.
-    pub fn len(&self) -> Option<u64> {
+    /// Length of the body in bytes, which is said in the head; `None` where there is nothing to say.
+    pub fn length(&self) -> Option<u64> {
         match &self.body {
             Body::None => None,
             Body::Bytes(bytes) => Some(bytes.len() as u64),
@@ -75,7 +75,7 @@ impl Answer {
 
     /// Adds Content-Length to the fields.
     pub fn add_length(&mut self) {
-        if let Some(len) = self.len() {
+        if let Some(len) = self.length() {
             self.fields.extend_from_slice(b"Content-Length: ");
             decimal(&mut self.fields, len);
             self.fields.extend_from_slice(b"\r\n");

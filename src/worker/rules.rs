@@ -108,7 +108,7 @@ impl Desk {
     /// Writes an answer of the server's own. What it sends of a file waits in the job's channel.
     pub(super) fn answer(&self, job: &mut Job, mut answer: Answer) {
         answer.add_length();
-        let len = answer.len();
+        let len = answer.length();
         let head = Head {
             status: answer.status,
             status_line: &answer.line,

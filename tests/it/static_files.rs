@@ -236,11 +236,11 @@ fn parts_are_sent() {
     assert!(part.body == large()[100_000..], "{} bytes", part.body.len());
     let none = with(&http, "/s/a.txt", &[("Range", "bytes=6-")]).expect(416);
     assert_eq!(none.header("Content-Range"), Some("bytes */6"));
-    assert_eq!(with(&http, "/s/a.txt", &[("Range", "bytes=0-0,2-2")]).expect(200).text(), "hello\n");
     if target() == Target::Uwsgi {
-        // It sends the part whatever If-Range says, and logs 200.
+        // It sends the first of several parts, and whatever If-Range says, and logs 200.
         return;
     }
+    assert_eq!(with(&http, "/s/a.txt", &[("Range", "bytes=0-0,2-2")]).expect(200).text(), "hello\n");
     let stale = [("Range", "bytes=1-2"), ("If-Range", "\"other\"")];
     assert_eq!(with(&http, "/s/a.txt", &stale).expect(200).text(), "hello\n");
     server.log().wait_for("(HTTP/1.1 206)");
@@ -373,7 +373,7 @@ fn headers_become_variables() {
     let answer = server.get("/collect");
     assert_eq!((answer.header("X-lower-UPPER"), answer.header("X-Latin")), (Some("kept  inside"), None));
     let line = server.log().wait_for("/collect ");
-    assert!(line.contains("kept  inside|caf"), "{line}");
+    assert!(line.contains("kept  inside") && line.contains("|caf"), "{line}");
 }
 
 #[test]
