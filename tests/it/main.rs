@@ -19,5 +19,6 @@ mod overload;
 mod packets;
 mod process;
 mod python;
+mod soak;
 mod upgrade;
 mod wsgi;
