@@ -254,6 +254,10 @@ fn another_version(
     }
 }
 
+fn first_line(head: &[u8]) -> &[u8] {
+    head.split(|byte| *byte == b'\n').next().unwrap_or(head)
+}
+
 /// Where the third word of the request line begins.
 fn version_at(head: &[u8]) -> Option<usize> {
     let mut blanks = head.iter().enumerate().filter(|(_, byte)| **byte == b' ');
@@ -269,6 +273,9 @@ fn syntax(error: httparse::Error, head: &[u8], limits: &Limits) -> Error {
         _ if head.first() == Some(&0x16) => Error::new(400, "TLS on a socket for plain HTTP".into()),
         _ if head.first() == Some(&0) => {
             Error::new(400, "a uwsgi packet on an HTTP socket (nginx: proxy_pass, not uwsgi_pass)".into())
+        }
+        httparse::Error::Token if first_line(head).iter().filter(|byte| **byte == b' ').count() < 2 => {
+            Error::new(400, "a request line of less than method, target and version".into())
         }
         error => Error::new(400, format!("invalid HTTP request: {error}")),
     }

@@ -7,11 +7,14 @@
 mod support;
 
 mod abuse;
+mod conformance;
+mod corpora;
 mod ctl;
 mod environ;
 mod frameworks;
 mod http;
 mod leaks;
+mod letter;
 mod log;
 mod module;
 mod options;
