@@ -253,6 +253,8 @@ pub struct Python {
     pub no_default_app: bool,
     /// `ignore-script-name`.
     pub ignore_script_name: bool,
+    /// `wsgi-accept-buffer`.
+    pub accept_buffer: bool,
     /// `catch-exceptions`.
     pub catch_exceptions: bool,
 }

@@ -23,7 +23,7 @@ pub use process::Running;
 pub use server::{Server, ServerBuilder, program};
 
 /// How long anything may take before the test fails. Nothing is measured with it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The server under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
