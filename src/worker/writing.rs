@@ -120,6 +120,9 @@ impl<R: Reactor> Ring<R> {
         let writing = std::mem::replace(&mut conn.writing, Writing::Idle);
         if writing == Writing::Final {
             // The engine has closed it, sent or not.
+            if result.is_err() {
+                self.count_write_error();
+            }
             return self.remove(token);
         }
         if conn.reading == Reading::Closing {

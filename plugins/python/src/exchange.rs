@@ -9,12 +9,15 @@
 
 use std::cell::RefCell;
 
+use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use uwring_abi::{OK, PROTOCOL_HTTP, ResponseHead, Slice, WHOLE_MAX};
 
+use crate::call::is_kept;
 use crate::file_wrapper::Extent;
 use crate::host::Request;
+use crate::start_response::Callables;
 
 thread_local! {
     static CURRENT: RefCell<Exchange> = const { RefCell::new(Exchange::new()) };
@@ -40,7 +43,7 @@ pub enum Phase {
 pub enum Sending {
     /// There is somebody who wants more.
     Open,
-    /// There is not: the client left, or asked for the head only.
+    /// There is not: the client left, asked for the head only, or has all that `Content-Length` promised.
     Done,
 }
 
@@ -117,6 +120,8 @@ pub struct Exchange {
     pub body_bytes: u64,
     /// Requests of this thread (`uwsgi.request_id`).
     pub count: u64,
+    /// What the application answers with.
+    callables: Option<Callables>,
     /// `uwsgi.env`.
     environ: Option<Py<PyDict>>,
     /// `uwsgi.set_logvar`'s, for `get_logvar`: the host has its own copy.
@@ -134,6 +139,29 @@ pub fn set_environ(environ: Option<Py<PyDict>>) {
     drop(before);
 }
 
+/// `start_response` for the next request: the last one's, unless the application kept a part of it. Whoever calls what
+/// was kept must not answer somebody else's request.
+pub fn start_response(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    let fresh = |callables: &Callables| {
+        !is_kept(callables.start_response.bind(py)) && !is_kept(callables.write.bind(py))
+    };
+    let last = with(|exchange| {
+        exchange
+            .callables
+            .as_ref()
+            .filter(|last| fresh(last))
+            .map(|last| last.start_response.bind(py).clone())
+    });
+    if let Some(function) = last.flatten() {
+        return Ok(function);
+    }
+    let callables = Callables::new(py)?;
+    let function = callables.start_response.bind(py).clone();
+    let before = with(|exchange| exchange.callables.replace(callables));
+    drop(before);
+    Ok(function)
+}
+
 /// Works on this thread's exchange. `None` where it is being worked on already, which only a destructor that
 /// runs inside of `start_response` can see.
 pub fn with<R>(work: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
@@ -149,6 +177,7 @@ impl Exchange {
             head_only: false,
             body_bytes: 0,
             count: 0,
+            callables: None,
             environ: None,
             logvars: Vec::new(),
         }
@@ -183,6 +212,13 @@ impl Exchange {
         self.request.as_ref()
     }
 
+    /// The callables of the request at hand, where `ticket` is theirs.
+    pub fn callables(&self, ticket: *const PyObject) -> Option<&Callables> {
+        self.callables
+            .as_ref()
+            .filter(|callables| self.phase != Phase::Idle && callables.ticket.as_ptr().cast_const() == ticket)
+    }
+
     /// Whether the client wants no body.
     pub fn head_only(&self) -> bool {
         self.head_only
@@ -204,23 +240,24 @@ impl Exchange {
         self.after(code, bytes.len() as u64)
     }
 
-    /// The head, and a part of a file as all of the body, no longer than the application promised.
-    pub fn send_file(&mut self, extent: Extent) -> Sending {
+    /// The head where it was not sent yet, and a part of a file, no longer than the application promised.
+    /// With `whole` it is all of the body.
+    pub fn send_file(&mut self, py: Python<'_>, extent: Extent, whole: bool) -> Sending {
         let Some(request) = self.request.as_ref() else { return Sending::Done };
         let len = self.head.content_length.map_or(extent.len, |promised| promised.min(extent.len));
         if self.phase == Phase::Ready {
             // The length is known, so an HTTP connection need not end (or be chunked) to show it.
-            if self.head.content_length.is_none() && request.protocol() == PROTOCOL_HTTP {
+            if whole && self.head.content_length.is_none() && request.protocol() == PROTOCOL_HTTP {
                 self.head.content_length = Some(len);
                 let text = len.to_string();
                 self.head.push(b"Content-Length", text.as_bytes());
             }
-            let code = request.respond(&self.head.lend(), &[], len == 0 && !self.head_only);
+            let code = request.respond(&self.head.lend(), &[], whole && len == 0 && !self.head_only);
             if code != OK || self.head_only || len == 0 {
                 return self.after(code, 0);
             }
         }
-        let code = request.send_file(extent.fd, extent.offset, len);
+        let code = request.send_file(py, extent.fd, extent.offset, len);
         self.after(code, len)
     }
 
@@ -231,7 +268,10 @@ impl Exchange {
         }
         self.phase = Phase::Sent;
         self.body_bytes += bytes;
-        if self.head_only { Sending::Done } else { Sending::Open }
+        let bodiless = self.head_only || matches!(self.head.status, 100..=199 | 204 | 304);
+        // One byte too many, not the last one: what an application does after its last item shall happen.
+        let too_much = self.head.content_length.is_some_and(|promised| self.body_bytes > promised);
+        if bodiless || too_much { Sending::Done } else { Sending::Open }
     }
 
     /// Gives the request back.

@@ -39,6 +39,7 @@ mod call;
 mod environ;
 
 mod apps;
+mod autoreload;
 mod load;
 mod module;
 mod threads;

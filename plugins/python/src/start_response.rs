@@ -1,5 +1,6 @@
 //! `start_response(status, headers[, exc_info])` and the `write` it returns: two C functions over the thread's
-//! [`exchange`], because they are called for every request and a wrapped function costs 100 ns more.
+//! [`exchange`], because they are called for every request and a wrapped function costs 100 ns more. They carry a
+//! ticket, so that one which an application kept cannot answer another request.
 //!
 //! Texts of exceptions are uWSGI's where it raises them. What it lets through and we refuse: line breaks in
 //! names and values (response splitting) and names that are no tokens (RFC 9110 §5.6.2).
@@ -10,12 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi::{
-    METH_KEYWORDS, METH_O, PyCFunction, PyCFunction_NewEx, PyCFunctionWithKeywords, PyErr_Clear,
-    PyErr_Restore, PyMethodDef, PyMethodDefPointer, PyObject,
+    METH_KEYWORDS, METH_O, PyCFunction_NewEx, PyCFunctionWithKeywords, PyErr_Clear, PyErr_Restore,
+    PyMethodDef, PyMethodDefPointer, PyObject,
 };
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyList, PyString, PyTuple};
 use uwring_abi::{HEAD_CLOSE, HEAD_HAS_DATE, HEAD_HAS_SERVER};
 
 use crate::exchange::{self, Exchange, Head, Phase};
@@ -32,45 +32,71 @@ type FastCall =
 
 // The two functions ---------------------------------------------------------------------------------------
 
-/// The callable for the application.
-pub fn function(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let function = FUNCTION.get_or_try_init(py, || {
-        // SAFETY: with METH_FASTCALL | METH_KEYWORDS CPython calls it by its true signature.
-        let meth = unsafe { std::mem::transmute::<FastCall, PyCFunctionWithKeywords>(start_response) };
-        let meth = PyMethodDefPointer { PyCFunctionWithKeywords: meth };
-        make(py, c"start_response", meth, METH_FASTCALL | METH_KEYWORDS)
-    })?;
-    Ok(function.bind(py).clone())
+/// Whose functions they are: nothing but an address that no other object has.
+#[pyclass(module = "uwsgi", name = "_Ticket", frozen)]
+pub struct Ticket;
+
+/// What an application answers with.
+pub struct Callables {
+    /// The `self` of both.
+    pub ticket: Py<Ticket>,
+    /// The second argument of the application.
+    pub start_response: Py<PyAny>,
+    /// What that returns.
+    pub write: Py<PyAny>,
 }
 
-fn write_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let function = FUNCTION.get_or_try_init(py, || {
-        let meth: PyCFunction = write;
-        make(py, c"write", PyMethodDefPointer { PyCFunction: meth }, METH_O)
-    })?;
-    Ok(function.bind(py))
+/// Function objects point to their definition for ever, so there is one of each.
+struct Definitions {
+    start_response: PyMethodDef,
+    write: PyMethodDef,
 }
 
-fn make(
-    py: Python<'_>,
-    name: &'static std::ffi::CStr,
-    meth: PyMethodDefPointer,
-    flags: c_int,
-) -> PyResult<Py<PyAny>> {
-    let definition =
-        PyMethodDef { ml_name: name.as_ptr(), ml_meth: meth, ml_flags: flags, ml_doc: std::ptr::null() };
-    // The function object points to its definition for ever.
-    let definition = Box::leak(Box::new(definition));
-    // SAFETY: attached; `definition` is never freed; no self and no module are allowed to be null.
-    let made = unsafe { PyCFunction_NewEx(definition, std::ptr::null_mut(), std::ptr::null_mut()) };
+// SAFETY: plain data that nobody changes: names, functions and flags.
+unsafe impl Send for Definitions {}
+// SAFETY: as above.
+unsafe impl Sync for Definitions {}
+
+impl Callables {
+    /// A pair with a ticket of its own.
+    pub fn new(py: Python<'_>) -> PyResult<Callables> {
+        static DEFINITIONS: OnceLock<Definitions> = OnceLock::new();
+        let definitions = DEFINITIONS.get_or_init(define);
+        let ticket = Bound::new(py, Ticket)?;
+        Ok(Callables {
+            start_response: make(ticket.as_any(), &definitions.start_response)?,
+            write: make(ticket.as_any(), &definitions.write)?,
+            ticket: ticket.unbind(),
+        })
+    }
+}
+
+fn define() -> Definitions {
+    let definition = |name: &'static std::ffi::CStr, ml_meth, ml_flags| PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth,
+        ml_flags,
+        ml_doc: std::ptr::null(),
+    };
+    // SAFETY: with METH_FASTCALL | METH_KEYWORDS CPython calls it by its true signature.
+    let meth = unsafe { std::mem::transmute::<FastCall, PyCFunctionWithKeywords>(start_response) };
+    let fast = PyMethodDefPointer { PyCFunctionWithKeywords: meth };
+    Definitions {
+        start_response: definition(c"start_response", fast, METH_FASTCALL | METH_KEYWORDS),
+        write: definition(c"write", PyMethodDefPointer { PyCFunction: write }, METH_O),
+    }
+}
+
+fn make(ticket: &Bound<'_, PyAny>, definition: &'static PyMethodDef) -> PyResult<Py<PyAny>> {
+    let definition = std::ptr::from_ref(definition).cast_mut();
+    // SAFETY: attached; CPython only reads the definition, which is there for ever; no module may be null.
+    let made = unsafe { PyCFunction_NewEx(definition, ticket.as_ptr(), std::ptr::null_mut()) };
     // SAFETY: a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(py, made) }.map(Bound::unbind)
+    unsafe { Bound::from_owned_ptr_or_err(ticket.py(), made) }.map(Bound::unbind)
 }
 
 unsafe extern "C" fn start_response(
-    _: *mut PyObject,
+    ticket: *mut PyObject,
     args: *const *mut PyObject,
     count: isize,
     names: *mut PyObject,
@@ -97,23 +123,33 @@ unsafe extern "C" fn start_response(
             return raise(py, error);
         }
     };
-    match respond(py, &argument(0), &argument(1), exc_info.filter(|info| !info.is_none())) {
-        Ok(write) => write.clone().into_ptr(),
+    match respond(py, ticket, &argument(0), &argument(1), exc_info.filter(|info| !info.is_none())) {
+        Ok(write) => write.into_ptr(),
         Err(error) => raise(py, error),
     }
 }
 
-unsafe extern "C" fn write(_: *mut PyObject, data: *mut PyObject) -> *mut PyObject {
+unsafe extern "C" fn write(ticket: *mut PyObject, data: *mut PyObject) -> *mut PyObject {
     // SAFETY: CPython calls us, attached.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: METH_O: one argument, which the caller holds.
     let data = unsafe { Bound::from_borrowed_ptr(py, data) };
-    match data.cast::<PyBytes>() {
-        // A client that left is no reason to break the application: iteration of its body ends as well.
-        Ok(bytes) => drop(exchange::with(|exchange| exchange.send(py, bytes.as_bytes(), false))),
-        Err(_) => return raise(py, crate::wsgi::no_bytes(&data)),
+    match write_bytes(ticket, &data) {
+        Ok(()) => py.None().into_ptr(),
+        Err(error) => raise(py, error),
     }
-    py.None().into_ptr()
+}
+
+/// A client that left is no reason to break the application: iteration of its body ends as well.
+fn write_bytes(ticket: *const PyObject, data: &Bound<'_, PyAny>) -> PyResult<()> {
+    let bytes = crate::wsgi::bytes_of(data)?;
+    let sent = exchange::with(|exchange| {
+        exchange.callables(ticket).is_some().then(|| exchange.send(data.py(), bytes.as_bytes(), false))
+    });
+    match sent.flatten() {
+        Some(_) => Ok(()),
+        None => Err(PyRuntimeError::new_err("write() was called outside of its request")),
+    }
 }
 
 fn raise(py: Python<'_>, error: PyErr) -> *mut PyObject {
@@ -135,30 +171,33 @@ fn is_exc_info(names: &Bound<'_, PyAny>) -> bool {
 
 fn respond<'py>(
     py: Python<'py>,
+    ticket: *const PyObject,
     status: &Bound<'py, PyAny>,
     headers: &Bound<'py, PyAny>,
     exc_info: Option<Bound<'py, PyAny>>,
-) -> PyResult<&'py Bound<'py, PyAny>> {
-    let phase = exchange::with(|exchange| exchange.phase).unwrap_or(Phase::Idle);
+) -> PyResult<Bound<'py, PyAny>> {
+    let ours = exchange::with(|exchange| {
+        exchange.callables(ticket).map(|callables| (exchange.phase, callables.write.bind(py).clone()))
+    });
+    let Some((phase, write)) = ours.flatten() else {
+        return Err(PyRuntimeError::new_err("start_response() was called outside of its request"));
+    };
     match (phase, &exc_info) {
-        (Phase::Idle, _) => {
-            return Err(PyRuntimeError::new_err("start_response() was called outside of its request"));
-        }
         (Phase::Sent, Some(info)) => return Err(error_of(py, info)?),
         (Phase::Sent, None) => return Err(PyOSError::new_err("headers already sent")),
         (Phase::Ready, None) => {
             return Err(PyAssertionError::new_err("start_response() was called again without exc_info"));
         }
-        (Phase::Waiting | Phase::Ready | Phase::Gone, Some(info)) => {
+        (_, Some(info)) => {
             if let Ok(error) = error_of(py, info) {
                 traceback::log(py, error);
             }
         }
-        (Phase::Waiting | Phase::Gone, None) => {}
+        (_, None) => {}
     }
     let set = exchange::with(|exchange| set_head(exchange, status, headers));
     set.unwrap_or_else(|| Err(PyRuntimeError::new_err("start_response() was called inside of itself")))?;
-    write_function(py)
+    Ok(write)
 }
 
 /// The exception in a `sys.exc_info()` tuple.
@@ -206,7 +245,7 @@ fn set_status(head: &mut Head, status: &Bound<'_, PyAny>) -> PyResult<()> {
         Some(code @ 100..) if head.line.get(3).is_none_or(|&byte| byte == b' ') => code,
         _ => return Err(PyValueError::new_err("http status must be three digits and a reason")),
     };
-    refuse_breaks(&head.line)?;
+    refuse_controls(&head.line)?;
     if head.line.len() <= 4 {
         head.line.truncate(3);
         head.line.push(b' ');
@@ -237,7 +276,7 @@ fn add_field(head: &mut Head, header: &Bound<'_, PyAny>) -> PyResult<()> {
     head.fields.extend_from_slice(b": ");
     let value_start = head.fields.len();
     append_latin1(&mut head.fields, &value)?;
-    refuse_breaks(&head.fields[value_start..])?;
+    refuse_controls(&head.fields[value_start..])?;
     let verdict = judge(&head.fields[start..name_end], &head.fields[value_start..], head.content_length)?;
     match verdict {
         Verdict::Keep(flag) => head.flags |= flag,
@@ -349,9 +388,12 @@ fn utf8_of<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
     Some(unsafe { std::slice::from_raw_parts(first.cast(), usize::try_from(len).ok()?) })
 }
 
-fn refuse_breaks(text: &[u8]) -> PyResult<()> {
-    if text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        return Err(PyValueError::new_err("http status and headers must not contain CR, LF or NUL"));
+/// RFC 9110 §5.5, RFC 9112 §4: line breaks split responses, and no sender makes the others.
+fn refuse_controls(text: &[u8]) -> PyResult<()> {
+    if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(PyValueError::new_err(
+            "http status and headers must not contain CR, LF, NUL or other control characters",
+        ));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::environ::Environs;
 use crate::errors::Errors;
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
-use crate::{host, module, start_response, traceback, wsgi};
+use crate::{host, module, traceback, wsgi};
 
 /// What a thread needs for every request, made once.
 pub struct Thread<'py> {
@@ -16,8 +16,8 @@ pub struct Thread<'py> {
     pub environs: Environs,
     /// `wsgi.input`, unless the application kept the last one.
     pub input: Bound<'py, Input>,
-    /// `start_response`.
-    pub start_response: Bound<'py, PyAny>,
+    /// `wsgi.errors`.
+    pub errors: Bound<'py, Errors>,
     /// `uwsgi`'s own dict, for hooks.
     pub hooks: Bound<'py, PyDict>,
 }
@@ -50,24 +50,25 @@ impl<'py> Thread<'py> {
             let name = format!("uWSGIWorker{}Core{thread}", host::worker_id());
             py.import("threading")?.call_method0("current_thread")?.setattr("name", name)?;
         }
-        let constant = constants(py, thread)?;
+        let errors = Bound::new(py, Errors::default())?;
+        let constant = constants(py, thread, &errors)?;
         Ok(Thread {
             environs: Environs::new(py, constant),
             input: Bound::new(py, Input::default())?,
-            start_response: start_response::function(py)?,
+            errors,
             hooks: module::dict(py)?,
         })
     }
 }
 
 /// The keys that no request changes (PEP 3333, and uWSGI's own).
-fn constants(py: Python<'_>, thread: u32) -> PyResult<Bound<'_, PyDict>> {
+fn constants<'py>(py: Python<'py>, thread: u32, errors: &Bound<'py, Errors>) -> PyResult<Bound<'py, PyDict>> {
     let config = config();
     let dict = PyDict::new(py);
     dict.set_item("wsgi.version", (1, 0))?;
     dict.set_item("wsgi.url_scheme", "http")?;
     dict.set_item("wsgi.input", py.None())?;
-    dict.set_item("wsgi.errors", Bound::new(py, Errors::default())?)?;
+    dict.set_item("wsgi.errors", errors)?;
     dict.set_item("wsgi.multithread", config.threads > 1)?;
     dict.set_item("wsgi.multiprocess", config.processes != 1)?;
     dict.set_item("wsgi.run_once", false)?;

@@ -6,8 +6,8 @@
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
-use uwring_abi::{OUTCOME_EXCEPTION, OUTCOME_NO_APP, OUTCOME_OK};
+use pyo3::types::{PyBytes, PyList, PyMemoryView, PyTuple};
+use uwring_abi::{OUTCOME_EXCEPTION, OUTCOME_EXCEPTION_LAST, OUTCOME_NO_APP, OUTCOME_OK};
 
 use crate::apps::Apps;
 use crate::call::{OpenInput, call, is_kept};
@@ -41,6 +41,7 @@ pub fn handle<'py>(thread: &mut Thread<'py>, py: Python<'py>, request: Request) 
         Err(error) => fail(py, error),
     };
     module::call_request_hook(py, &thread.hooks);
+    thread.errors.get().end_line();
     exchange::set_environ(None);
     drop(open);
     exchange::with(|exchange| exchange.finish(outcome));
@@ -61,24 +62,49 @@ fn serve(thread: &mut Thread<'_>, py: Python<'_>, request: Request) -> PyResult<
     };
     exchange::with(|exchange| exchange.begin(request, head_only));
     let (environ, _) = built?;
+    let start_response = exchange::start_response(py)?;
     let Some(app) = app? else {
         host::log("--- no python application found, check your startup logs for errors ---");
         return Ok(OUTCOME_NO_APP);
     };
     exchange::set_environ(Some(environ.clone().unbind()));
-    let body = call(app.callable.bind(py), &environ, &thread.start_response)?;
+    let body = call(app.callable.bind(py), &environ, &start_response)?;
     deliver(py, &body)?;
     Ok(OUTCOME_OK)
 }
 
 /// Logs what the application raised; with `catch-exceptions` the client sees it too.
 fn fail(py: Python<'_>, error: PyErr) -> u32 {
-    if config().flag("catch-exceptions") && show(py, &error) {
-        traceback::log(py, error);
-        return OUTCOME_OK;
-    }
+    let is_last = is_last(py, &error);
+    let outcome =
+        if config().flag("catch-exceptions") && show(py, &error) { OUTCOME_OK } else { OUTCOME_EXCEPTION };
     traceback::log(py, error);
-    OUTCOME_EXCEPTION
+    if is_last {
+        host::log("this exception replaces the worker (reload-on-exception)");
+        return OUTCOME_EXCEPTION_LAST;
+    }
+    outcome
+}
+
+/// Whether one of the `reload-on-exception` options means this exception: any, by its class, by its text, by both.
+/// (uWSGI compares the text for all three.)
+fn is_last(py: Python<'_>, error: &PyErr) -> bool {
+    let config = config();
+    let listed = |option: &'static str, texts: &[&str]| config.values(option).any(|one| texts.contains(&one));
+    if config.flag("reload-on-exception") {
+        return true;
+    }
+    if ["type", "value", "repr"].iter().all(|by| config.value(&format!("reload-on-exception-{by}")).is_none())
+    {
+        return false;
+    }
+    let kind = error.get_type(py);
+    let class = kind.qualname().map_or_else(|_| String::new(), |name| name.to_string());
+    let module = kind.module().map_or_else(|_| String::new(), |name| name.to_string());
+    let value = error.value(py).str().map_or_else(|_| String::new(), |text| text.to_string());
+    listed("reload-on-exception-type", &[&class, &format!("{module}.{class}")])
+        || listed("reload-on-exception-value", &[&value])
+        || listed("reload-on-exception-repr", &[&format!("{class}: {value}")])
 }
 
 /// A page with the traceback, where nothing was sent yet.
@@ -147,7 +173,7 @@ fn deliver_any(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
         && let Some(extent) = wrapper.get().extent(py)
     {
         require_head()?;
-        exchange::with(|exchange| exchange.send_file(extent));
+        exchange::with(|exchange| exchange.send_file(py, extent, true));
         return Ok(());
     }
     if let Some(joined) = joined(body) {
@@ -178,7 +204,7 @@ fn iterate(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
         if item.is_none() {
             continue;
         }
-        let Ok(bytes) = item.cast::<PyBytes>() else { return Err(no_bytes(&item)) };
+        let bytes = bytes_of(&item)?;
         if bytes.as_bytes().is_empty() {
             continue;
         }
@@ -211,7 +237,7 @@ fn end_empty(py: Python<'_>) -> PyResult<()> {
 }
 
 /// PEP 3333: `start_response` comes before the first bytes.
-fn require_head() -> PyResult<()> {
+pub fn require_head() -> PyResult<()> {
     match exchange::with(|exchange| exchange.phase) {
         Some(Phase::Waiting) => Err(PyRuntimeError::new_err(
             "the application did not call start_response() before its first output",
@@ -220,8 +246,19 @@ fn require_head() -> PyResult<()> {
     }
 }
 
-/// PEP 3333 allows nothing else in a body. uWSGI logs it, leaves it out, and the client gets a page with a hole.
-pub fn no_bytes(item: &Bound<'_, PyAny>) -> PyErr {
+/// A part of a body. PEP 3333 allows bytes only, `wsgi-accept-buffer` whatever has a buffer. uWSGI logs others and leaves
+/// them out, and the client gets a page with a hole.
+pub fn bytes_of<'py>(item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+    if let Ok(bytes) = item.cast::<PyBytes>() {
+        return Ok(bytes.clone());
+    }
+    let py = item.py();
+    if config().flag("accept-buffer")
+        && let Ok(buffer) = PyMemoryView::from(item)
+    {
+        let bytes = py.get_type::<PyBytes>().call1((buffer,))?;
+        return Ok(bytes.cast_into::<PyBytes>()?);
+    }
     let kind = item.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-    PyTypeError::new_err(format!("the application's body must be of bytes, not {kind}"))
+    Err(PyTypeError::new_err(format!("the application's body must be of bytes, not {kind}")))
 }
