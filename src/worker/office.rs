@@ -14,6 +14,9 @@ pub fn of_worker(plan: &Plan, what: u32, arg: u64) -> i64 {
         let listener = usize::try_from(arg).ok().and_then(|number| plan.listeners.get(number));
         return listener.map_or(-1, |listener| i64::from(listener.fd.as_raw_fd()));
     }
+    if what == abi::CONTROL_GENERATION {
+        return i64::from(plan.slot().generation());
+    }
     control(&plan.area, plan.notify.as_raw_fd(), plan.master_pid, plan.slot, what, arg)
 }
 
@@ -38,7 +41,6 @@ pub fn control(area: &Area, notify: RawFd, master_pid: u32, worker: u32, what: u
             Ok(id) if id <= area.workers() => i64::from(area.worker(id).process()),
             _ => 0,
         },
-        abi::CONTROL_SERVING => i64::from(area.serving()),
         abi::CONTROL_WORKER => figure(area, arg),
         _ => -1,
     }

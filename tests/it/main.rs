@@ -17,3 +17,4 @@ mod overload;
 mod process;
 mod python;
 mod wsgi;
+mod wsgi_edges;

@@ -182,8 +182,8 @@ pub const CONTROL_REQUESTS: u32 = 6;
 pub const CONTROL_TOTAL_REQUESTS: u32 = 7;
 /// [`HostApi::control`]: worker `arg`'s process id, 0 where it does not run; `arg` 0: the master's.
 pub const CONTROL_PID: u32 = 8;
-/// [`HostApi::control`]: which load of the application serves, from 1; 0 while the first is still being made.
-pub const CONTROL_SERVING: u32 = 9;
+/// [`HostApi::control`]: which load of the application this process has, from 1: reloads count up.
+pub const CONTROL_GENERATION: u32 = 9;
 /// [`HostApi::control`]: descriptor of listening socket `arg` (from 0), or -1 where there is none, and in the template.
 pub const CONTROL_SOCKET: u32 = 10;
 /// [`HostApi::control`]: one of `WORKER_*` of worker `arg & 0xffff_ffff`; which one, is in the upper half of `arg`.

@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 use fake::{Reply, Request};
 use uwring::options::settings::{Given, Origin, Settings};
 use uwring::plugin::load::{self, Plugin};
-use uwring_abi::{HEAD_CLOSE, HEAD_HAS_DATE, HEAD_HAS_SERVER, OUTCOME_EXCEPTION, OUTCOME_NO_APP, OUTCOME_OK};
+use uwring_abi::{OUTCOME_EXCEPTION, OUTCOME_NO_APP, OUTCOME_OK};
 
 type Scenario = (&'static str, fn());
 

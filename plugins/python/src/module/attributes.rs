@@ -3,7 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
-use uwring_abi::CONTROL_SERVING;
+use uwring_abi::CONTROL_GENERATION;
 
 use crate::config::{Config, config};
 use crate::host;
@@ -45,8 +45,7 @@ pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("has_threads", 1)?;
     module.setattr("buffer_size", config.buffer_size)?;
     module.setattr("started_on", config.started_on)?;
-    // Somebody serves already while this application is loaded.
-    module.setattr("is_a_reload", host::control(CONTROL_SERVING, 0) > 0)?;
+    module.setattr("is_a_reload", host::control(CONTROL_GENERATION, 0) > 1)?;
     module.setattr("sockets", PyList::empty(py))?;
     module.setattr("spoolers", PyTuple::empty(py))?;
     for none in ["loop", "applications", "unbit"] {

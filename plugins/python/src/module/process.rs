@@ -5,9 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use uwring_abi::{
-    CONTROL_PID, CONTROL_RELOAD, CONTROL_SERVING, CONTROL_STOP, CONTROL_TOTAL_REQUESTS, WORKER_EXCEPTIONS,
-    WORKER_IN_FLIGHT, WORKER_LAST_SPAWN, WORKER_REQUESTS, WORKER_RUNNING_TIME_US, WORKER_SPAWNS,
-    WORKER_TX_BYTES,
+    CONTROL_PID, CONTROL_RELOAD, CONTROL_STOP, CONTROL_TOTAL_REQUESTS, WORKER_EXCEPTIONS, WORKER_IN_FLIGHT,
+    WORKER_LAST_SPAWN, WORKER_REQUESTS, WORKER_RUNNING_TIME_US, WORKER_SPAWNS, WORKER_TX_BYTES,
 };
 
 use crate::config::config;
@@ -23,7 +22,6 @@ pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(stop, module)?)?;
     module.add_function(wrap_pyfunction!(total_requests, module)?)?;
     module.add_function(wrap_pyfunction!(workers, module)?)?;
-    module.add_function(wrap_pyfunction!(ready, module)?)?;
     module.add_function(wrap_pyfunction!(micros, module)?)?;
     module.add_function(wrap_pyfunction!(mem, module)?)?;
     module.add_function(wrap_pyfunction!(setprocname, module)?)?;
@@ -69,12 +67,6 @@ fn stop() -> Option<bool> {
 #[pyfunction]
 fn total_requests() -> i64 {
     host::control(CONTROL_TOTAL_REQUESTS, 0)
-}
-
-/// Whether the server serves.
-#[pyfunction]
-fn ready() -> Option<bool> {
-    (host::control(CONTROL_SERVING, 0) > 0).then_some(true)
 }
 
 /// A dict for each worker, with uWSGI's keys. `signals` is 0, since there are none; `rss` and `vsz` are what the kernel
