@@ -26,4 +26,6 @@ pub mod logging;
 pub mod plugin;
 pub mod worker;
 
+pub mod control;
+
 pub mod master;

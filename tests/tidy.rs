@@ -43,9 +43,9 @@ const ROOMS: &[(&str, u32)] = &[
     ("stats", 5),
     ("plugin", 6),
     ("worker", 7),
+    ("control", 7),
     ("master", 8),
     ("emperor", 8),
-    ("control", 8),
     ("main", 9),
 ];
 

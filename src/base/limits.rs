@@ -14,6 +14,10 @@ pub const VARS_MAX: usize = 256;
 pub const BODY_MEMORY_MAX: u64 = 64 * 1024;
 /// Unsent response bytes at which the application waits for the client.
 pub const OUTPUT_HIGH_WATER: usize = 256 * 1024;
+/// Bytes of answers a worker keeps for its clients. Beyond, those that took nothing for a second are closed.
+pub const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// So many times that, also for clients that do read: no request is begun until they have.
+pub const UNSENT_STOP: usize = 8;
 /// Size of a pooled receive buffer, bytes: an ordinary request head fits.
 pub const POOL_BUFFER_BYTES: usize = 4096;
 /// Pooled receive buffers of one worker. Untouched ones cost address space only.
@@ -22,3 +26,9 @@ pub const POOL_BUFFERS: u16 = 1024;
 pub const LINGER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Time for the same, milliseconds.
 pub const LINGER_MS: u64 = 2_000;
+/// Descriptors of a worker that connections leave to the application and to bodies kept in files; a quarter of them
+/// where there are few.
+pub const DESCRIPTORS_KEPT: usize = 128;
+/// `body-min-rate` where none is given, bytes a second: the slowest modem sends ten times as much; IIS and Kestrel
+/// ask for as much.
+pub const BODY_RATE_MIN: u64 = 240;

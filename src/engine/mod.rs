@@ -59,6 +59,11 @@ pub enum Event {
         /// The caller's again, contents as submitted.
         buffer: Vec<u8>,
     },
+    /// [`Reactor::send`], [`Reactor::send_file`]: part of it went out, more is to follow.
+    Progress {
+        /// As submitted.
+        token: Token,
+    },
     /// [`Reactor::send_file`]: everything was sent, or not.
     FileSent {
         /// As submitted.

@@ -8,6 +8,8 @@
 //! * *Send and close* as one linked pair, both silent: the end of a connection costs no CQE.
 //! * *One wait for everything*: the next deadline rides on `enter` as its timeout.
 
+mod files;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
@@ -33,16 +35,13 @@ const TAG_CLOSE: u64 = 1;
 /// Cancels and closes nobody waits for.
 const TAG_NONE: u64 = 2;
 
-/// A file goes out in slices, so that one download does not hold up the loop.
-const FILE_SLICE: u64 = 512 * 1024;
-
 enum Op {
     Accept,
     Recv { fd: RawFd },
     Fill { buffer: Vec<u8> },
     Send(Send),
-    File { fd: RawFd, file: Arc<OwnedFd>, offset: u64, left: u64 },
-    Write { file: Arc<File>, buffer: Vec<u8>, done: usize, offset: Option<u64> },
+    File(files::Sending),
+    Write(files::Writing),
     Watch { fd: RawFd },
 }
 
@@ -141,18 +140,9 @@ impl Ring {
         let Op::Send(send) = &mut self.ops[slot].op else { return };
         send.silent = false;
         let rest = &send.buffer[send.sent..];
+        // What fits now is sent, so that a slow peer's progress is seen.
         let entry = send_entry(send.fd, rest, 0).user_data(data);
         self.push(&[entry]);
-    }
-
-    fn submit_write(&mut self, slot: usize) {
-        let data = self.user_data(slot, TAG_MAIN);
-        let Op::Write { file, buffer, done, offset } = &self.ops[slot].op else { return };
-        let rest = &buffer[*done..];
-        let at = offset.map_or(u64::MAX, |o| o + *done as u64);
-        let len = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-        let entry = opcode::Write::new(types::Fd(file.as_raw_fd()), rest.as_ptr(), len).offset(at).build();
-        self.push(&[entry.user_data(data)]);
     }
 
     fn submit_poll(&mut self, slot: usize, fd: RawFd, events: libc::c_short, multi: bool) {
@@ -179,8 +169,8 @@ impl Ring {
             Op::Recv { .. } => self.received(slot, entry, result, events),
             Op::Fill { .. } => self.filled(slot, result, events),
             Op::Send(_) => self.sent(slot, result, events),
-            Op::File { .. } => self.file_ready(slot, events),
-            Op::Write { .. } => self.written(slot, result, events),
+            Op::File(_) => self.file_ready(slot, events),
+            Op::Write(_) => self.written(slot, result, events),
             Op::Watch { fd } => {
                 let fd = *fd;
                 events.push(Event::Readable { token: self.ops[slot].token });
@@ -248,10 +238,15 @@ impl Ring {
     }
 
     fn sent(&mut self, slot: usize, result: io::Result<u32>, events: &mut Vec<Event>) {
-        let Op::Send(send) = &mut self.ops[slot].op else { return };
+        let Slot { token, op: Op::Send(send), .. } = &mut self.ops[slot] else { return };
         send.silent = false;
         match result {
-            Ok(n) => send.sent += n as usize,
+            Ok(n) => {
+                send.sent += n as usize;
+                if n > 0 && send.sent < send.buffer.len() {
+                    events.push(Event::Progress { token: *token });
+                }
+            }
             Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
             Err(e) => return self.finish_send(slot, Err(e), events),
         }
@@ -287,49 +282,6 @@ impl Ring {
             let _ = send.owned.map(IntoRawFd::into_raw_fd);
             events.push(Event::Sent { token, result: Ok(()), buffer: send.buffer });
         }
-    }
-
-    fn file_ready(&mut self, slot: usize, events: &mut Vec<Event>) {
-        let Op::File { fd, file, offset, left } = &mut self.ops[slot].op else { return };
-        let fd = *fd;
-        let outcome = net::send_file(fd, file, *offset, (*left).min(FILE_SLICE));
-        let result = match outcome {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                *offset += n;
-                *left -= n;
-                if *left > 0 {
-                    return self.submit_poll(slot, fd, libc::POLLOUT, false);
-                }
-                Ok(())
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                return self.submit_poll(slot, fd, libc::POLLOUT, false);
-            }
-            Err(e) => Err(e),
-        };
-        let token = self.ops.remove(slot).token;
-        // Other operations on the socket rely on the kernel waiting for it.
-        let result = result.and(net::set_nonblocking(fd, false));
-        events.push(Event::FileSent { token, result });
-    }
-
-    fn written(&mut self, slot: usize, result: io::Result<u32>, events: &mut Vec<Event>) {
-        let Op::Write { buffer, done, .. } = &mut self.ops[slot].op else { return };
-        let result = match result {
-            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => {
-                *done += n as usize;
-                Ok(())
-            }
-            Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Ok(()),
-            Err(e) => Err(e),
-        };
-        if result.is_ok() && *done < buffer.len() {
-            return self.submit_write(slot);
-        }
-        let Slot { token, op: Op::Write { buffer, .. }, .. } = self.ops.remove(slot) else { return };
-        events.push(Event::Written { token, result, buffer });
     }
 
     fn feed_starved(&mut self) {
@@ -407,7 +359,7 @@ impl Reactor for Ring {
         self.silent.push(slot);
         let data = self.user_data(slot, TAG_MAIN);
         let Op::Send(send) = &self.ops[slot].op else { return };
-        let entry = send_entry(fd, &send.buffer, libc::MSG_DONTWAIT).user_data(data);
+        let entry = send_entry(fd, &send.buffer, libc::MSG_DONTWAIT | libc::MSG_WAITALL).user_data(data);
         if closes {
             let close = opcode::Close::new(types::Fd(fd)).build().flags(squeue::Flags::SKIP_SUCCESS);
             let close = close.user_data(self.user_data(slot, TAG_CLOSE));
@@ -418,15 +370,11 @@ impl Reactor for Ring {
     }
 
     fn send_file(&mut self, fd: RawFd, token: Token, file: Arc<OwnedFd>, offset: u64, len: u64) {
-        let slot = self.insert(token, Op::File { fd, file, offset, left: len });
-        // Without it a full socket would hold the whole loop. A failure shows as a failing sendfile.
-        let _ = net::set_nonblocking(fd, true);
-        self.submit_poll(slot, fd, libc::POLLOUT, false);
+        self.begin_file(fd, token, file, offset, len);
     }
 
     fn write(&mut self, file: &Arc<File>, token: Token, buffer: Vec<u8>, offset: Option<u64>) {
-        let slot = self.insert(token, Op::Write { file: Arc::clone(file), buffer, done: 0, offset });
-        self.submit_write(slot);
+        self.begin_write(file, token, buffer, offset);
     }
 
     fn watch(&mut self, fd: RawFd, token: Token) {
@@ -503,9 +451,7 @@ fn build(no_sqarray: bool) -> io::Result<IoUring> {
 
 fn send_entry(fd: RawFd, bytes: &[u8], flags: libc::c_int) -> squeue::Entry {
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    opcode::Send::new(types::Fd(fd), bytes.as_ptr(), len)
-        .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL | flags)
-        .build()
+    opcode::Send::new(types::Fd(fd), bytes.as_ptr(), len).flags(libc::MSG_NOSIGNAL | flags).build()
 }
 
 /// A CQE's result: a count, or an errno.

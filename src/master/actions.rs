@@ -8,8 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::channel::{self, MasterEnd, Order, Report, TemplateEnd};
-use super::state::{Action, Command, Event};
+use super::handover::{Image, OfficeLeft};
+use super::state::{Action, Command, Event, Picture, WorkerPicture};
+use crate::base::clock;
+use crate::control::server::{ClientId, Server};
+use crate::control::words::{self as control, Answer};
 use crate::shared::area::Area;
+use crate::sys::exec::Handed;
 use crate::sys::process::{self, Fork};
 use crate::sys::signals::{self, Signal};
 use crate::sys::{event, notify, packets};
@@ -23,6 +28,11 @@ pub enum Outcome {
     Event(Event),
     /// The server ends.
     Exit(i32),
+    /// The program was replaced: the master becomes the new one, and starts the template of this generation then.
+    Replace {
+        /// Which.
+        generation: u32,
+    },
     /// This process is the new template: everything of the master's is to be dropped.
     Template {
         /// Which.
@@ -57,20 +67,80 @@ impl Shared {
 pub struct Office {
     shared: Shared,
     /// Closed by the master's end, whatever it dies of: that is what it is for.
-    _life: OwnedFd,
+    far_life: OwnedFd,
     channels: HashMap<u32, MasterEnd>,
     /// Who can be killed, without a chance to hit a newcomer with the same number.
     processes: HashMap<u32, OwnedFd>,
+    control: Option<Server>,
+    image: Image,
+    /// Another program lies in the place of this one, and could not take over: this one does the next thing.
+    stays: bool,
 }
 
 impl Office {
     /// Makes what is shared with the other processes but the area.
-    pub fn new(area: Area) -> io::Result<Office> {
+    pub fn new(area: Area, control: Option<Server>, image: Image) -> io::Result<Office> {
         let (near, far) = packets::life_line()?;
         let bells = (0..2 * area.workers()).map(|_| event::new().map(Arc::new)).collect::<io::Result<_>>()?;
         let notify = Arc::new(event::new()?);
         let shared = Shared { area: Arc::new(area), bells, life: Arc::new(near), notify };
-        Ok(Office { shared, _life: far, channels: HashMap::new(), processes: HashMap::new() })
+        Ok(Office {
+            shared,
+            far_life: far,
+            channels: HashMap::new(),
+            processes: HashMap::new(),
+            control,
+            image,
+            stays: false,
+        })
+    }
+
+    /// What the next program of this process needs to go on.
+    pub fn hand_over(&self) -> OfficeLeft {
+        let Shared { area, bells, life, notify } = &self.shared;
+        OfficeLeft {
+            area: area.hand_over(),
+            bells: bells.iter().map(|bell| Handed::of(&**bell)).collect(),
+            life: Handed::of(&**life),
+            far_life: Handed::of(&self.far_life),
+            notify: Handed::of(&**notify),
+            channels: self.channels.iter().map(|(number, end)| (*number, end.hand_over())).collect(),
+            control: self.control.as_ref().map(Server::hand_over),
+        }
+    }
+
+    /// Goes on where the program before has left. `pids` are the processes it knew.
+    pub fn take_over(left: OfficeLeft, image: Image, pids: &[u32]) -> io::Result<Office> {
+        let OfficeLeft { area, bells, life, far_life, notify, channels, control } = left;
+        let bells = bells.into_iter().map(|bell| bell.take().map(Arc::new)).collect::<io::Result<_>>()?;
+        let shared = Shared {
+            area: Arc::new(Area::take_over(area)?),
+            bells,
+            life: Arc::new(life.take()?),
+            notify: Arc::new(notify.take()?),
+        };
+        let channels = channels.into_iter().map(|(number, end)| Ok((number, MasterEnd::take_over(end)?)));
+        let mut office = Office {
+            shared,
+            far_life: far_life.take()?,
+            channels: channels.collect::<io::Result<_>>()?,
+            processes: HashMap::new(),
+            control: control.map(Server::take_over).transpose()?,
+            image,
+            stays: false,
+        };
+        pids.iter().for_each(|pid| office.remember(*pid));
+        Ok(office)
+    }
+
+    /// The new program could not take over: the template of the reload is this program's.
+    pub fn stay(&mut self) {
+        self.stays = true;
+    }
+
+    /// How this program was started.
+    pub fn image(&self) -> &Image {
+        &self.image
     }
 
     /// The shared area.
@@ -86,6 +156,16 @@ impl Office {
     /// Stills the bell.
     pub fn notify_taken(&self) {
         event::take(&self.shared.notify);
+    }
+
+    /// The control socket, for waiting.
+    pub fn control(&self) -> Option<&Server> {
+        self.control.as_ref()
+    }
+
+    /// The control socket, for what was asked there.
+    pub fn control_mut(&mut self) -> Option<&mut Server> {
+        self.control.as_mut()
     }
 
     /// The templates' channels, for waiting.
@@ -128,12 +208,19 @@ impl Office {
             Action::Serve { generation } => self.shared.area.set_serving(generation),
             Action::Say(line) => crate::logging::line(&line),
             Action::Totals => self.totals(),
+            Action::Answer { client, answer, keep } => self.answer(client, &answer, keep),
+            Action::Report { client, picture } => self.report(client, picture),
             Action::Exit(code) => return Outcome::Exit(code),
         }
         Outcome::Done
     }
 
     fn start_template(&mut self, generation: u32) -> Outcome {
+        // For a reload: a template that is only started again belongs to workers of this program.
+        let reloads = generation > self.shared.area.serving().max(1);
+        if reloads && !std::mem::take(&mut self.stays) && self.image.was_replaced() {
+            return Outcome::Replace { generation };
+        }
         let failed = |cause: io::Error| {
             Outcome::Event(Event::TemplateNotForked { generation, why: format!("cannot fork: {cause}") })
         };
@@ -216,6 +303,44 @@ impl Office {
         }
     }
 
+    fn answer(&mut self, client: ClientId, answer: &Answer, keep: bool) {
+        match &mut self.control {
+            Some(control) if keep => control.answer_and_keep(client, answer),
+            Some(control) => control.answer(client, answer),
+            None => {}
+        }
+    }
+
+    /// What the state machine knows, with the workers' own counts.
+    fn report(&mut self, client: ClientId, picture: Picture) {
+        let area = &self.shared.area;
+        let worker = |known: WorkerPicture| {
+            let slot = area.slot(area.slot_number(known.id, known.generation));
+            control::Worker {
+                id: known.id,
+                pid: known.pid,
+                generation: known.generation,
+                state: known.state.to_owned(),
+                requests: slot.requests_total(),
+                exceptions: slot.exceptions.load(Ordering::Relaxed),
+                write_errors: slot.write_errors.load(Ordering::Relaxed),
+                in_flight: slot.in_flight.load(Ordering::Relaxed),
+            }
+        };
+        let status = control::Status {
+            version: crate::options::VERSION.to_owned(),
+            pid: std::process::id(),
+            phase: picture.phase.to_owned(),
+            generation: picture.generation,
+            uptime_seconds: (clock::wall() / 1_000_000).saturating_sub(area.started_on()),
+            requests: area.total_requests(),
+            workers: picture.workers.into_iter().map(worker).collect(),
+        };
+        if let Some(control) = &mut self.control {
+            control.answer(client, &status);
+        }
+    }
+
     fn totals(&self) {
         let area = &self.shared.area;
         crate::log!("*** {} requests in {} workers ***", area.total_requests(), area.workers());
@@ -240,7 +365,7 @@ mod tests {
 
     #[test]
     fn a_command_is_written_and_rung() {
-        let mut office = Office::new(Area::new(2, 1).expect("mapped")).expect("made");
+        let mut office = Office::new(Area::new(2, 1).expect("mapped"), None, Image::default()).expect("made");
         office.perform(Action::Tell { generation: 2, worker: 1, command: Command::Drain });
         assert_eq!(office.area().slot(3).command(), Command::Drain);
         assert!(event::take(office.shared.bell(3)));
@@ -249,7 +374,7 @@ mod tests {
 
     #[test]
     fn a_buried_worker_leaves_nothing_behind() {
-        let mut office = Office::new(Area::new(1, 1).expect("mapped")).expect("made");
+        let mut office = Office::new(Area::new(1, 1).expect("mapped"), None, Image::default()).expect("made");
         let slot = office.area().slot(1);
         slot.occupy(1);
         slot.set_state(State::Ready);
@@ -263,7 +388,7 @@ mod tests {
 
     #[test]
     fn a_worker_asked_of_a_template_that_is_gone_is_no_news() {
-        let mut office = Office::new(Area::new(1, 0).expect("mapped")).expect("made");
+        let mut office = Office::new(Area::new(1, 0).expect("mapped"), None, Image::default()).expect("made");
         assert!(matches!(office.perform(Action::Fork { generation: 1, worker: 1 }), Outcome::Done));
         let (master, template) = channel::pair().expect("a channel");
         office.channels.insert(1, master);

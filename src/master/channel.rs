@@ -9,6 +9,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::sys::exec::Handed;
 use crate::sys::packets::{self, Taken};
 use crate::sys::process::Status;
 
@@ -128,6 +129,16 @@ impl MasterEnd {
     /// Gives an order; never waits.
     pub fn order(&self, order: Order) -> io::Result<()> {
         packets::put(&self.0, &order.encode())
+    }
+
+    /// Leaves it to the next program of this process.
+    pub fn hand_over(&self) -> Handed {
+        Handed::of(&self.0)
+    }
+
+    /// Takes it over from the program before.
+    pub fn take_over(left: Handed) -> io::Result<MasterEnd> {
+        Ok(MasterEnd(left.take()?))
     }
 
     /// Adds the reports that have come to `into`. `false`: the template's end is closed, there will be no more. So

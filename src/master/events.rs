@@ -31,6 +31,7 @@ impl Ears {
         let deadline = deadline.into_iter().chain(self.touched.deadline()).min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
+        fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
         fds.extend(self.touched.fd());
         fds.extend(office.channels().map(AsFd::as_fd));
         if let Err(error) = event::readable(&fds, patience_ms) {
@@ -56,6 +57,8 @@ impl Ears {
         events.extend(ended);
         events.extend(wishes);
         events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
+        let asked = office.control_mut().map(|control| control.requests()).unwrap_or_default();
+        events.extend(asked.into_iter().map(|(client, request)| Event::Asked { client, request }));
         events.extend(self.touched.changed(clock::now().millis()).map(Event::Touched));
         events
     }

@@ -113,6 +113,28 @@ pub fn template_retry(why: &str, delay_ms: u64) -> String {
     )
 }
 
+/// A reload has succeeded, to the client that waited for it.
+pub fn now_serves(generation: u32) -> String {
+    format!("generation {generation} serves now")
+}
+
+/// A reload has failed, to the client that waited for it.
+pub fn still_serves(old: u32, why: &str) -> String {
+    format!("the reload failed ({why}; the log has more): generation {old} still serves")
+}
+
+/// The master is another program now.
+pub fn new_program(version: &str) -> String {
+    format!(
+        "the program was replaced: the master is uwring {version} now, and goes on with its sockets and workers"
+    )
+}
+
+/// It could not be.
+pub fn old_program(why: &dyn Display) -> String {
+    format!("*** the program was replaced, but the new one cannot take over ({why}): this one goes on ***")
+}
+
 /// A template that does not answer.
 pub fn template_stuck(pid: u32) -> String {
     format!("template process (pid: {pid}) does not fork any more: it is killed and started again")

@@ -10,6 +10,7 @@
 pub mod actions;
 pub mod channel;
 pub mod events;
+pub mod handover;
 pub mod lines;
 pub mod listeners;
 pub mod pidfile;
@@ -20,17 +21,21 @@ pub mod titles;
 pub mod touch;
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io;
-use std::path::PathBuf;
 
 use actions::{Office, Outcome};
 use channel::TemplateEnd;
 use events::Ears;
-use state::{Event, Policy, State};
+use handover::{Handover, Image, Leaving, Made};
+use pidfile::Vacuum;
+use startup::Prepared;
+use state::{Action, Event, Policy, State};
 use template::Seat;
 
 use crate::base::clock;
 use crate::options::settings::{Process, Settings};
+use crate::sys::socket::Listener;
 use crate::sys::{Error as SysError, process, signals};
 
 /// Reads the configuration again, for a reload.
@@ -46,6 +51,12 @@ pub struct Start {
     pub warnings: Vec<String>,
     /// How to read it again.
     pub reread: Reread,
+    /// The command line, from the program's name on.
+    pub argv: Vec<OsString>,
+    /// The environment, as it came.
+    pub env: Vec<(OsString, OsString)>,
+    /// What the program before has left, where this one takes over from it.
+    pub handover: Option<Box<Handover>>,
 }
 
 /// Serves until told to stop. The result is the exit code. In the processes forked on the way this call does not
@@ -61,32 +72,90 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
     // From the first moment: a signal that comes too early is done when we can.
     signals::block().map_err(failed("block signals"))?;
-    let start_dir = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
-    let Start { settings, notes, warnings, reread } = start;
-    let prepared = startup::prepare(&settings, &notes, &warnings)?;
+    let Start { mut settings, notes, warnings, reread, argv, env, handover } = start;
+    let image = Image::new(argv, env).map_err(failed("find this program"))?;
+    let start_dir = image.folder().clone();
+    let master_pid = std::process::id();
+    let policy = policy(&settings.process, master_pid);
+    let House { mut office, listeners, vacuum, state, first } = match handover {
+        None => move_in(&settings, &notes, &warnings, image, policy)?,
+        Some(handover) => take_over(*handover, &mut settings, image, policy)?,
+    };
+    let made = Made { processes: settings.process.processes, sockets: settings.sockets.clone() };
     titles::set(&settings.process, "master");
-    process::adopt_orphans().map_err(failed("adopt orphans"))?;
-    let mut office = Office::new(prepared.area).map_err(failed("make pipes"))?;
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch_reload))
         .map_err(failed("listen to signals"))?;
-    let master_pid = std::process::id();
-
-    match turn(&mut office, &mut ears, State::new(policy(&settings.process, master_pid))) {
+    let turn =
+        Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
+    match turn.run(state, first) {
         Over::Exit(code) => {
+            if let Some(file) = office.control().and_then(|control| control.file()) {
+                let _ = std::fs::remove_file(file);
+            }
             if settings.process.vacuum {
-                prepared.vacuum.clean();
+                vacuum.clean();
             }
             Ok(code)
         }
         Over::Template { generation, channel } => {
             drop(ears);
             let shared = office.into_shared();
-            let listeners = prepared.listeners;
             let seat =
                 Seat { generation, channel, shared, listeners, settings, reread, start_dir, master_pid };
             process::exit_now(template::run(seat))
         }
     }
+}
+
+/// What a master has before its first turn.
+struct House {
+    office: Office,
+    listeners: Vec<Listener>,
+    vacuum: Vacuum,
+    state: State,
+    first: First,
+}
+
+/// What it begins with.
+enum First {
+    Event(Event),
+    Action(Action),
+}
+
+/// An ordinary start.
+fn move_in(
+    settings: &Settings,
+    notes: &[String],
+    warnings: &[String],
+    image: Image,
+    policy: Policy,
+) -> Result<House, startup::Error> {
+    let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
+    let Prepared { listeners, area, vacuum, control } = startup::prepare(settings, notes, warnings)?;
+    process::adopt_orphans().map_err(failed("adopt orphans"))?;
+    let office = Office::new(area, control, image).map_err(failed("make pipes"))?;
+    Ok(House { office, listeners, vacuum, state: State::new(policy), first: First::Event(Event::Start) })
+}
+
+/// The program was replaced, and this is the new one.
+fn take_over(
+    handover: Handover,
+    settings: &mut Settings,
+    image: Image,
+    policy: Policy,
+) -> Result<House, startup::Error> {
+    let failed = |cause: io::Error| SysError::call("take over", "from the running server", cause);
+    crate::logging::set_date(settings.logging.date.clone());
+    crate::log!("{}", lines::new_program(crate::options::VERSION));
+    startup::enter(&settings.process)?;
+    let listeners = handover.listeners().map_err(failed)?;
+    let Handover { begin, mut state, office, vacuum, made, .. } = handover;
+    settings.process.processes = made.processes;
+    settings.sockets = made.sockets;
+    let office = Office::take_over(office, image, &state.pids()).map_err(failed)?;
+    state.adopt(policy);
+    let first = First::Action(Action::StartTemplate { generation: begin });
+    Ok(House { office, listeners, vacuum, state, first })
 }
 
 /// Why the loop is over in this process.
@@ -97,22 +166,56 @@ enum Over {
     Template { generation: u32, channel: TemplateEnd },
 }
 
-fn turn(office: &mut Office, ears: &mut Ears, mut state: State) -> Over {
-    let mut events = VecDeque::from([Event::Start]);
-    loop {
-        while let Some(event) = events.pop_front() {
-            for action in state.handle(event, clock::now().millis()) {
-                match office.perform(action) {
+/// Events in, actions out, until it is over.
+struct Turn<'a> {
+    office: &'a mut Office,
+    ears: &'a mut Ears,
+    vacuum: &'a Vacuum,
+    made: &'a Made,
+    listeners: &'a [Listener],
+}
+
+impl Turn<'_> {
+    fn run(mut self, mut state: State, first: First) -> Over {
+        let mut events = VecDeque::new();
+        let mut actions = VecDeque::new();
+        match first {
+            First::Event(event) => events.push_back(event),
+            First::Action(action) => actions.push_back(action),
+        }
+        let mut replace = None;
+        loop {
+            while let Some(action) = actions.pop_front() {
+                match self.office.perform(action) {
                     Outcome::Done => {}
                     Outcome::Event(event) => events.push_back(event),
+                    Outcome::Replace { generation } => replace = Some(generation),
                     Outcome::Exit(code) => return Over::Exit(code),
                     Outcome::Template { generation, channel } => {
                         return Over::Template { generation, channel };
                     }
                 }
             }
+            if let Some(event) = events.pop_front() {
+                actions.extend(state.handle(event, clock::now().millis()));
+            } else if let Some(generation) = replace.take() {
+                // Nothing is pending that the next program would not hear of.
+                state = self.become_new(state, generation);
+                actions.push_back(Action::StartTemplate { generation });
+            } else {
+                events.extend(self.ears.wait(self.office, state.deadline()));
+            }
         }
-        events.extend(ears.wait(office, state.deadline()));
+    }
+
+    /// Returns if that was not possible: then this program goes on with the reload.
+    fn become_new(&mut self, state: State, begin: u32) -> State {
+        let Turn { vacuum, made, listeners, .. } = *self;
+        let leaving = Leaving { begin, state, office: self.office.hand_over(), vacuum, made, listeners };
+        let (state, error) = handover::become_new(self.office.image(), leaving);
+        crate::log!("{}", lines::old_program(&error));
+        self.office.stay();
+        state
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use crate::options::SignalWhat;
 use crate::sys::files::{self, FileId};
 use crate::sys::signals::{Signal, send_to_number};
@@ -16,7 +18,7 @@ pub fn write(path: &Path) -> Result<Kept, Error> {
 }
 
 /// A file of ours, as it was when we made it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     path: PathBuf,
     id: Option<FileId>,
@@ -35,7 +37,7 @@ impl Kept {
 }
 
 /// `vacuum`: what to remove at the end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Vacuum {
     pidfiles: Vec<Kept>,
     sockets: Vec<Kept>,
@@ -115,6 +117,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("app.pid");
         let status = in_child(|| {
+            // A shell that runs the tests in the background has them ignore SIGINT.
+            crate::sys::signals::reset().expect("reset");
             let sent = write(&path).and_then(|_| signal(&path, SignalWhat::Stop));
             // The signal comes before `kill` returns; only a failure gets here.
             i32::from(sent.is_ok()) + 1

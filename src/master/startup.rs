@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::lines;
 use super::listeners;
 use super::pidfile::{self, Kept, Vacuum};
+use crate::control::server::Server;
 use crate::options::VERSION;
 use crate::options::settings::{Process, Settings};
 use crate::shared::area::Area;
@@ -64,6 +65,8 @@ pub struct Prepared {
     pub area: Area,
     /// What to remove at the end.
     pub vacuum: Vacuum,
+    /// Where `uwring ctl` asks.
+    pub control: Option<Server>,
 }
 
 /// Does it all. `notes` and `warnings` are what reading the options had to say.
@@ -78,6 +81,7 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     enter(&settings.process)?;
     crate::engine::probe()?;
     let listeners = listeners::open(&settings.sockets)?;
+    let control = open_control(&settings.process, &identity)?;
     let pidfiles = write_pidfiles(&pidfiles)?;
     raise_limits(settings);
     give_away(settings, &identity, &listeners)?;
@@ -91,7 +95,31 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     log!("your mercy for graceful operations on workers is {} seconds", process.worker_reload_mercy);
     log!("{}", lines::mapped(area.bytes(), process.processes * process.threads));
     log!("{}", lines::mode(process.processes, process.threads));
-    Ok(Prepared { vacuum: Vacuum::new(pidfiles, &listeners), listeners, area })
+    Ok(Prepared { vacuum: Vacuum::new(pidfiles, &listeners), listeners, area, control })
+}
+
+/// The control socket. That nobody asked for it is no reason not to start, should it fail.
+fn open_control(settings: &Process, identity: &Identity) -> Result<Option<Server>, Error> {
+    let address = match settings.control_socket.as_deref() {
+        Some("none") => return Ok(None),
+        other => other,
+    };
+    match Server::open(address) {
+        Ok(server) => {
+            if let Some(file) = server.file() {
+                let owner = if identity::is_root() { identity.user.as_ref() } else { None };
+                files::chmod(file, 0o600)
+                    .and_then(|()| files::chown(file, owner.map(|user| user.uid), None))
+                    .map_err(|cause| SysError::call("chown", file.display().to_string(), cause))?;
+            }
+            Ok(Some(server))
+        }
+        Err(error) if address.is_none() => {
+            log!("no control socket, so uwring ctl cannot be used: {error}");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The environment and the folder that the application finds. A later generation comes by here again.

@@ -74,16 +74,22 @@ impl Draft {
             .retain(|spec| spec.address.ends_with(":0") || seen.insert(spec.address.clone()));
 
         // uWSGI's HTTP router has its own clock; here one server waits, as long as the more patient says.
-        let patience = self.socket_timeout_ms.max(self.http_timeout_ms);
+        let patience = self.socket_timeout_ms.map(or_never).max(self.http_timeout_ms.map(or_never));
         settings.request.socket_timeout_ms = patience.unwrap_or(settings.request.socket_timeout_ms);
         settings.request.header_timeout_ms =
-            self.header_timeout_ms.unwrap_or(settings.request.header_timeout_ms);
+            self.header_timeout_ms.map_or(settings.request.header_timeout_ms, or_never);
 
         settings.process.pidfiles = self.pidfiles.into_iter().flatten().collect();
         // uWSGI takes `threads = 0` for "no thread support": one.
         settings.process.threads = settings.process.threads.max(1);
         settings
     }
+}
+
+/// A time of 0 means that there is no limit: nobody waits ten years.
+fn or_never(ms: u64) -> u64 {
+    const NEVER_MS: u64 = 10 * 365 * 86_400_000;
+    if ms == 0 { NEVER_MS } else { ms }
 }
 
 #[cfg(test)]
@@ -123,5 +129,6 @@ mod tests {
         assert_eq!(timeout(Some(5_000), None), 5_000);
         assert_eq!(timeout(None, Some(300_000)), 300_000);
         assert_eq!(timeout(Some(600_000), Some(300_000)), 600_000);
+        assert!(timeout(Some(0), Some(300_000)) > 1_000_000_000);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(pub String);
@@ -95,6 +97,8 @@ pub struct Process {
     pub touch_reload: Vec<PathBuf>,
     /// `exit-on-reload`.
     pub exit_on_reload: bool,
+    /// `control-socket`: a path, `@NAME`, or `none`; without it, an abstract one of the master's pid.
+    pub control_socket: Option<String>,
     /// `skip-atexit`.
     pub skip_atexit: bool,
     /// `locks`: user locks beside lock 0.
@@ -130,6 +134,7 @@ impl Default for Process {
             procname_master: None,
             touch_reload: Vec::new(),
             exit_on_reload: false,
+            control_socket: None,
             skip_atexit: false,
             locks: 0,
         }
@@ -139,7 +144,7 @@ impl Default for Process {
 pub use crate::base::protocol::SocketProtocol;
 
 /// One listening socket asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SocketSpec {
     /// Address as written (REFERENCE: `host:port`, `[v6]:port`, path, `@abstract`, `fd://N`).
     pub address: String,
@@ -150,7 +155,7 @@ pub struct SocketSpec {
 }
 
 /// Listening sockets.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Sockets {
     /// In order of declaration.
     pub specs: Vec<SocketSpec>,
@@ -181,6 +186,15 @@ pub struct Requests {
     pub socket_timeout_ms: u64,
     /// `header-timeout`, milliseconds for a whole request head.
     pub header_timeout_ms: u64,
+    /// `body-min-rate`, bytes a second that a request body received before the application is called must come with,
+    /// beyond a first `socket-timeout`; 0 off.
+    pub body_min_rate: u64,
+    /// `keepalive-requests`: requests one HTTP connection may carry; 0 any number.
+    pub keepalive_requests: u32,
+    /// `request-queue-size`: requests that may wait for an interpreter thread of a worker; 0 any number.
+    pub queue_size: u32,
+    /// `request-queue-timeout`, seconds a request may wait for one; 0 any time.
+    pub queue_timeout: u64,
     /// `http-keepalive`, milliseconds an idle HTTP connection is kept; 0 closes after each answer.
     pub keepalive_ms: u64,
     /// `manage-script-name`.
@@ -197,6 +211,10 @@ impl Default for Requests {
             limit_post: 0,
             socket_timeout_ms: 60_000,
             header_timeout_ms: 30_000,
+            body_min_rate: crate::base::limits::BODY_RATE_MIN,
+            keepalive_requests: 0,
+            queue_size: 0,
+            queue_timeout: 0,
             keepalive_ms: 60_000,
             manage_script_name: false,
             connections_max: 20_000,
@@ -235,10 +253,10 @@ pub struct Python {
     pub no_default_app: bool,
     /// `ignore-script-name`.
     pub ignore_script_name: bool,
-    /// `catch-exceptions`.
-    pub catch_exceptions: bool,
     /// `wsgi-accept-buffer`.
     pub accept_buffer: bool,
+    /// `catch-exceptions`.
+    pub catch_exceptions: bool,
     /// `py-auto-reload`, seconds; 0: never.
     pub auto_reload_s: u32,
     /// `py-auto-reload-ignore`: modules.

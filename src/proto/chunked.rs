@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  SizeStart ─► Size ─► Extension ─► SizeEnd ─► Data ─► DataCr ─► DataLf ─► SizeStart
-//!                                       └ size 0 ─► Trailer ⇄ TrailerLine/Lf, ─► End ─► Done
+//!                                       └ size 0 ─► Trailer ⇄ TrailerName/Line/Lf, ─► End ─► Done
 //! ```
 //!
 //! Strict about line ends and blanks: what one parser takes for a line's end and another does not moves the end of
@@ -45,6 +45,8 @@ enum State {
     DataLf,
     /// A trailer line, or the empty line that ends it all.
     Trailer,
+    /// The name of a trailer field: a request line that follows too early is none.
+    TrailerName,
     TrailerLine,
     TrailerLf,
     /// The last line feed.
@@ -99,7 +101,8 @@ impl Decoder {
             (S::DataCr, b'\r') => S::DataLf,
             (S::DataLf, b'\n') => S::SizeStart,
             (S::Trailer, b'\r') => S::End,
-            (S::Trailer, b'!'..=b'~') | (S::TrailerLine, b'\t' | b' '..=b'~' | 0x80..) => {
+            (S::Trailer | S::TrailerName, byte) if is_token(byte) => self.skip(S::TrailerName)?,
+            (S::TrailerName, b':') | (S::TrailerLine, b'\t' | b' '..=b'~' | 0x80..) => {
                 self.skip(S::TrailerLine)?
             }
             (S::TrailerLine, b'\r') => S::TrailerLf,
@@ -130,12 +133,18 @@ impl Decoder {
     }
 }
 
+/// RFC 9110 §5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
 /// What is wrong where no other byte may stand.
 fn misplaced(state: State) -> &'static str {
     match state {
         State::SizeStart | State::Size | State::Blank => "a size that is no number",
         State::Extension => "a bare line feed or control byte in an extension",
-        State::Trailer | State::TrailerLine => "a bare line feed or control byte in a trailer",
+        State::Trailer | State::TrailerName => "a trailer that is no field",
+        State::TrailerLine => "a bare line feed or control byte in a trailer",
         _ => "a line that does not end with CR LF",
     }
 }

@@ -215,12 +215,15 @@ impl BodyOut {
     }
 }
 
-/// A complete answer to a request that is refused; the connection ends with it.
-pub fn refusal(status: u16) -> Vec<u8> {
+/// A complete answer to a request that is refused; the connection ends with it. `is_head`: its head only.
+pub fn refusal(status: u16, is_head: bool) -> Vec<u8> {
     let reason = reason(status);
     let len = reason.len();
+    // What is refused for want of room may be asked again (RFC 9110 §10.2.3).
+    let retry = if status == 503 { "Retry-After: 1\r\n" } else { "" };
+    let text = if is_head { "" } else { reason };
     format!(
-        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n{reason}"
+        "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\n{retry}Connection: close\r\n\r\n{text}"
     )
     .into_bytes()
 }
@@ -437,9 +440,11 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_whole_answer() {
-        let text = String::from_utf8(refusal(431)).expect("ASCII");
+        let text = String::from_utf8(refusal(431, false)).expect("ASCII");
         assert!(text.starts_with("HTTP/1.1 431 Request Header Fields Too Large\r\n"));
         assert!(text.ends_with("\r\n\r\nRequest Header Fields Too Large"));
         assert!(text.contains("Content-Length: 31\r\n") && text.contains("Connection: close\r\n"));
+        let text = String::from_utf8(refusal(417, true)).expect("ASCII");
+        assert!(text.contains("Content-Length: 18\r\n") && text.ends_with("\r\n\r\n"));
     }
 }

@@ -5,6 +5,7 @@
 //! far; text is copied only where it changes: a path that is decoded, fields that repeat, the peer's address.
 
 mod fields;
+mod pieces;
 mod target;
 
 use std::mem::MaybeUninit;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use uwring_abi::{AREA_FIXED, VAR_PLAIN, Var};
 
 use self::fields::Fields;
+pub use self::pieces::Pieces;
 use self::target::Target;
 use super::{Error, Limits, Step};
 use crate::base::limits::FIELDS_MAX;
@@ -100,15 +102,19 @@ pub fn parse(
 ) -> Result<Step, Error> {
     // No byte beyond the limit is looked at.
     let head = &data[..data.len().min(limits.head_bytes)];
+    if let Some(b'\r' | b'\n') = head.first() {
+        check_empty_lines(head)?;
+    }
     let mut slots = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut parsed = httparse::Request::new(&mut []);
-    let len = match parsed.parse_with_uninit_headers(head, &mut slots) {
+    let len = match parsed.parse_with_uninit_headers(head, &mut slots[..limits.vars.min(FIELDS_MAX)]) {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) if data.len() > limits.head_bytes => {
             return Err(too_large(head, limits));
         }
         Ok(httparse::Status::Partial) => return Ok(Step::NeedMore),
-        Err(error) => return Err(syntax(error, head)),
+        Err(httparse::Error::Version) => return another_version(data, limits, site, peer, request),
+        Err(error) => return Err(syntax(error, head, limits)),
     };
     let head = &head[..len];
     request.clear();
@@ -128,6 +134,26 @@ pub fn parse(
     Ok(Step::Head)
 }
 
+/// Whether an HTTP request may begin with this byte: a method's, or an empty line's. No uwsgi packet for us does.
+pub fn may_begin(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~\r\n".contains(&byte)
+}
+
+/// RFC 9112 §2.2 has a server ignore an empty line before a request: old clients sent one behind a body. Endless
+/// ones are no request, and a bare line feed is no line.
+#[cold]
+fn check_empty_lines(head: &[u8]) -> Result<(), Error> {
+    const EMPTY_LINES_MAX: usize = 4;
+    let count = head.chunks(2).take_while(|line| *line == b"\r\n").count();
+    if head.get(2 * count) == Some(&b'\n') {
+        return Err(line_end());
+    }
+    if count > EMPTY_LINES_MAX {
+        return Err(Error::new(400, "empty lines instead of a request".into()));
+    }
+    Ok(())
+}
+
 /// The template's variables, with what the request line says.
 fn request_line(
     head: &[u8],
@@ -138,10 +164,6 @@ fn request_line(
     let method = parsed.method.unwrap_or("").as_bytes();
     let uri = parsed.path.unwrap_or("").as_bytes();
     request.method = span_in(head, method);
-    // RFC 9112 §2.2: empty lines before a request are ignored; httparse would take a bare line feed for one.
-    if !head[..request.method.off as usize].chunks(2).all(|line| line == b"\r\n") {
-        return Err(line_end());
-    }
     request.uri = span_in(head, uri);
     // Behind the target comes one blank (httparse accepts no more), then the version.
     let version = request.uri.off + request.uri.len + 1;
@@ -195,34 +217,68 @@ fn line_end() -> Error {
 #[cold]
 fn too_large(data: &[u8], limits: &Limits) -> Error {
     let max = limits.head_bytes;
-    if !data.contains(&b'\n') {
-        return Error::new(414, format!("a request line of more than {max} bytes: raise buffer-size"));
+    let line = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    // Whichever takes most of the room is to blame.
+    if line > max / 2 {
+        return Error::new(414, format!("a request line too long for {max} bytes: raise buffer-size"));
     }
     Error::new(431, format!("a request head of more than {max} bytes: raise buffer-size (at most 65535)"))
 }
 
+/// `httparse` knows HTTP/1.0 and 1.1. A later 1.x is taken for 1.1 (RFC 9110 §2.5), anything else is refused.
 #[cold]
-fn syntax(error: httparse::Error, head: &[u8]) -> Error {
-    match error {
-        // `GET /a b HTTP/1.1`: what stands where the version should is none.
-        httparse::Error::Version if !names_a_version(head) => {
-            Error::new(400, "a request line without a version".into())
+fn another_version(
+    data: &[u8],
+    limits: &Limits,
+    site: &Site,
+    peer: &Peer,
+    request: &mut Request,
+) -> Result<Step, Error> {
+    let head = &data[..data.len().min(limits.head_bytes)];
+    let version = version_at(head).unwrap_or(head.len());
+    match head[version..] {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9', ..] => {
+            // One byte more tells that there is more than fits. All offsets are those of `data`.
+            let mut copy = data[..data.len().min(limits.head_bytes + 1)].to_vec();
+            copy[version + "HTTP/1.".len()] = b'1';
+            parse(&copy, limits, site, peer, request)
         }
-        httparse::Error::Version => Error::new(505, "a version other than HTTP/1.0 and HTTP/1.1".into()),
-        httparse::Error::TooManyHeaders => Error::new(431, format!("more than {FIELDS_MAX} fields")),
+        _ if head.starts_with(b"PRI * HTTP/2.0") => {
+            Err(Error::new(505, "HTTP/2 (its connection preface) on a socket for HTTP/1.1".into()))
+        }
+        [b'H', b'T', b'T', b'P', b'/', ..] => {
+            Err(Error::new(505, "a version other than HTTP/1.0 and HTTP/1.1".into()))
+        }
+        // `GET /a b HTTP/1.1`: what stands where the version should is none. `GET /`: HTTP/0.9.
+        _ => Err(Error::new(400, "a request line without a version".into())),
+    }
+}
+
+fn first_line(head: &[u8]) -> &[u8] {
+    head.split(|byte| *byte == b'\n').next().unwrap_or(head)
+}
+
+/// Where the third word of the request line begins.
+fn version_at(head: &[u8]) -> Option<usize> {
+    let mut blanks = head.iter().enumerate().filter(|(_, byte)| **byte == b' ');
+    blanks.nth(1).map(|(at, _)| at + 1)
+}
+
+#[cold]
+fn syntax(error: httparse::Error, head: &[u8], limits: &Limits) -> Error {
+    match error {
+        httparse::Error::TooManyHeaders => {
+            Error::new(431, format!("more than {} fields", limits.vars.min(FIELDS_MAX)))
+        }
         _ if head.first() == Some(&0x16) => Error::new(400, "TLS on a socket for plain HTTP".into()),
         _ if head.first() == Some(&0) => {
             Error::new(400, "a uwsgi packet on an HTTP socket (nginx: proxy_pass, not uwsgi_pass)".into())
         }
+        httparse::Error::Token if first_line(head).iter().filter(|byte| **byte == b' ').count() < 2 => {
+            Error::new(400, "a request line of less than method, target and version".into())
+        }
         error => Error::new(400, format!("invalid HTTP request: {error}")),
     }
-}
-
-fn names_a_version(head: &[u8]) -> bool {
-    head.trim_ascii_start()
-        .splitn(3, |byte| *byte == b' ')
-        .nth(2)
-        .is_some_and(|rest| rest.starts_with(b"HTTP/"))
 }
 
 #[cfg(test)]

@@ -14,10 +14,16 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::locks::Locks;
 use crate::base::clock;
+use crate::sys::exec::Handed;
 use crate::sys::memory::SharedMap;
 pub use crate::sys::signals::Command;
+
+/// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
+const LAYOUT: u32 = 1;
 
 /// What a worker is doing.
 #[repr(u32)]
@@ -78,13 +84,19 @@ pub struct WorkerSlot {
     pub running_time_us: AtomicU64,
     /// Answers the client did not take.
     pub write_errors: AtomicU64,
+    /// Requests refused with a status of 400 to 499 before the application could see them.
+    pub refused_4xx: AtomicU64,
+    /// The same, 500 to 599.
+    pub refused_5xx: AtomicU64,
+    /// The same, closed without an answer.
+    pub refused_unanswered: AtomicU64,
     /// 1: the worker ends by itself, having served its `max-requests`.
     pub recycled: AtomicU64,
     /// When it was forked, seconds since the epoch.
     pub last_spawn: AtomicU64,
     /// How often it was forked.
     pub spawns: AtomicU64,
-    /// Requests in hand.
+    /// Requests in hand, see [`WorkerSlot::in_hand`].
     pub in_flight: AtomicU32,
     /// 1 while it accepts connections.
     pub accepting: AtomicU32,
@@ -118,6 +130,26 @@ impl WorkerSlot {
     /// Whether it takes nothing new.
     pub fn is_draining(&self) -> bool {
         self.state() == State::Draining
+    }
+
+    /// *Its worker.* Counts a request that the application never saw; `None`: closed without an answer.
+    pub fn count_refusal(&self, status: Option<u16>) {
+        let counter = match status {
+            None => &self.refused_unanswered,
+            Some(..500) => &self.refused_4xx,
+            Some(_) => &self.refused_5xx,
+        };
+        bump(counter, 1);
+    }
+
+    /// *Its worker.* Says how many requests it has in hand, waiting ones too.
+    pub fn set_in_hand(&self, requests: usize) {
+        self.in_flight.store(u32::try_from(requests).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// Requests it has in hand.
+    pub fn in_hand(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Requests finished.
@@ -182,10 +214,30 @@ pub struct Area {
 impl Area {
     /// For `workers` workers and `locks` user locks (numbered from 0).
     pub fn new(workers: u32, locks: u32) -> io::Result<Area> {
-        let bytes = lock_offset(workers) + locks as usize * size_of::<AtomicU32>();
-        let area = Area { map: SharedMap::new(bytes)?, workers, locks };
+        let area = Area { map: SharedMap::new(bytes(workers, locks))?, workers, locks };
         area.instance().started_on.store(clock::wall() / 1_000_000, Ordering::Relaxed);
         Ok(area)
+    }
+
+    /// What another program needs to map it again.
+    pub fn hand_over(&self) -> Left {
+        let Area { workers, locks, .. } = *self;
+        Left {
+            file: Handed::of(&self.map),
+            layout: LAYOUT,
+            slot_bytes: size_of::<WorkerSlot>(),
+            workers,
+            locks,
+        }
+    }
+
+    /// Maps the area of the program before.
+    pub fn take_over(left: Left) -> io::Result<Area> {
+        let Left { file, workers, locks, .. } = left;
+        if !left.fits() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the shared area is laid out otherwise"));
+        }
+        Ok(Area { map: SharedMap::again(file.take()?, bytes(workers, locks))?, workers, locks })
     }
 
     /// Number of workers.
@@ -279,6 +331,29 @@ impl Area {
     }
 }
 
+/// An area as one program leaves it to the next.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Left {
+    /// What it lies in.
+    pub file: Handed,
+    layout: u32,
+    slot_bytes: usize,
+    workers: u32,
+    locks: u32,
+}
+
+impl Left {
+    /// Whether this program understands it.
+    pub fn fits(&self) -> bool {
+        self.layout == LAYOUT && self.slot_bytes == size_of::<WorkerSlot>()
+    }
+}
+
+/// Size of the map.
+fn bytes(workers: u32, locks: u32) -> usize {
+    lock_offset(workers) + locks as usize * size_of::<AtomicU32>()
+}
+
 /// Where the lock words begin.
 fn lock_offset(workers: u32) -> usize {
     size_of::<Instance>() + 2 * workers as usize * size_of::<WorkerSlot>()
@@ -301,6 +376,17 @@ mod tests {
         assert_eq!(area.slot(1).command(), Command::Run);
         assert_eq!(area.slot(1).state(), State::None);
         assert!(area.started_on() > 1_600_000_000);
+    }
+
+    #[test]
+    fn refusals_are_counted_by_class() {
+        let area = Area::new(1, 0).expect("mapped");
+        let slot = area.slot(1);
+        for status in [Some(400), Some(499), Some(500), Some(503), Some(505), None] {
+            slot.count_refusal(status);
+        }
+        let counters = [&slot.refused_4xx, &slot.refused_5xx, &slot.refused_unanswered];
+        assert_eq!(counters.map(|counter| counter.load(Ordering::Relaxed)), [2, 3, 1]);
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Uid};
+use serde::{Deserialize, Serialize};
 
 /// What a path leads to: survives a rename, changes when the file is replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileId {
     device: u64,
     inode: u64,
@@ -20,6 +21,30 @@ impl FileId {
         let meta = path.symlink_metadata().ok()?;
         Some(FileId { device: meta.dev(), inode: meta.ino() })
     }
+}
+
+/// Which contents a file has, as far as can be told without reading: changes when it is replaced or rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version {
+    id: FileId,
+    bytes: u64,
+    modified: (i64, i64),
+}
+
+impl Version {
+    /// Of the file at `path`, following links.
+    pub fn of(path: &Path) -> Option<Version> {
+        let meta = path.metadata().ok()?;
+        let id = FileId { device: meta.dev(), inode: meta.ino() };
+        Some(Version { id, bytes: meta.len(), modified: (meta.mtime(), meta.mtime_nsec()) })
+    }
+}
+
+/// Descriptors this process may still open: its soft limit (`ulimit -n`) without those in use.
+pub fn descriptors_free() -> io::Result<usize> {
+    let (soft, _) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE)?;
+    let used = std::fs::read_dir("/proc/self/fd")?.count();
+    Ok(usize::try_from(soft).unwrap_or(usize::MAX).saturating_sub(used))
 }
 
 /// Replaces the file at `path` in one step: a reader sees the old text or the new, never half. Where the folder

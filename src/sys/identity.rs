@@ -35,6 +35,13 @@ pub fn is_root() -> bool {
     Uid::effective().is_root()
 }
 
+/// Whether `user` may give this process orders: root, and whoever it runs as.
+pub fn may_control(user: Uid) -> bool {
+    // What another user namespace calls a user without a number here; it could be anybody.
+    const OVERFLOW: u32 = 65_534;
+    user.is_root() || (user == Uid::effective() && user.as_raw() != OVERFLOW)
+}
+
 /// User `text`: a login name, or a number.
 pub fn user(text: &str) -> Result<Account, Error> {
     if let Ok(number) = text.parse::<u32>() {

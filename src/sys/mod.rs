@@ -1,6 +1,8 @@
 //! Safe doors to the kernel. `libc` and `nix` are used here (and for nothing that a door here offers elsewhere).
 
+pub mod credentials;
 pub mod event;
+pub mod exec;
 pub mod files;
 pub mod futex;
 pub mod host;
@@ -9,6 +11,7 @@ pub mod memory;
 pub mod net;
 pub mod notify;
 pub mod packets;
+pub mod page_cache;
 pub mod process;
 pub mod signals;
 pub mod socket;

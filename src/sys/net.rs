@@ -32,6 +32,12 @@ pub fn is_readable(fd: RawFd) -> bool {
     poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
+/// Reads `file` at `offset` into `buffer`: how many bytes, 0 at its end.
+pub fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let at = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+    Ok(nix::sys::uio::pread(file, buffer, at)?)
+}
+
 /// Sends up to `len` bytes of `file` from `offset`: how many went, 0 at the end of the file.
 pub fn send_file(fd: RawFd, file: &OwnedFd, offset: u64, len: u64) -> io::Result<u64> {
     let mut at = libc::off_t::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -39,6 +45,12 @@ pub fn send_file(fd: RawFd, file: &OwnedFd, offset: u64, len: u64) -> io::Result
     // SAFETY: plain numbers, and a pointer to `at`, which lives across the call.
     let sent = unsafe { libc::sendfile(fd, file.as_raw_fd(), &raw mut at, len) };
     u64::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Sends what fits into the socket's buffer at once: how many bytes went.
+pub fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    use nix::sys::socket::{MsgFlags, send};
+    Ok(send(fd, bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?)
 }
 
 /// Ends both directions: a receive that waits there returns.

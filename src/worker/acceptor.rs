@@ -15,6 +15,8 @@ use crate::sys::errno;
 /// Rest after the kernel had no descriptor or memory for a connection, milliseconds: long enough not to spin,
 /// short enough not to be noticed.
 const PAUSE_MS: u64 = 100;
+/// The log says so at most this often, milliseconds.
+const SAY_MS: u64 = 10_000;
 
 /// Accepts under way at once on one socket, by a lone worker and by one of several: enough of them that a burst
 /// of connections is taken in one turn, few enough that the burst is shared with the other workers.
@@ -29,6 +31,10 @@ pub struct Doors {
     /// They were asked to end.
     cancelling: Vec<bool>,
     paused_until: Option<Millis>,
+    /// The last accept found no descriptor or memory.
+    exhausted: bool,
+    /// The log says so again from then on.
+    say_at: Millis,
 }
 
 impl Doors {
@@ -51,12 +57,24 @@ impl Doors {
             let _ = crate::sys::net::set_nodelay(door.listener.fd.as_raw_fd());
         }
         let count = doors.len();
-        Doors { doors, armed: vec![0; count], cancelling: vec![false; count], paused_until: None }
+        Doors {
+            doors,
+            armed: vec![0; count],
+            cancelling: vec![false; count],
+            paused_until: None,
+            exhausted: false,
+            say_at: Millis(0),
+        }
     }
 
     /// The door a connection came by.
     pub fn door(&self, listener: usize) -> &Door {
         &self.doors[listener]
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Door> {
+        self.doors.iter()
     }
 
     /// Whether an accept is under way.
@@ -85,11 +103,13 @@ impl<R: Reactor> Ring<R> {
         if self.phase == Phase::Sweeping {
             return self.arm_for_sweep();
         }
-        let open = self.conns.len() < self.plan.settings.request.connections_max as usize
-            && self.doors.paused_until.is_none()
-            && self.phase == Phase::Open;
-        let room = if open { self.gate.capacity().saturating_sub(busy) } else { 0 };
-        let wanted = room.min(if self.gate.is_alone() { AT_ONCE_ALONE } else { AT_ONCE });
+        let open = self.doors.paused_until.is_none() && self.phase == Phase::Open;
+        if open && self.connections_free() == 0 {
+            self.make_room();
+        }
+        let free = self.connections_free();
+        let room = if open { self.accept_capacity().saturating_sub(busy).min(free) } else { 0 };
+        let wanted = room.min(self.at_once());
         for index in 0..self.doors.doors.len() {
             let token = Name::Listener(index).token();
             let armed = self.doors.armed[index];
@@ -100,10 +120,20 @@ impl<R: Reactor> Ring<R> {
                 self.engine.accept(self.doors.doors[index].listener.fd.as_raw_fd(), token);
             }
             self.doors.armed[index] = armed.max(wanted);
-            if wanted == 0 && armed > 0 && self.must_not_hold() {
+            if wanted == 0 && armed > 0 && (free == 0 || self.must_not_hold()) {
                 self.doors.cancelling[index] = true;
                 self.engine.cancel_accepts(token);
             }
+        }
+    }
+
+    /// Accepts under way on one socket.
+    fn at_once(&self) -> usize {
+        match (self.doors.exhausted, self.gate.is_alone()) {
+            // One is enough to see whether it is over.
+            (true, _) => 1,
+            (false, true) => AT_ONCE_ALONE,
+            (false, false) => AT_ONCE,
         }
     }
 
@@ -135,6 +165,7 @@ impl<R: Reactor> Ring<R> {
     }
 
     fn welcome(&mut self, fd: OwnedFd, listener: usize) {
+        self.doors.exhausted = false;
         self.generation = (self.generation + 1) & 0xff_ffff;
         let raw = fd.as_raw_fd();
         let mut conn = Conn::new(fd, self.generation, listener);
@@ -168,20 +199,32 @@ impl<R: Reactor> Ring<R> {
             // The client went away before it was accepted.
             Some(errno::ECONNABORTED | errno::EINTR | errno::EAGAIN) => {}
             Some(errno::EMFILE | errno::ENFILE | errno::ENOBUFS | errno::ENOMEM) => {
-                let name = &self.doors.doors[index].listener.name;
-                if self.doors.paused_until.is_none() {
-                    crate::log!(
-                        "[uwring] accept on {name}: {error}; {} connections open, waiting {PAUSE_MS} ms \
-                         (see `max-fd` and `ulimit -n`)",
-                        self.conns.len()
-                    );
-                }
-                self.doors.paused_until = Some(self.now.millis().after(PAUSE_MS));
+                self.exhausted(index, error);
             }
             _ => {
                 crate::log!("[uwring] accept on {}: {error}", self.doors.doors[index].listener.name);
                 self.doors.paused_until = Some(self.now.millis().after(PAUSE_MS));
             }
+        }
+    }
+
+    /// There is no descriptor or no memory for a connection, which waits in the backlog meanwhile: idle ones go, and
+    /// after a pause one accept finds out whether that was enough.
+    fn exhausted(&mut self, index: usize, error: &io::Error) {
+        let now = self.now.millis();
+        if self.doors.paused_until.is_some() {
+            return;
+        }
+        self.doors.paused_until = Some(now.after(PAUSE_MS));
+        self.doors.exhausted = true;
+        let (open, closed) = (self.conns.len(), self.close_idle());
+        if now >= self.doors.say_at {
+            self.doors.say_at = now.after(SAY_MS);
+            crate::log!(
+                "[uwring] accept on {}: {error}; {open} connections open, closed {closed} without a request; trying \
+                 again every {PAUSE_MS} ms, new clients wait (see `max-fd` and `ulimit -n`)",
+                self.doors.doors[index].listener.name
+            );
         }
     }
 }

@@ -5,12 +5,12 @@ use std::io;
 use std::sync::Arc;
 
 use super::channel::{Channel, End};
-use super::connection::{Reading, Writing};
+use super::connection::Reading;
 use super::job::{Job, Parcel, Pending, Spool};
 use super::ring_thread::Ring;
 use crate::base::clock::Millis;
 use crate::base::limits;
-use crate::engine::{Chunk, Notice, Reactor, Then, Token};
+use crate::engine::{Chunk, Reactor, Token};
 use crate::proto::Error;
 use crate::request::{Body, Version};
 
@@ -59,6 +59,7 @@ impl<R: Reactor> Ring<R> {
                 let mut body = std::mem::take(&mut parcel.job.body);
                 body.extend_from_slice(self.behind_head(&parcel.job));
                 parcel.job.body = body;
+                self.own_head(&mut parcel);
                 if here == 0 {
                     self.welcome_body(token, &parcel);
                 }
@@ -88,12 +89,11 @@ impl<R: Reactor> Ring<R> {
         if !parcel.job.request.expect_continue {
             return;
         }
-        let mut text = self.spare();
-        text.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-        let Some(conn) = self.conn(token) else { return };
-        let Some(fd) = conn.raw() else { return };
-        conn.writing = Writing::Interim;
-        self.engine.send(Then::Keep(fd), token, text, Notice::Lazy);
+        // Nothing else is on its way out, and so little fits into any socket: no event has to be waited for. Where it
+        // does not, the client is gone or has not read its last answer, and the deadline is for both.
+        if let Some(fd) = self.conn(token).and_then(|conn| conn.raw()) {
+            let _ = crate::sys::net::send_now(fd, b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
     }
 
     /// Receives the next piece of a sized body, or writes a full one to the spool, or hands the request over.
@@ -109,7 +109,7 @@ impl<R: Reactor> Ring<R> {
         }
         let buffer = std::mem::take(&mut job.body);
         let max = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
-        let deadline = self.patience();
+        let deadline = self.body_patience(job.since, job.body_len - left);
         let Some(conn) = self.conn(token) else { return self.retire(parcel) };
         let Some(fd) = conn.raw() else { return self.retire(parcel) };
         conn.reading = Reading::Body;
@@ -123,6 +123,14 @@ impl<R: Reactor> Ring<R> {
     /// When a client that makes no progress is given up.
     pub(super) fn patience(&self) -> Millis {
         self.now.millis().after(self.plan.settings.request.socket_timeout_ms)
+    }
+
+    /// The same for a body that is received before the application is called: `body-min-rate` bounds the whole of it.
+    /// `since`: when the head was complete; `come`: bytes received since.
+    fn body_patience(&self, since: Millis, come: u64) -> Millis {
+        let settings = &self.plan.settings.request;
+        let earned = come.saturating_mul(1000).checked_div(settings.body_min_rate).unwrap_or(u64::MAX);
+        self.patience().min(since.after(settings.socket_timeout_ms.saturating_add(earned)))
     }
 
     pub(super) fn filled(&mut self, token: Token, result: io::Result<usize>, buffer: Vec<u8>) {
@@ -211,17 +219,13 @@ impl<R: Reactor> Ring<R> {
         let Some(decoder) = &mut job.decoder else { return self.retire(parcel) };
         let progress = match decoder.decode(bytes, &mut job.body) {
             Ok(progress) => progress,
-            Err(error) => {
-                self.retire(parcel);
-                return self.refuse(token, &error);
-            }
+            Err(error) => return self.refuse_job(token, parcel, &error),
         };
         job.body_len += (job.body.len() - before) as u64;
         let limit = self.plan.settings.request.limit_post;
         if limit > 0 && job.body_len > limit {
-            self.retire(parcel);
             let reason = format!("a chunked body of more than limit-post {limit} bytes");
-            return self.refuse(token, &Error { status: Some(413), reason });
+            return self.refuse_job(token, parcel, &Error::new(413, reason));
         }
         if progress.done {
             job.decoder = None;
@@ -242,7 +246,7 @@ impl<R: Reactor> Ring<R> {
     }
 
     fn receive_chunked(&mut self, token: Token, parcel: Parcel) {
-        let deadline = self.patience();
+        let deadline = self.body_patience(parcel.job.since, parcel.job.body_len);
         let Some(conn) = self.conn(token) else { return self.retire(parcel) };
         conn.reading = Reading::Body;
         conn.deadline = Some(deadline);
@@ -267,8 +271,8 @@ impl<R: Reactor> Ring<R> {
                 true
             }
             Err(error) => {
-                crate::log!("[uwring] {error}; a request body of more than 64 KiB cannot be kept");
-                self.refuse(token, &Error { status: Some(500), reason: "no room for the body".into() });
+                // Descriptors or room on the disk may come back.
+                self.refuse(token, &Error::new(503, format!("no room for the body: {error}")));
                 false
             }
         }
@@ -294,9 +298,8 @@ impl<R: Reactor> Ring<R> {
         };
         parcel.job.body = buffer;
         if let Err(error) = result {
-            self.retire(parcel);
-            crate::log!("[uwring] writing a request body to a temporary file: {error} (see TMPDIR)");
-            return self.refuse(token, &Error { status: Some(500), reason: "no room for the body".into() });
+            let reason = format!("no room for the body: writing to a temporary file: {error} (see TMPDIR)");
+            return self.refuse_job(token, parcel, &Error::new(503, reason));
         }
         if let Some(spool) = &mut parcel.job.spool {
             spool.written += written;

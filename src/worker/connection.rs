@@ -3,7 +3,7 @@
 //! ```text
 //! Reading:  Head ──► Body ──► Dispatched ──► Head (keep-alive) | Drain ──► Closing
 //!            └───────────────────▲              a request is with the interpreter
-//! Writing:  Idle ──► Interim | Whole | Last | Stream ──► Idle
+//! Writing:  Idle ──► Whole | Last | Stream ──► Idle
 //! ```
 //!
 //! While a request is dispatched nothing is received for its head: a client that sends on meets the kernel's
@@ -39,8 +39,6 @@ pub enum Reading {
 pub enum Writing {
     /// Nothing.
     Idle,
-    /// `100 Continue`.
-    Interim,
     /// A complete response; the connection stays.
     Whole,
     /// The end of a response; the connection is drained, then closed.

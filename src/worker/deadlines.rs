@@ -40,16 +40,16 @@ impl<R: Reactor> Ring<R> {
         conn.deadline = None;
         let http = conn.peer.is_some();
         match (conn.reading, conn.writing) {
-            (Reading::Head, Writing::Idle) if conn.job.is_some() && http => {
+            (Reading::Head, Writing::Idle) if conn.job.is_some() => {
                 let reason = "the request head did not arrive in time (header-timeout)".to_owned();
-                self.refuse(token, &Error { status: Some(408), reason });
+                self.refuse(token, &Error { status: http.then_some(408), reason });
             }
             (Reading::Body, _) => {
                 if let Some(parcel) = conn.job.take() {
                     self.retire(parcel);
                 }
-                let reason = "the request body made no progress (socket-timeout)".to_owned();
-                self.refuse(token, &Error { status: Some(408), reason });
+                let reason = "the request body came too slowly (socket-timeout, body-min-rate)".to_owned();
+                self.refuse(token, &Error::new(408, reason));
             }
             (Reading::Dispatched, Writing::Idle) => {
                 // The application waits for the body, and hears that it will not come.

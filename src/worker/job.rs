@@ -6,11 +6,12 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use super::channel::Channel;
-use crate::base::clock::Micros;
+use crate::base::clock::{Micros, Millis};
 use crate::engine::{Chunk, Token};
 use crate::plugin::host::{Exchange, Outcome};
 use crate::proto::chunked::Decoder;
 use crate::proto::head::BodyOut;
+use crate::proto::http::Pieces;
 use crate::request::Request;
 
 /// A job and the plugin's view of it.
@@ -29,6 +30,8 @@ pub struct Job {
     pub chunk: Option<Chunk>,
     /// …or the head, when it came in pieces.
     pub head: Vec<u8>,
+    /// How far it was looked at then.
+    pub pieces: Pieces,
     /// Length of the whole body; grows while chunks are decoded.
     pub body_len: u64,
     /// Where the body lies when it came whole behind the head.
@@ -53,6 +56,8 @@ pub struct Job {
     pub head_sent: u64,
     /// Bytes of its body.
     pub body_sent: u64,
+    /// It waits since then: for its body, then for an interpreter thread.
+    pub since: Millis,
     /// An interpreter thread took it.
     pub started: Micros,
     /// It was finished.

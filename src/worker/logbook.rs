@@ -17,6 +17,8 @@ const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Lines a peer can cause, per second; more are counted.
 const REFUSALS_PER_SECOND: u32 = 10;
 
+const SECOND_US: u64 = 1_000_000;
+
 /// See the module's page.
 pub struct Logbook {
     line: Line,
@@ -57,22 +59,33 @@ impl Logbook {
         self.line.append(&mut self.waiting, record);
     }
 
-    /// Adds a line that a peer can cause, at most so many a second.
-    pub fn refusal(&mut self, now: Micros, text: impl FnOnce() -> String) {
-        if now.since(self.refusals_since) >= 1_000_000 {
-            if self.unsaid > 0 {
-                let line =
-                    format!("[uwring] {} more requests were refused in the last second\n", self.unsaid);
-                self.waiting.extend_from_slice(line.as_bytes());
-            }
-            (self.refusals, self.refusals_since, self.unsaid) = (0, now, 0);
-        }
+    /// Adds a line that a peer can cause, at most so many a second: the others are counted, and their number is said.
+    pub fn by_peer(&mut self, now: Micros, text: impl FnOnce() -> String) {
+        self.say_number(now);
         self.refusals += 1;
         if self.refusals > REFUSALS_PER_SECOND {
             self.unsaid += 1;
             return;
         }
         crate::logging::append(&mut self.waiting, &text());
+    }
+
+    /// Says how many lines were left out, once their second is over.
+    pub fn say_number(&mut self, now: Micros) {
+        if now.since(self.refusals_since) < SECOND_US {
+            return;
+        }
+        if self.unsaid > 0 {
+            let line =
+                format!("[uwring] {} more refusals in one second were not logged one by one", self.unsaid);
+            crate::logging::append(&mut self.waiting, &line);
+        }
+        (self.refusals, self.refusals_since, self.unsaid) = (0, now, 0);
+    }
+
+    /// Milliseconds until there is a number to say.
+    pub fn number_due(&self, now: Micros) -> Option<u64> {
+        (self.unsaid > 0).then(|| SECOND_US.saturating_sub(now.since(self.refusals_since)).div_ceil(1000))
     }
 
     /// Writes what has gathered, or has it written.

@@ -4,8 +4,9 @@ use std::io;
 
 use super::connection::{After, Conn, Reading, Writing};
 use super::job::{Job, Parcel};
+use super::queue::POOLED_HEADS_MAX;
 use super::ring_thread::Ring;
-use crate::engine::{Chunk, Notice, Reactor, Then, Token};
+use crate::engine::{Chunk, Reactor, Token};
 use crate::options::settings::SocketProtocol;
 use crate::plugin::host::View;
 use crate::proto::chunked::Decoder;
@@ -24,7 +25,10 @@ impl<R: Reactor> Ring<R> {
         let Ok(Some(chunk)) = result else { return self.hung_up(token) };
         match (conn.reading, conn.writing) {
             (Reading::Head, Writing::Idle) => self.feed(token, chunk),
-            (Reading::Head | Reading::Dispatched, _) => conn.pending = Some(chunk),
+            (Reading::Head | Reading::Dispatched, _) => {
+                conn.pending = Some(chunk);
+                self.held.push(token);
+            }
             (Reading::Body, _) => self.feed_chunked(token, chunk),
             (Reading::Drain, _) => self.discard(token, chunk),
             (Reading::Closing, _) => {
@@ -41,6 +45,20 @@ impl<R: Reactor> Ring<R> {
             // A response is still on its way out: its end closes the connection.
             (Reading::Head, Writing::Whole) => conn.after = After::Close,
             _ => self.close(token),
+        }
+    }
+
+    /// What came while a response is on its way out is kept in the pool's buffer until the end of the turn, for most
+    /// responses are out by then. Beyond, it is copied: a client that does not read must not hold one of the buffers
+    /// that all connections receive into.
+    pub(super) fn unhold(&mut self) {
+        while let Some(token) = self.held.pop() {
+            let Some(chunk) = self.conn(token).and_then(|conn| conn.pending.take()) else { continue };
+            let bytes = self.engine.bytes(&chunk).to_vec();
+            self.engine.release(chunk);
+            if let Some(conn) = self.conn(token) {
+                conn.leftover.extend_from_slice(&bytes);
+            }
         }
     }
 
@@ -62,9 +80,17 @@ impl<R: Reactor> Ring<R> {
             }
             step
         } else {
-            job.head.extend_from_slice(self.engine.bytes(&chunk));
+            let bytes = self.engine.bytes(&chunk);
+            // A head ends with a line end. Looked at again for every byte of a dripped one, it would cost its square.
+            let grown = job.head.len() + bytes.len();
+            let may_end = !proto::http::may_begin(job.head[0]) || bytes.contains(&b'\n');
+            job.head.extend_from_slice(bytes);
             self.engine.release(chunk);
-            self.reparse(token, job)
+            if may_end || grown > self.plan.settings.request.buffer_size as usize {
+                self.reparse(token, job)
+            } else {
+                Ok(Step::NeedMore)
+            }
         };
         self.after_parse(token, parcel, step, first);
     }
@@ -112,10 +138,7 @@ impl<R: Reactor> Ring<R> {
                 conn.job = Some(parcel);
                 self.receive_head(token);
             }
-            Err(error) => {
-                self.retire(parcel);
-                self.refuse(token, &error);
-            }
+            Err(error) => self.refuse_job(token, parcel, &error),
         }
     }
 
@@ -132,30 +155,45 @@ impl<R: Reactor> Ring<R> {
         let Some(conn) = self.conn(token) else { return self.retire(parcel) };
         conn.deadline = None;
         conn.served += 1;
-        let listener = conn.listener;
+        let (listener, served) = (conn.listener, conn.served);
+        let limits = &self.plan.settings.request;
         let job = &mut parcel.job;
         job.token = Some(token);
         job.listener = listener;
-        let limit = self.plan.settings.request.limit_post;
+        job.since = self.now.millis();
+        if limits.keepalive_ms == 0 || (1..=served).contains(&limits.keepalive_requests) {
+            job.request.keep_alive = false;
+        }
+        let limit = limits.limit_post;
         match job.request.body {
             Body::None => {
                 self.keep_leftover(token, &parcel.job, 0);
                 self.dispatch(token, parcel);
             }
             Body::Sized(len) if limit > 0 && len > limit => {
-                self.retire(parcel);
                 let reason = format!("a body of {len} bytes, more than limit-post {limit}");
-                self.refuse(token, &Error { status: Some(413), reason });
+                self.refuse_job(token, parcel, &Error::new(413, reason));
             }
             Body::Sized(len) => self.sized_body(token, parcel, len),
             Body::Chunked => {
                 parcel.job.decoder = Some(Decoder::default());
                 let rest = self.behind_head(&parcel.job).to_vec();
+                self.own_head(&mut parcel);
                 if rest.is_empty() {
                     self.welcome_body(token, &parcel);
                 }
                 self.decode(token, parcel, &rest);
             }
+        }
+    }
+
+    /// Copies the head out of the pool's buffer, for a request that is going to wait: a slow client must not hold one
+    /// of the buffers that all connections receive into.
+    pub(super) fn own_head(&mut self, parcel: &mut Parcel) {
+        let job = &mut parcel.job;
+        if let Some(chunk) = job.chunk.take() {
+            job.head.extend_from_slice(self.engine.bytes(&chunk));
+            self.engine.release(chunk);
         }
     }
 
@@ -188,14 +226,11 @@ impl<R: Reactor> Ring<R> {
         conn.finished = false;
         conn.input = None;
         conn.output = None;
-        self.show(&mut parcel);
-        if self.backlog.is_empty() && self.in_flight < self.desk.handoff.capacity() {
-            self.desk.handoff.push(parcel);
-            self.in_flight += 1;
-            self.handed_over = true;
-        } else {
-            self.backlog.push_back(parcel);
+        if self.in_flight + self.backlog.len() >= POOLED_HEADS_MAX {
+            self.own_head(&mut parcel);
         }
+        self.show(&mut parcel);
+        self.enqueue(parcel);
     }
 
     /// Fills in what the plugin sees.
@@ -230,30 +265,6 @@ impl<R: Reactor> Ring<R> {
         });
     }
 
-    /// Answers a request that is refused before the application could see it, and ends the connection.
-    pub(super) fn refuse(&mut self, token: Token, error: &Error) {
-        self.log_refusal(token, error);
-        let Some(status) = error.status else { return self.close(token) };
-        let answer = proto::head::refusal(status);
-        let Some(conn) = self.conn(token) else { return };
-        let Some(fd) = conn.raw() else { return };
-        conn.reading = Reading::Drain;
-        conn.writing = Writing::Last;
-        conn.after = After::Drain;
-        conn.body_left = u64::MAX;
-        self.engine.send(Then::Keep(fd), token, answer, Notice::Prompt);
-    }
-
-    fn log_refusal(&mut self, token: Token, error: &Error) {
-        let Some(conn) = self.conn(token) else { return };
-        let (listener, peer) = (conn.listener, conn.peer().text().to_owned());
-        let name = &self.doors.door(listener).listener.name;
-        let answer = error.status.map_or("closed".to_owned(), |s| s.to_string());
-        self.logbook.refusal(self.now, || {
-            format!("[uwring] refused a request from {peer} on {name}: {} ({answer})", error.reason)
-        });
-    }
-
     fn parse(&self, token: Token, data: &[u8], job: &mut Job) -> Result<Step, Error> {
         let super::connection::Name::Conn(index, _) = super::connection::Name::of(token) else {
             return Ok(Step::NeedMore);
@@ -265,13 +276,16 @@ impl<R: Reactor> Ring<R> {
         let http = match door.listener.protocol {
             SocketProtocol::Uwsgi => false,
             SocketProtocol::Http => true,
-            // No uwsgi packet for us begins with a letter: modifier1 is 0 (or 30), a method is not.
-            SocketProtocol::Auto => data.first().is_some_and(u8::is_ascii_alphabetic),
+            // A packet for us begins with 0 or 30 (modifier1), no method does.
+            SocketProtocol::Auto => data.first().is_some_and(|byte| proto::http::may_begin(*byte)),
         };
         if !http {
             return proto::uwsgi::parse(data, &limits, &mut job.request);
         }
         let Some(peer) = conn.peer.as_deref() else { return Ok(Step::NeedMore) };
+        if !job.pieces.worth_a_look(data, limits.head_bytes) {
+            return Ok(Step::NeedMore);
+        }
         proto::http::parse(data, &limits, &door.site, peer, &mut job.request)
     }
 }

@@ -15,9 +15,12 @@ use super::gate::Gate;
 use super::handoff::Reply;
 use super::job::{Job, Parcel, Pending};
 use super::logbook::Logbook;
+use super::queue::Bounds;
+use super::room::Crowding;
 use super::serve::Desk;
 use super::{Plan, stop::Phase};
 use crate::base::clock::{self, Micros};
+use crate::base::limits;
 use crate::engine::timer::Wheel;
 use crate::engine::{Event, Reactor, Token};
 use crate::plugin::host::Exchange;
@@ -42,6 +45,12 @@ pub struct Ring<R> {
     pub(super) conns: Slab<Conn>,
     pub(super) generation: u32,
     pub(super) gate: Gate,
+    pub(super) bounds: Bounds,
+    /// Bytes of answers that the engine has and the kernel has not taken yet.
+    pub(super) unsent: usize,
+    /// Connections this worker holds at most.
+    pub(super) connections_max: usize,
+    pub(super) crowding: Crowding,
     /// Requests that wait for room in the handoff.
     pub(super) backlog: VecDeque<Parcel>,
     /// Requests handed over and not yet finished.
@@ -50,6 +59,8 @@ pub struct Ring<R> {
     pub(super) wheel: Wheel<Token>,
     /// Connections that began to wait for a client since the last turn: most are served before they need a timer.
     pub(super) fresh: Vec<Token>,
+    /// Connections with received bytes that came before their response was out, since the turn began.
+    pub(super) held: Vec<Token>,
     /// Connections accepted in the last turn, whose first bytes have not been looked for yet: most bring a
     /// request at once, so they count as work.
     pub(super) newcomers: usize,
@@ -76,11 +87,16 @@ impl<R: Reactor> Ring<R> {
             conns: Slab::with_capacity(256),
             generation: 0,
             gate: Gate::new(threads, alone),
+            bounds: Bounds::new(&plan, desk.handoff.capacity()),
+            connections_max: super::room::connections_max(&plan),
+            unsent: 0,
+            crowding: Crowding::default(),
             backlog: VecDeque::new(),
             in_flight: 0,
             handed_over: false,
             wheel: Wheel::new(now.millis()),
             fresh: Vec::new(),
+            held: Vec::new(),
             newcomers: 0,
             jobs: Vec::new(),
             buffers: Vec::new(),
@@ -128,9 +144,15 @@ impl<R: Reactor> Ring<R> {
             self.handle(event);
         }
         self.events = events;
+        self.unhold();
         self.end_sweep(sweeping);
+        self.logbook.say_number(self.now);
         self.time_fresh(young);
         self.expire();
+        self.expire_queue();
+        if self.unsent > limits::UNSENT_BYTES_MAX {
+            self.close_unread();
+        }
         Ok(())
     }
 
@@ -140,6 +162,7 @@ impl<R: Reactor> Ring<R> {
             Event::Received { token, result } => self.received(token, result),
             Event::Filled { token, result, buffer } => self.filled(token, result, buffer),
             Event::Sent { token, result, buffer } => self.sent(token, result, buffer),
+            Event::Progress { token } => self.progressed(token),
             Event::FileSent { token, result } => self.file_sent(token, result),
             Event::Written { token, result, buffer } => match Name::of(token) {
                 Name::Log => self.logbook.written(result, buffer),
@@ -163,26 +186,14 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
-    /// Gives waiting requests to the interpreter as far as there is room, and wakes it once.
-    fn hand_over(&mut self) {
-        let room = self.desk.handoff.capacity();
-        while self.in_flight < room {
-            let Some(parcel) = self.backlog.pop_front() else { break };
-            self.desk.handoff.push(parcel);
-            self.in_flight += 1;
-            self.handed_over = true;
-        }
-        if std::mem::take(&mut self.handed_over) {
-            self.desk.handoff.wake_interpreters();
-        }
-    }
-
     fn timeout(&self) -> Option<Duration> {
         let now = self.now.millis();
         let timer = self.wheel.next_in(now);
         let pause = self.doors.pause_left(now);
         let stop = self.stop_poll();
-        [timer, pause, stop].into_iter().flatten().min().map(Duration::from_millis)
+        let log = self.logbook.number_due(self.now);
+        let (full, queue) = (self.look_in(), self.queue_look_in());
+        [timer, pause, stop, log, full, queue].into_iter().flatten().min().map(Duration::from_millis)
     }
 
     fn expire(&mut self) {

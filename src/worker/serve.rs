@@ -57,6 +57,25 @@ impl Desk {
         }
     }
 
+    /// Sends a file by reading it, where there is no descriptor left to keep it open with.
+    fn send_copied(&self, job: &mut Job, fd: BorrowedFd<'_>, at: u64, len: u64) -> Result<(), Refusal> {
+        let mut buffer = vec![0; 64 * 1024];
+        let (mut at, end) = (at, at.saturating_add(len));
+        while at < end {
+            let max = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
+            let read = crate::sys::net::read_at(fd, &mut buffer[..max], at).map_err(|error| {
+                crate::log!("[uwring] cannot read the file of a response: {error}");
+                Refusal::Gone
+            })?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.write(job, &buffer[..read])?;
+            at += read as u64;
+        }
+        Ok(())
+    }
+
     /// The answer to a request whose application left none.
     fn answer_for_it(&self, job: &mut Job) {
         const TEXT: &[u8] = b"Internal Server Error";
@@ -144,18 +163,16 @@ impl Host for Desk {
             let Stage::Started(out) = &mut job.stage else { return Err(Refusal::Misuse) };
             job.body_sent += out.push(&mut job.out, slice);
             self.stream(job)?;
-            channel(job).wait_for_room()?;
+            channel(job).wait_for_room().inspect_err(|_| job.stage = Stage::Broken)?;
         }
         Ok(())
     }
 
     fn send_file(&self, job: &mut Job, fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Refusal> {
         let Stage::Started(out) = &mut job.stage else { return Err(Refusal::Misuse) };
+        // The application may close its own as soon as this returns.
+        let Ok(file) = fd.try_clone_to_owned() else { return self.send_copied(job, fd, offset, len) };
         let Some(len) = out.push_file(&mut job.out, len) else { return Ok(()) };
-        let file = fd.try_clone_to_owned().map_err(|error| {
-            crate::log!("[uwring] cannot duplicate the file of a response: {error}");
-            Refusal::Gone
-        })?;
         self.stream(job)?;
         job.body_sent += len;
         job.via_sendfile = true;

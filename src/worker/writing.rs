@@ -45,7 +45,7 @@ impl<R: Reactor> Ring<R> {
 
     /// Sends a complete response, or the last piece of one.
     fn send_whole(&mut self, token: Token, out: Vec<u8>) {
-        let (idle_until, patience) = (self.idle_until(), self.patience());
+        let patience = self.patience();
         let Some(conn) = self.conn(token) else { return self.recycle(out) };
         let Some(fd) = conn.raw() else { return self.recycle(out) };
         conn.deadline = Some(patience);
@@ -53,35 +53,40 @@ impl<R: Reactor> Ring<R> {
             After::KeepAlive if conn.leftover.is_empty() && out.len() <= SMALL_BYTES => {
                 conn.writing = Writing::Whole;
                 conn.reading = Reading::Head;
-                conn.deadline = Some(idle_until);
-                self.engine.send(Then::Keep(fd), token, out, Notice::Lazy);
+                self.send(Then::Keep(fd), token, out, Notice::Lazy);
                 // In the same submission: the answer and the wait for the next request.
                 self.receive_head(token);
             }
             After::KeepAlive => {
                 conn.writing = Writing::Whole;
                 conn.reading = Reading::Head;
-                self.engine.send(Then::Keep(fd), token, out, Notice::Prompt);
+                self.send(Then::Keep(fd), token, out, Notice::Prompt);
                 self.fresh.push(token);
             }
             After::Close if out.len() <= SMALL_BYTES && !conn.receiving => {
                 conn.writing = Writing::Final;
                 let Some(fd) = conn.fd.take() else { return };
-                self.engine.send(Then::Close(fd), token, out, Notice::Lazy);
+                self.send(Then::Close(fd), token, out, Notice::Lazy);
             }
             After::Close | After::Drain => {
                 conn.writing = Writing::Last;
-                self.engine.send(Then::Keep(fd), token, out, Notice::Prompt);
+                self.send(Then::Keep(fd), token, out, Notice::Prompt);
                 self.fresh.push(token);
             }
         }
+    }
+
+    /// Gives bytes to the engine, and keeps count of them.
+    pub(super) fn send(&mut self, then: Then, token: Token, bytes: Vec<u8>, notice: Notice) {
+        self.unsent += bytes.len();
+        self.engine.send(then, token, bytes, notice);
     }
 
     /// There is something to send in a connection's channel.
     pub(super) fn output(&mut self, token: Token, channel: Arc<Channel>) {
         let Some(conn) = self.conn(token) else { return channel.break_off() };
         conn.output = Some(channel);
-        if matches!(conn.writing, Writing::Idle | Writing::Interim) {
+        if conn.writing == Writing::Idle {
             self.pump(token);
         }
     }
@@ -100,7 +105,7 @@ impl<R: Reactor> Ring<R> {
             Output::Bytes(bytes) => {
                 conn.writing = Writing::Stream;
                 conn.deadline = Some(patience);
-                self.engine.send(Then::Keep(fd), token, bytes, Notice::Prompt);
+                self.send(Then::Keep(fd), token, bytes, Notice::Prompt);
                 self.fresh.push(token);
             }
             Output::File(part) => {
@@ -115,6 +120,7 @@ impl<R: Reactor> Ring<R> {
 
     pub(super) fn sent(&mut self, token: Token, result: io::Result<()>, buffer: Vec<u8>) {
         let len = buffer.len();
+        self.unsent -= len;
         self.recycle(buffer);
         let Some(conn) = self.conn(token) else { return };
         let writing = std::mem::replace(&mut conn.writing, Writing::Idle);
@@ -140,8 +146,16 @@ impl<R: Reactor> Ring<R> {
             }
             Writing::Whole => self.next_request(token),
             Writing::Last => self.last_is_out(token),
-            Writing::Interim if conn.output.is_some() => self.pump(token),
-            Writing::Interim | Writing::Idle | Writing::Final => {}
+            Writing::Idle | Writing::Final => {}
+        }
+    }
+
+    /// Part of what is being sent went out: the client reads.
+    pub(super) fn progressed(&mut self, token: Token) {
+        let patience = self.patience();
+        let Some(conn) = self.conn(token) else { return };
+        if conn.writing != Writing::Idle && conn.reading != Reading::Closing {
+            conn.deadline = Some(patience);
         }
     }
 
@@ -185,6 +199,7 @@ impl<R: Reactor> Ring<R> {
         if conn.after == After::Close {
             return self.close(token);
         }
+        conn.deadline = Some(idle_until);
         if let Some(chunk) = conn.pending.take() {
             return self.feed(token, chunk);
         }
@@ -192,7 +207,6 @@ impl<R: Reactor> Ring<R> {
             return self.feed_leftover(token);
         }
         if !conn.receiving {
-            conn.deadline = Some(idle_until);
             self.receive_head(token);
         }
     }

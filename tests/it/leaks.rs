@@ -4,30 +4,12 @@
 
 use std::process::Command;
 
-use crate::support::{Address, Packet, Server, has, uwring_only};
+use crate::support::{Address, Packet, Server, has, held, uwring_only};
 
 fn scaled(n: usize) -> usize {
     let divisor: usize = std::env::var("UWRING_LEAK_DIVISOR")
         .map_or(1, |n| n.parse().expect("UWRING_LEAK_DIVISOR is a number"));
     n / divisor
-}
-
-/// What a process holds.
-#[derive(Clone, Copy, Debug)]
-struct Held {
-    descriptors: usize,
-    /// Proportional set size.
-    kilobytes: usize,
-}
-
-fn held(pid: i32) -> Held {
-    let descriptors =
-        std::fs::read_dir(format!("/proc/{pid}/fd")).expect("our own server's descriptors").count();
-    let memory =
-        std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("our own server's memory");
-    let line = memory.lines().find_map(|line| line.strip_prefix("Pss:")).expect("Pss");
-    let kilobytes = line.trim_end_matches("kB").trim().parse().expect("a number");
-    Held { descriptors, kilobytes }
 }
 
 /// `n` requests by ab, `clients` at a time.
@@ -78,7 +60,8 @@ fn memory_and_descriptors_return_to_their_level() {
     settle(&server);
     let after = held(pid);
     assert_eq!(after.descriptors, before.descriptors, "{before:?} → {after:?}");
-    let allowed = before.kilobytes + before.kilobytes / 20 + 512;
+    // Ten bytes a request would be more. On a busy machine more clients are open at a time than before.
+    let allowed = before.kilobytes + before.kilobytes / 20 + 1536;
     assert!(after.kilobytes <= allowed, "{before:?} → {after:?}");
     assert_eq!(server.workers().len(), 1, "the worker was replaced");
 }

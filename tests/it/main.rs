@@ -6,15 +6,23 @@
 
 mod support;
 
+mod abuse;
+mod conformance;
+mod corpora;
+mod ctl;
 mod environ;
 mod frameworks;
 mod http;
 mod leaks;
+mod letter;
 mod log;
 mod module;
 mod options;
 mod overload;
+mod packets;
 mod process;
 mod python;
+mod soak;
+mod upgrade;
 mod wsgi;
 mod wsgi_edges;

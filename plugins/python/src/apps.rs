@@ -63,18 +63,24 @@ impl Apps {
                 .and_then(|index| request.vars().get(index))
                 .map_or(&b""[..], |var| request.areas().value(var))
         };
-        let script_name = value(roles.script_name);
+        // A front end may name the application; a client over HTTP can't, its names all begin with `HTTP_`.
+        let named = value(roles.app_id);
         if self.manage_script_name {
             let path = value(roles.path_info);
             if let Some(app) = self.by_path(path) {
                 move_prefix(environ, app.mountpoint.trim_end_matches('/'), path)?;
-                return Ok(Some(app));
-            }
-            if path.len() > 1 && roles.script_name.is_none() {
+                if named.is_empty() {
+                    return Ok(Some(app));
+                }
+            } else if path.len() > 1 && roles.script_name.is_none() {
                 environ.set_item("SCRIPT_NAME", "")?;
             }
         }
-        let key = if self.ignore_script_name { b"" } else { script_name };
+        let key = match named {
+            [] if self.ignore_script_name => b"",
+            [] => value(roles.script_name),
+            named => named,
+        };
         let exact = self.list.iter().find(|app| app.mountpoint.as_bytes() == key);
         Ok(exact.or_else(|| self.default.map(|index| &self.list[index])))
     }

@@ -46,6 +46,8 @@ pub struct Roles {
     pub script_name: Option<usize>,
     /// `PATH_INFO`.
     pub path_info: Option<usize>,
+    /// `UWSGI_APPID`.
+    pub app_id: Option<usize>,
 }
 
 struct Template {
@@ -69,7 +71,7 @@ enum Cached {
     Value(Vec<u8>, u8),
     /// Set each time.
     Varies,
-    /// A later variable has the same key, and wins.
+    /// A later variable has the same key, or the server, and wins.
     Shadowed,
 }
 
@@ -126,10 +128,16 @@ impl Environs {
             let (name, value) = (areas.name(var), areas.value(var));
             let (key, kept) = self.names.key(py, name, var.kind)?;
             all_kept &= kept;
-            dict.set_item(&key, latin1(py, value)?)?;
+            // `wsgi.input` and its like are the server's, whatever a packet calls its variables.
+            let reserved = self.constant.bind(py).contains(&key)?;
+            if !reserved {
+                dict.set_item(&key, latin1(py, value)?)?;
+            }
             roles.note(index, name, var.kind);
             shadow(py, &mut slots, &key);
-            let value = if value.len() > CACHED_BYTES_MAX {
+            let value = if reserved {
+                Cached::Shadowed
+            } else if value.len() > CACHED_BYTES_MAX {
                 Cached::Varies
             } else {
                 Cached::Value(value.to_vec(), 0)
@@ -179,6 +187,7 @@ impl Roles {
             b"REQUEST_METHOD" => self.method = Some(index),
             b"SCRIPT_NAME" => self.script_name = Some(index),
             b"PATH_INFO" => self.path_info = Some(index),
+            b"UWSGI_APPID" => self.app_id = Some(index),
             _ => {}
         }
     }

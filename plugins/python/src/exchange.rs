@@ -9,15 +9,12 @@
 
 use std::cell::RefCell;
 
-use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use uwring_abi::{OK, PROTOCOL_HTTP, ResponseHead, Slice, WHOLE_MAX};
 
-use crate::call::is_kept;
 use crate::file_wrapper::Extent;
 use crate::host::Request;
-use crate::start_response::Callables;
 
 thread_local! {
     static CURRENT: RefCell<Exchange> = const { RefCell::new(Exchange::new()) };
@@ -36,6 +33,15 @@ pub enum Phase {
     Sent,
     /// Nobody listens any more.
     Gone,
+}
+
+/// The address of the object that a request's `start_response` and `write` carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(pub usize);
+
+impl Ticket {
+    /// Nobody's.
+    pub const NONE: Ticket = Ticket(0);
 }
 
 /// Whether to go on with a body.
@@ -116,12 +122,14 @@ pub struct Exchange {
     pub head: Head,
     /// The method is HEAD: no body is wanted.
     head_only: bool,
+    /// Who may work on it.
+    pub ticket: Ticket,
+    /// What `start_response` returns.
+    pub write: Option<Py<PyAny>>,
     /// Bytes of the body so far (`uwsgi.logsize` and friends).
     pub body_bytes: u64,
     /// Requests of this thread (`uwsgi.request_id`).
     pub count: u64,
-    /// What the application answers with.
-    callables: Option<Callables>,
     /// `uwsgi.env`.
     environ: Option<Py<PyDict>>,
     /// `uwsgi.set_logvar`'s, for `get_logvar`: the host has its own copy.
@@ -139,29 +147,6 @@ pub fn set_environ(environ: Option<Py<PyDict>>) {
     drop(before);
 }
 
-/// `start_response` for the next request: the last one's, unless the application kept a part of it. Whoever calls what
-/// was kept must not answer somebody else's request.
-pub fn start_response(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    let fresh = |callables: &Callables| {
-        !is_kept(callables.start_response.bind(py)) && !is_kept(callables.write.bind(py))
-    };
-    let last = with(|exchange| {
-        exchange
-            .callables
-            .as_ref()
-            .filter(|last| fresh(last))
-            .map(|last| last.start_response.bind(py).clone())
-    });
-    if let Some(function) = last.flatten() {
-        return Ok(function);
-    }
-    let callables = Callables::new(py)?;
-    let function = callables.start_response.bind(py).clone();
-    let before = with(|exchange| exchange.callables.replace(callables));
-    drop(before);
-    Ok(function)
-}
-
 /// Works on this thread's exchange. `None` where it is being worked on already, which only a destructor that
 /// runs inside of `start_response` can see.
 pub fn with<R>(work: impl FnOnce(&mut Exchange) -> R) -> Option<R> {
@@ -175,16 +160,19 @@ impl Exchange {
             phase: Phase::Idle,
             head: Head::new(),
             head_only: false,
+            ticket: Ticket::NONE,
+            write: None,
             body_bytes: 0,
             count: 0,
-            callables: None,
             environ: None,
             logvars: Vec::new(),
         }
     }
 
     /// A new request.
-    pub fn begin(&mut self, request: Request, head_only: bool) {
+    pub fn begin(&mut self, request: Request, head_only: bool, ticket: Ticket, write: Py<PyAny>) {
+        self.ticket = ticket;
+        self.write = Some(write);
         self.request = Some(request);
         self.phase = Phase::Waiting;
         self.head_only = head_only;
@@ -212,13 +200,6 @@ impl Exchange {
         self.request.as_ref()
     }
 
-    /// The callables of the request at hand, where `ticket` is theirs.
-    pub fn callables(&self, ticket: *const PyObject) -> Option<&Callables> {
-        self.callables
-            .as_ref()
-            .filter(|callables| self.phase != Phase::Idle && callables.ticket.as_ptr().cast_const() == ticket)
-    }
-
     /// Whether the client wants no body.
     pub fn head_only(&self) -> bool {
         self.head_only
@@ -240,8 +221,8 @@ impl Exchange {
         self.after(code, bytes.len() as u64)
     }
 
-    /// The head where it was not sent yet, and a part of a file, no longer than the application promised.
-    /// With `whole` it is all of the body.
+    /// The head where it was not sent yet, and a part of a file, no longer than the application promised. With `whole` it
+    /// is all of the body.
     pub fn send_file(&mut self, py: Python<'_>, extent: Extent, whole: bool) -> Sending {
         let Some(request) = self.request.as_ref() else { return Sending::Done };
         let len = self.head.content_length.map_or(extent.len, |promised| promised.min(extent.len));
@@ -277,6 +258,8 @@ impl Exchange {
     /// Gives the request back.
     pub fn finish(&mut self, outcome: u32) {
         self.phase = Phase::Idle;
+        self.ticket = Ticket::NONE;
+        self.write = None;
         if let Some(request) = self.request.take() {
             request.finish(outcome);
         }

@@ -1,6 +1,9 @@
 //! `start_response(status, headers[, exc_info])` and the `write` it returns: two C functions over the thread's
-//! [`exchange`], because they are called for every request and a wrapped function costs 100 ns more. They carry a
-//! ticket, so that one which an application kept cannot answer another request.
+//! [`exchange`], because they are called for every request and a wrapped function costs 100 ns more.
+//!
+//! Both carry a ticket, which the exchange of their request knows: called later, or by another thread, they are
+//! refused instead of writing into somebody else's answer. A thread uses the same pair for all its requests, until
+//! an application keeps one of them: then the next request has a new pair.
 //!
 //! Texts of exceptions are uWSGI's where it raises them. What it lets through and we refuse: line breaks in
 //! names and values (response splitting) and names that are no tokens (RFC 9110 §5.6.2).
@@ -18,8 +21,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use uwring_abi::{HEAD_CLOSE, HEAD_HAS_DATE, HEAD_HAS_SERVER};
 
-use crate::exchange::{self, Exchange, Head, Phase};
+use crate::call::is_kept;
+use crate::exchange::{self, Exchange, Head, Phase, Ticket};
 use crate::interpreter::{AsUtf8, as_utf8};
+use crate::item::bytes_of;
 use crate::reason::reason;
 use crate::{host, traceback};
 
@@ -32,67 +37,70 @@ type FastCall =
 
 // The two functions ---------------------------------------------------------------------------------------
 
-/// Whose functions they are: nothing but an address that no other object has.
-#[pyclass(module = "uwsgi", name = "_Ticket", frozen)]
-pub struct Ticket;
-
-/// What an application answers with.
-pub struct Callables {
-    /// The `self` of both.
-    pub ticket: Py<Ticket>,
-    /// The second argument of the application.
-    pub start_response: Py<PyAny>,
+/// The pair of one thread.
+#[derive(Debug)]
+pub struct Functions<'py> {
+    /// For the application.
+    pub start_response: Bound<'py, PyAny>,
     /// What that returns.
-    pub write: Py<PyAny>,
+    pub write: Bound<'py, PyAny>,
+    /// What both carry: alive as long as one of them is, so no other has its address.
+    pub ticket: Ticket,
 }
 
-/// Function objects point to their definition for ever, so there is one of each.
-struct Definitions {
-    start_response: PyMethodDef,
-    write: PyMethodDef,
-}
-
-// SAFETY: plain data that nobody changes: names, functions and flags.
-unsafe impl Send for Definitions {}
-// SAFETY: as above.
-unsafe impl Sync for Definitions {}
-
-impl Callables {
-    /// A pair with a ticket of its own.
-    pub fn new(py: Python<'_>) -> PyResult<Callables> {
-        static DEFINITIONS: OnceLock<Definitions> = OnceLock::new();
-        let definitions = DEFINITIONS.get_or_init(define);
-        let ticket = Bound::new(py, Ticket)?;
-        Ok(Callables {
-            start_response: make(ticket.as_any(), &definitions.start_response)?,
-            write: make(ticket.as_any(), &definitions.write)?,
-            ticket: ticket.unbind(),
+impl<'py> Functions<'py> {
+    /// A new pair.
+    pub fn new(py: Python<'py>) -> PyResult<Functions<'py>> {
+        static START: OnceLock<Definition> = OnceLock::new();
+        static WRITE: OnceLock<Definition> = OnceLock::new();
+        let start = START.get_or_init(|| {
+            // SAFETY: with METH_FASTCALL | METH_KEYWORDS CPython calls it by its true signature.
+            let meth = unsafe { std::mem::transmute::<FastCall, PyCFunctionWithKeywords>(start_response) };
+            let meth = PyMethodDefPointer { PyCFunctionWithKeywords: meth };
+            Definition::new(c"start_response", meth, METH_FASTCALL | METH_KEYWORDS)
+        });
+        let write = WRITE
+            .get_or_init(|| Definition::new(c"write", PyMethodDefPointer { PyCFunction: write }, METH_O));
+        // Any object of its own will do.
+        let ticket = PyList::empty(py).into_any();
+        Ok(Functions {
+            start_response: start.function(&ticket)?,
+            write: write.function(&ticket)?,
+            ticket: Ticket(ticket.as_ptr().addr()),
         })
     }
-}
 
-fn define() -> Definitions {
-    let definition = |name: &'static std::ffi::CStr, ml_meth, ml_flags| PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth,
-        ml_flags,
-        ml_doc: std::ptr::null(),
-    };
-    // SAFETY: with METH_FASTCALL | METH_KEYWORDS CPython calls it by its true signature.
-    let meth = unsafe { std::mem::transmute::<FastCall, PyCFunctionWithKeywords>(start_response) };
-    let fast = PyMethodDefPointer { PyCFunctionWithKeywords: meth };
-    Definitions {
-        start_response: definition(c"start_response", fast, METH_FASTCALL | METH_KEYWORDS),
-        write: definition(c"write", PyMethodDefPointer { PyCFunction: write }, METH_O),
+    /// Whether the application still has one of them.
+    pub fn are_kept(&self) -> bool {
+        is_kept(&self.start_response) || is_kept(&self.write)
     }
 }
 
-fn make(ticket: &Bound<'_, PyAny>, definition: &'static PyMethodDef) -> PyResult<Py<PyAny>> {
-    let definition = std::ptr::from_ref(definition).cast_mut();
-    // SAFETY: attached; CPython only reads the definition, which is there for ever; no module may be null.
-    let made = unsafe { PyCFunction_NewEx(definition, ticket.as_ptr(), std::ptr::null_mut()) };
-    // SAFETY: a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(ticket.py(), made) }.map(Bound::unbind)
+/// What a function object points to, for ever.
+struct Definition(PyMethodDef);
+
+// SAFETY: CPython only reads it: a name and a function, both static.
+unsafe impl Send for Definition {}
+// SAFETY: as above.
+unsafe impl Sync for Definition {}
+
+impl Definition {
+    fn new(name: &'static std::ffi::CStr, meth: PyMethodDefPointer, flags: c_int) -> Definition {
+        Definition(PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: meth,
+            ml_flags: flags,
+            ml_doc: std::ptr::null(),
+        })
+    }
+
+    fn function<'py>(&'static self, ticket: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let definition = std::ptr::from_ref(&self.0).cast_mut();
+        // SAFETY: attached; the definition is static and not written to; no module is allowed to be null.
+        let made = unsafe { PyCFunction_NewEx(definition, ticket.as_ptr(), std::ptr::null_mut()) };
+        // SAFETY: a new reference, or null with an exception set.
+        unsafe { Bound::from_owned_ptr_or_err(ticket.py(), made) }
+    }
 }
 
 unsafe extern "C" fn start_response(
@@ -123,6 +131,7 @@ unsafe extern "C" fn start_response(
             return raise(py, error);
         }
     };
+    let ticket = Ticket(ticket.addr());
     match respond(py, ticket, &argument(0), &argument(1), exc_info.filter(|info| !info.is_none())) {
         Ok(write) => write.into_ptr(),
         Err(error) => raise(py, error),
@@ -134,22 +143,15 @@ unsafe extern "C" fn write(ticket: *mut PyObject, data: *mut PyObject) -> *mut P
     let py = unsafe { Python::assume_attached() };
     // SAFETY: METH_O: one argument, which the caller holds.
     let data = unsafe { Bound::from_borrowed_ptr(py, data) };
-    match write_bytes(ticket, &data) {
-        Ok(()) => py.None().into_ptr(),
-        Err(error) => raise(py, error),
+    if exchange::with(|exchange| exchange.ticket) != Some(Ticket(ticket.addr())) {
+        return raise(py, PyRuntimeError::new_err("write() was called outside of its request"));
     }
-}
-
-/// A client that left is no reason to break the application: iteration of its body ends as well.
-fn write_bytes(ticket: *const PyObject, data: &Bound<'_, PyAny>) -> PyResult<()> {
-    let bytes = crate::wsgi::bytes_of(data)?;
-    let sent = exchange::with(|exchange| {
-        exchange.callables(ticket).is_some().then(|| exchange.send(data.py(), bytes.as_bytes(), false))
-    });
-    match sent.flatten() {
-        Some(_) => Ok(()),
-        None => Err(PyRuntimeError::new_err("write() was called outside of its request")),
+    match bytes_of(&data) {
+        // A client that left is no reason to break the application: iteration of its body ends as well.
+        Ok(bytes) => drop(exchange::with(|exchange| exchange.send(py, bytes.as_bytes(), false))),
+        Err(error) => return raise(py, error),
     }
+    py.None().into_ptr()
 }
 
 fn raise(py: Python<'_>, error: PyErr) -> *mut PyObject {
@@ -171,33 +173,38 @@ fn is_exc_info(names: &Bound<'_, PyAny>) -> bool {
 
 fn respond<'py>(
     py: Python<'py>,
-    ticket: *const PyObject,
+    ticket: Ticket,
     status: &Bound<'py, PyAny>,
     headers: &Bound<'py, PyAny>,
     exc_info: Option<Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let ours = exchange::with(|exchange| {
-        exchange.callables(ticket).map(|callables| (exchange.phase, callables.write.bind(py).clone()))
-    });
-    let Some((phase, write)) = ours.flatten() else {
-        return Err(PyRuntimeError::new_err("start_response() was called outside of its request"));
-    };
+    let phase =
+        exchange::with(|exchange| if exchange.ticket == ticket { exchange.phase } else { Phase::Idle });
+    let phase = phase.unwrap_or(Phase::Idle);
     match (phase, &exc_info) {
+        (Phase::Idle, _) => {
+            return Err(outside());
+        }
         (Phase::Sent, Some(info)) => return Err(error_of(py, info)?),
         (Phase::Sent, None) => return Err(PyOSError::new_err("headers already sent")),
         (Phase::Ready, None) => {
             return Err(PyAssertionError::new_err("start_response() was called again without exc_info"));
         }
-        (_, Some(info)) => {
+        (Phase::Waiting | Phase::Ready | Phase::Gone, Some(info)) => {
             if let Ok(error) = error_of(py, info) {
                 traceback::log(py, error);
             }
         }
-        (_, None) => {}
+        (Phase::Waiting | Phase::Gone, None) => {}
     }
     let set = exchange::with(|exchange| set_head(exchange, status, headers));
     set.unwrap_or_else(|| Err(PyRuntimeError::new_err("start_response() was called inside of itself")))?;
-    Ok(write)
+    let write = exchange::with(|exchange| exchange.write.as_ref().map(|write| write.clone_ref(py)));
+    write.flatten().map(|write| write.into_bound(py)).ok_or_else(outside)
+}
+
+fn outside() -> PyErr {
+    PyRuntimeError::new_err("start_response() was called outside of its request")
 }
 
 /// The exception in a `sys.exc_info()` tuple.

@@ -8,6 +8,7 @@ use crate::environ::Environs;
 use crate::errors::Errors;
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
+use crate::start_response::Functions;
 use crate::{host, module, traceback, wsgi};
 
 /// What a thread needs for every request, made once.
@@ -18,6 +19,8 @@ pub struct Thread<'py> {
     pub input: Bound<'py, Input>,
     /// `wsgi.errors`.
     pub errors: Bound<'py, Errors>,
+    /// `start_response` and `write`, unless the application kept one of the last pair.
+    pub functions: Functions<'py>,
     /// `uwsgi`'s own dict, for hooks.
     pub hooks: Bound<'py, PyDict>,
 }
@@ -56,6 +59,7 @@ impl<'py> Thread<'py> {
             environs: Environs::new(py, constant),
             input: Bound::new(py, Input::default())?,
             errors,
+            functions: Functions::new(py)?,
             hooks: module::dict(py)?,
         })
     }

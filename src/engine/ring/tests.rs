@@ -6,7 +6,18 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 const T: Token = Token(7);
 
+/// The next events but those of progress.
 fn events(ring: &mut Ring) -> Vec<Event> {
+    loop {
+        let mut events = all_events(ring);
+        events.retain(|event| !matches!(event, Event::Progress { .. }));
+        if !events.is_empty() {
+            return events;
+        }
+    }
+}
+
+fn all_events(ring: &mut Ring) -> Vec<Event> {
     let mut events = Vec::new();
     while events.is_empty() {
         ring.wait(Some(Duration::from_millis(20)), &mut events).expect("a working ring");
@@ -76,6 +87,28 @@ fn a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one() {
 }
 
 #[test]
+fn a_peer_that_reads_slowly_is_seen_to_read() {
+    let mut ring = Ring::new().expect("io_uring");
+    let (ours, mut theirs) = pair();
+    let len = 4_000_000;
+    ring.send(Then::Keep(ours.as_raw_fd()), T, vec![b'x'; len], Notice::Prompt);
+    let (mut read, mut progress, mut piece) = (0, 0, vec![0; 100_000]);
+    loop {
+        match all_events(&mut ring).pop() {
+            Some(Event::Progress { token: T }) => progress += 1,
+            Some(Event::Sent { token: T, result: Ok(()), .. }) => break,
+            other => panic!("{other:?}"),
+        }
+        // What was sent is more than one read takes, so none of these waits.
+        read += theirs.read(&mut piece).expect("open");
+    }
+    drop(ours);
+    read += theirs.read_to_end(&mut Vec::new()).expect("an end");
+    assert_eq!(read, len);
+    assert!(progress > 2, "{progress}");
+}
+
+#[test]
 fn a_final_send_closes_whether_it_fits_or_not() {
     for len in [5, 3_000_000] {
         let mut ring = Ring::new().expect("io_uring");
@@ -110,7 +143,11 @@ fn a_file_is_sent_from_its_offset_and_a_short_one_is_told() {
     let bytes: Vec<u8> = (0..2_000_000u32).map(|i| i.to_le_bytes()[1]).collect();
     file.write_all(&bytes).expect("room");
     file.rewind().expect("a file");
+    file.sync_all().expect("a disk");
     let file: Arc<OwnedFd> = Arc::new(file.into());
+    // Out of the page cache, where it can be: what has to be read from the disk is sent like everything else.
+    let forget = nix::fcntl::PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+    nix::fcntl::posix_fadvise(&file, 0, 0, forget).expect("a file");
     let (ours, mut theirs) = pair();
     ring.send_file(ours.as_raw_fd(), T, Arc::clone(&file), 1000, 1_999_000);
     let reader = std::thread::spawn(move || {

@@ -1,10 +1,12 @@
 //! One load of the application: its template and its workers.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Action, Command, DISMISS_MS, EARLY_MS, FORK_MS, lines, pause};
 use crate::base::clock::Millis;
 
 /// What a generation is there for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Role {
     /// Loads and starts while another serves.
     Coming,
@@ -15,7 +17,7 @@ pub(super) enum Role {
 }
 
 /// The generation process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Template {
     /// There is none.
     Absent,
@@ -41,7 +43,7 @@ impl Template {
 }
 
 /// Where a worker is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Life {
     /// There is none, and none is wanted.
     Absent,
@@ -67,7 +69,7 @@ impl Life {
 }
 
 /// One worker number.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Worker {
     pub(super) life: Life,
     /// How often in a row it died of its start.
@@ -91,14 +93,14 @@ impl Worker {
 }
 
 /// How a generation was told to end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Leave {
     pub(super) command: Command,
     pub(super) kill_at: Millis,
 }
 
 /// A template, and the workers it forked.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Generation {
     pub(super) number: u32,
     pub(super) role: Role,
@@ -131,6 +133,11 @@ impl Generation {
     /// Every worker with its number.
     pub(super) fn workers(&mut self) -> impl Iterator<Item = (u32, &mut Worker)> {
         (1..).zip(self.workers.iter_mut())
+    }
+
+    /// Every worker's life with its number.
+    pub(super) fn lives(&self) -> impl Iterator<Item = (u32, Life)> {
+        (1..).zip(self.workers.iter().map(|worker| worker.life))
     }
 
     /// The number of the worker with process `pid`.

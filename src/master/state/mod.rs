@@ -16,16 +16,21 @@
 //! An event changes facts only ([`State::handle`]); what follows from the facts and the time is decided in one
 //! place ([`settle`]), whatever the event was. So nothing depends on the order in which news arrive.
 
+mod asked;
 mod generation;
 mod settle;
 #[cfg(test)]
 mod tests;
 mod words;
 
-pub use words::{Action, Command, Event, Policy, Wish};
+use serde::{Deserialize, Serialize};
+
+pub use words::{Action, Command, Event, Picture, Policy, Wish, WorkerPicture};
 
 use super::lines;
 use crate::base::clock::Millis;
+use crate::control::server::ClientId;
+use crate::control::words::Answer;
 use crate::sys::process::Status;
 use generation::{Generation, Life, Role, Template};
 
@@ -43,7 +48,7 @@ const FORK_MS: u64 = 30_000;
 const EXIT_NO_APP: i32 = 22;
 
 /// Whether the server goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     Running,
     /// Ends with this code once everybody is gone.
@@ -55,7 +60,7 @@ enum Phase {
 }
 
 /// Everything the master knows.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct State {
     policy: Policy,
     phase: Phase,
@@ -63,6 +68,8 @@ pub struct State {
     generations: Vec<Generation>,
     /// Whether a worker has ever been ready: before that, a failure is the end.
     served: bool,
+    /// Clients of the control socket that wait for the end of a reload.
+    waiting: Vec<ClientId>,
     /// Begin a reload as soon as there is room for a generation.
     reload_wanted: bool,
 }
@@ -70,7 +77,14 @@ pub struct State {
 impl State {
     /// Nothing started yet.
     pub fn new(policy: Policy) -> State {
-        State { policy, phase: Phase::Running, generations: Vec::new(), served: false, reload_wanted: false }
+        State {
+            policy,
+            phase: Phase::Running,
+            generations: Vec::new(),
+            served: false,
+            waiting: Vec::new(),
+            reload_wanted: false,
+        }
     }
 
     /// Takes in what happened and says what to do.
@@ -101,10 +115,25 @@ impl State {
                 )));
                 self.wished(Wish::Reload, now, &mut actions);
             }
+            Event::Asked { client, request } => self.asked(client, request, now, &mut actions),
             Event::Tick => {}
         }
         settle::settle(self, now, &mut actions);
         actions
+    }
+
+    /// Every process it knows.
+    pub fn pids(&self) -> Vec<u32> {
+        let of = |generation: &Generation| {
+            let workers: Vec<u32> = generation.lives().filter_map(|(_, life)| life.pid()).collect();
+            generation.template.pid().into_iter().chain(workers)
+        };
+        self.generations.iter().flat_map(of).collect()
+    }
+
+    /// The options as the program that takes over reads them. What was made once stays.
+    pub fn adopt(&mut self, policy: Policy) {
+        self.policy = Policy { workers: self.policy.workers, cores: self.policy.cores, ..policy };
     }
 
     /// When to come back with [`Event::Tick`] if nothing happens before.
@@ -342,11 +371,16 @@ impl State {
         let Some(generation) = self.with_role(Role::Coming) else { return };
         actions.push(Action::Say(lines::reload_failed(generation.number, old, why)));
         generation.leave(Command::Quit, now.after(QUIT_MS), now, actions);
+        // Given up for a newer one: who waits, waits for that.
+        if !self.reload_wanted {
+            self.reload_over(&Answer::failed(lines::still_serves(old, why)), actions);
+        }
     }
 
     fn stop(&mut self, command: Command, code: i32, now: Millis, actions: &mut Vec<Action>) {
         self.phase = Phase::Stopping { code };
         self.reload_wanted = false;
+        self.reload_over(&Answer::failed("the server is stopping"), actions);
         let patience_ms = if command == Command::Quit { QUIT_MS } else { self.policy.mercy_ms };
         for generation in &mut self.generations {
             generation.leave(command, now.after(patience_ms), now, actions);

@@ -105,6 +105,7 @@ fn promote(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     if let Some(new) = state.generation(number) {
         new.role = Role::Serving;
     }
+    state.reload_over(&super::asked::reloaded(number), actions);
 }
 
 fn begin_reload(state: &mut State, now: Millis, actions: &mut Vec<Action>) {

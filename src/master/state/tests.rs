@@ -1,6 +1,7 @@
 //! The table of decisions, played through with fake time.
 
 use super::*;
+use crate::control::words::Request;
 
 const POLICY: Policy = Policy {
     workers: 2,
@@ -405,4 +406,55 @@ fn exit_on_reload_stops_instead() {
 fn totals_are_only_looked_at() {
     let mut play = Play::serving();
     assert_eq!(play.on(wish(Wish::Totals)), [Action::Totals]);
+}
+
+fn asks(client: u32, request: Request) -> Event {
+    Event::Asked { client, request }
+}
+
+/// Who was answered, and whether it was good news.
+fn answers(actions: &[Action]) -> Vec<(u32, bool)> {
+    let answer = |action: &Action| match action {
+        Action::Answer { client, answer, .. } => Some((*client, answer.ok)),
+        _ => None,
+    };
+    actions.iter().filter_map(answer).collect()
+}
+
+#[test]
+fn who_waits_for_a_reload_is_told_when_it_serves() {
+    let mut play = Play::serving();
+    let begun = play.on(asks(1, Request::Reload { wait: true }));
+    assert_eq!(begun, [Action::StartTemplate { generation: 2 }]);
+    assert_eq!(answers(&play.on(asks(2, Request::Reload { wait: false }))), [(2, true)]);
+    // The second request replaced the first template; who waits, waits for the one that comes now.
+    play.on(Event::TemplateForked { generation: 2, pid: 20 });
+    assert_eq!(play.on(killed(20, 9)), [Action::StartTemplate { generation: 2 }]);
+    play.on(Event::TemplateForked { generation: 2, pid: 30 });
+    play.on(Event::TemplateReady { generation: 2 });
+    play.start_worker(2, 1, 31);
+    assert_eq!(answers(&play.start_worker(2, 2, 32)), [(1, true)]);
+}
+
+#[test]
+fn who_waits_for_a_reload_is_told_when_it_fails() {
+    let mut play = Play::serving();
+    play.on(asks(1, Request::Reload { wait: true }));
+    play.on(Event::TemplateForked { generation: 2, pid: 20 });
+    assert_eq!(answers(&play.on(exited(20, 22))), [(1, false)]);
+    assert_eq!(answers(&play.on(asks(2, Request::Reload { wait: true }))), []);
+    assert_eq!(answers(&play.on(wish(Wish::Stop))), [(2, false)]);
+    assert_eq!(answers(&play.on(asks(3, Request::Reload { wait: true }))), [(3, false)]);
+}
+
+#[test]
+fn status_shows_every_generation() {
+    let mut play = Play::reloading();
+    play.on(Event::TemplateReady { generation: 2 });
+    play.on(Event::Forked { generation: 2, worker: 1, pid: 21 });
+    let told = play.on(asks(7, Request::Status));
+    let [Action::Report { client: 7, picture }] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((picture.phase, picture.generation), ("reloading", 1));
+    let seen: Vec<_> = picture.workers.iter().map(|w| (w.generation, w.id, w.pid, w.state)).collect();
+    assert_eq!(seen, [(1, 1, 11, "ready"), (1, 2, 12, "ready"), (2, 1, 21, "starting"), (2, 2, 0, "wanted")]);
 }

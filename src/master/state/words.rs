@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
+use crate::control::server::ClientId;
+use crate::control::words::{Answer, Request};
 use crate::sys::process::Status;
 pub use crate::sys::signals::Command;
 
 /// What the options say.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Policy {
     /// `processes`.
     pub workers: u32,
@@ -91,6 +95,13 @@ pub enum Event {
     },
     /// Somebody wants something.
     Wished(Wish),
+    /// A client of the control socket asks.
+    Asked {
+        /// Who.
+        client: ClientId,
+        /// What.
+        request: Request,
+    },
     /// A file under `touch-reload` changed.
     Touched(PathBuf),
     /// Time has passed.
@@ -147,6 +158,46 @@ pub enum Action {
     Say(String),
     /// Write what was served so far.
     Totals,
+    /// Answer a client of the control socket.
+    Answer {
+        /// Whom.
+        client: ClientId,
+        /// What.
+        answer: Answer,
+        /// Keep the connection: its end is news.
+        keep: bool,
+    },
+    /// Tell a client of the control socket how it goes.
+    Report {
+        /// Whom.
+        client: ClientId,
+        /// What the state machine knows of it.
+        picture: Picture,
+    },
     /// End the master.
     Exit(i32),
+}
+
+/// How it goes, as far as the state machine knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// `starting`, `running`, `reloading` or `stopping`.
+    pub phase: &'static str,
+    /// Which generation serves.
+    pub generation: u32,
+    /// Every worker of every generation.
+    pub workers: Vec<WorkerPicture>,
+}
+
+/// The same of one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerPicture {
+    /// Number, from 1.
+    pub id: u32,
+    /// Its generation.
+    pub generation: u32,
+    /// Process id; 0 while there is none.
+    pub pid: u32,
+    /// `wanted`, `starting`, `ready` or `leaving`.
+    pub state: &'static str,
 }

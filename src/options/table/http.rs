@@ -23,7 +23,7 @@ pub const ROWS: &[Row] = &[
     row(
         &["socket-timeout"],
         SecondsAsMs(|s| &mut s.socket_timeout_ms),
-        "give up a peer that takes or sends nothing for so long (default 60)",
+        "give up a peer that takes or sends nothing for so long (default 60, 0 never)",
     )
     .short('z'),
     row(
@@ -34,7 +34,12 @@ pub const ROWS: &[Row] = &[
     row(
         &["header-timeout", "http-headers-timeout"],
         SecondsAsMs(|s| &mut s.header_timeout_ms),
-        "give up a peer that has not sent a whole head by then (default 30)",
+        "give up a peer that has not sent a whole head by then (default 30, 0 never)",
+    ),
+    row(
+        &["body-min-rate"],
+        Number(|s| &mut s.request.body_min_rate),
+        "give up an upload slower than so many bytes a second, after a first socket-timeout (default 240, 0 off)",
     ),
     row(
         &["http-keepalive"],
@@ -42,9 +47,24 @@ pub const ROWS: &[Row] = &[
         "keep idle HTTP connections for so long (default 60, 0 closes after each answer)",
     ),
     row(
+        &["keepalive-requests"],
+        Count(|s| &mut s.request.keepalive_requests),
+        "close an HTTP connection after so many requests (default 0: never)",
+    ),
+    row(
         &["max-connections"],
         Count(|s| &mut s.request.connections_max),
-        "connections one worker may hold at a time (default 20000)",
+        "connections one worker may hold at a time (default 20000); idle ones are closed first",
+    ),
+    row(
+        &["request-queue-size"],
+        Count(|s| &mut s.request.queue_size),
+        "answer 503 where more requests than this wait for a thread of the worker (default 0: they wait)",
+    ),
+    row(
+        &["request-queue-timeout"],
+        Seconds(|s| &mut s.request.queue_timeout),
+        "answer 503 to a request that no thread has taken by then (default 0: it waits)",
     ),
     row(
         &["manage-script-name"],

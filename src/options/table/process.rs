@@ -66,6 +66,11 @@ pub const ROWS: &[Row] = &[
         Text(|s| &mut s.process.daemonize, "FILE"),
         "go to the background and log to this file, once the application is imported",
     ),
+    row(
+        &["control-socket"],
+        Text(|s| &mut s.process.control_socket, "ADDRESS"),
+        "answer `uwring ctl` here: a path, @NAME, or none (default: an abstract socket it finds by itself)",
+    ),
     row(&["uid"], Text(|s| &mut s.process.uid, "USER"), "run as this user, a name or a number"),
     row(&["gid"], Text(|s| &mut s.process.gid, "GROUP"), "run as this group, a name or a number"),
     row(&["add-gid"], List(|s| &mut s.process.add_gid, "GROUP"), "be a member of this group too"),

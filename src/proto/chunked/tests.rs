@@ -69,6 +69,10 @@ fn anything_else_is_refused() {
         ("0\r\nA: b\n\r\n", "bare LF in a trailer"),
         ("0\r\n folded: b\r\n\r\n", "a folded trailer"),
         ("0\r\nA: \0\r\n\r\n", "NUL in a trailer"),
+        ("0\r\nGET / HTTP/1.1\r\n\r\n", "a request for a trailer"),
+        ("0\r\nA\r\n\r\n", "a trailer without a colon"),
+        ("0\r\n: b\r\n\r\n", "a trailer without a name"),
+        ("0\r\nA : b\r\n\r\n", "a blank before a trailer's colon"),
     ] {
         assert_eq!(outcome(data.as_bytes()).expect_err(why).status, Some(400), "{data:?}");
     }

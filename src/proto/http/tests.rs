@@ -233,7 +233,8 @@ fn bad_paths_are_refused() {
 fn request_lines_that_are_none_are_refused() {
     for (line, status) in [
         ("GET / HTTP/2.0", 505),
-        ("GET / HTTP/1.2", 505),
+        ("GET / HTTP/1.10", 400),
+        ("GET / HTTP/1.x", 505),
         ("GET / HTTP/0.9", 505),
         ("PRI * HTTP/2.0", 505),
         ("GET /", 400),
@@ -250,6 +251,43 @@ fn request_lines_that_are_none_are_refused() {
     }
     assert!(refused("\0\x10\0\0\x0eREQUEST").reason.contains("uwsgi packet"));
     assert!(refused("\x16\x03\x01").reason.contains("TLS"));
+    assert!(refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").reason.contains("HTTP/2"));
+}
+
+#[test]
+fn a_later_minor_version_is_taken_for_1_1() {
+    // RFC 9110 §2.5.
+    let head = "GET /a HTTP/1.7\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let request = good(head);
+    assert_eq!((request.version, request.keep_alive, request.body), (Version::Http11, true, Body::Chunked));
+    assert!(environ(head).contains(&"SERVER_PROTOCOL=HTTP/1.7".to_owned()));
+    assert_eq!(refused("GET / HTTP/1.7\r\n\r\n").status, Some(400), "no Host");
+    let long = format!("GET / HTTP/1.7\r\nHost: h\r\nA: {}\r\n\r\n", "x".repeat(5000));
+    assert_eq!(refused(&long).status, Some(431));
+}
+
+#[test]
+fn few_empty_lines_before_a_request_are_skipped() {
+    for (lines, status) in [(4, None), (5, Some(400)), (1000, Some(400))] {
+        let head = format!("{}GET / HTTP/1.1\r\nHost: h\r\n\r\n", "\r\n".repeat(lines));
+        let (step, _) = outcome(head.as_bytes(), &LIMITS, &client());
+        assert_eq!(step.map_err(|error| error.status), status.map_or(Ok(Step::Head), |s| Err(Some(s))));
+    }
+    for lines in ["\n", "\r\n\n", "\r\r\n", "\n\r\n"] {
+        assert_eq!(refused(&format!("{lines}GET / HTTP/1.1\r\nHost: h\r\n\r\n")).status, Some(400));
+    }
+}
+
+#[test]
+fn a_request_may_begin_with_what_a_method_may() {
+    let begins: Vec<u8> = (0..=255).filter(|byte| may_begin(*byte)).collect();
+    let tried: Vec<u8> = (0..=255)
+        .filter(|&byte| {
+            let head = [&[byte], &b"ET / HTTP/1.0\r\n\r\n"[..]].concat();
+            parse(&head, &LIMITS, &site(), &client(), &mut Request::default()).is_ok()
+        })
+        .collect();
+    assert_eq!(begins, [&b"\n\r"[..], &tried].concat());
 }
 
 #[test]
@@ -335,7 +373,7 @@ fn bodies_are_framed_in_one_way_or_refused() {
         ("1.1", "Transfer-Encoding: xchunked\r\n", 501),
         ("1.1", "Transfer-Encoding: chunked;a=b\r\n", 501),
         ("1.1", "Transfer-Encoding: \x0bchunked\r\n", 400),
-        ("1.1", "Transfer-Encoding:\r\n", 501),
+        ("1.1", "Transfer-Encoding:\r\n", 400),
         ("1.1", "Transfer-Encoding: gzip, chunked\r\n", 501),
         ("1.0", "Transfer-Encoding: chunked\r\n", 400),
     ] {

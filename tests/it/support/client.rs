@@ -2,9 +2,15 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use super::{PATIENCE, Packet};
 
@@ -136,10 +142,7 @@ impl Connection {
     /// Waits for some bytes; 0 at the end.
     fn receive(&mut self) -> std::io::Result<usize> {
         let mut buffer = [0; 65536];
-        let n = match &mut self.stream {
-            Stream::Tcp(stream) => stream.read(&mut buffer),
-            Stream::Unix(stream) => stream.read(&mut buffer),
-        }?;
+        let n = self.read(&mut buffer)?;
         self.unread.extend(&buffer[..n]);
         Ok(n)
     }
@@ -232,10 +235,67 @@ impl Connection {
         }
     }
 
+    /// How many bytes come until the server closes, without keeping them.
+    #[track_caller]
+    pub fn count_rest(&mut self) -> usize {
+        let mut count = 0;
+        loop {
+            count += std::mem::take(&mut self.unread).len();
+            match self.receive() {
+                Ok(0) => return count,
+                Ok(_) => {}
+                Err(e) => panic!("{e} instead of an orderly end; so far {count} bytes"),
+            }
+        }
+    }
+
     /// Everything until the server closes or resets: for requests that deserve no better.
     pub fn rest_or_reset(&mut self) -> Vec<u8> {
         while matches!(self.receive(), Ok(n) if n > 0) {}
         std::mem::take(&mut self.unread)
+    }
+
+    /// Some bytes, at most 16 KiB; none at the end.
+    #[track_caller]
+    pub fn some(&mut self) -> Vec<u8> {
+        if self.unread.is_empty() {
+            let mut buffer = [0; 16 * 1024];
+            let n = self.read(&mut buffer).expect("bytes");
+            self.unread.extend(&buffer[..n]);
+        }
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Whether there is anything to read (or the end), now or soon.
+    pub fn has_bytes_within(&mut self, patience: Duration) -> bool {
+        let mut polled = [PollFd::new(self.descriptor(), PollFlags::POLLIN)];
+        let patience = PollTimeout::try_from(patience).expect("a short time");
+        !self.unread.is_empty() || poll(&mut polled, patience).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Has the kernel take in no more than so many bytes that were not read.
+    pub fn set_receive_buffer(&self, bytes: usize) {
+        setsockopt(&self.descriptor(), sockopt::RcvBuf, &bytes).expect("set SO_RCVBUF");
+    }
+
+    /// Goes away without saying goodbye: the server's next look finds a reset connection.
+    pub fn reset(self) {
+        let at_once = libc::linger { l_onoff: 1, l_linger: 0 };
+        setsockopt(&self.descriptor(), sockopt::Linger, &at_once).expect("set SO_LINGER");
+    }
+
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Unix(stream) => stream.read(buffer),
+        }
     }
 
     /// Did the server close (or reset) without another byte?

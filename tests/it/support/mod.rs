@@ -1,6 +1,7 @@
 //! What every end-to-end test stands on: servers under test, nginx, clients that speak literal bytes, skips.
 
 mod client;
+mod held;
 mod log;
 mod nginx;
 mod packet;
@@ -12,14 +13,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use client::{Address, Connection, Response};
+pub use held::{descriptors_for, held};
 pub use log::Log;
 pub use nginx::{Nginx, upstream};
 pub use packet::Packet;
 pub use process::Running;
-pub use server::{Server, ServerBuilder};
+pub use server::{Server, ServerBuilder, program};
 
 /// How long anything may take before the test fails. Nothing is measured with it.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The server under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +123,17 @@ impl Gate {
     /// Where it is, as a query string.
     pub fn query(&self) -> String {
         self.0.display().to_string()
+    }
+
+    /// Lets all on that wait now, and those that come from now on.
+    pub fn open_for_all(&self) {
+        // Whoever waits for a writer has one, and reads to its end; whoever comes finds a file.
+        let fifo = std::fs::File::options().read(true).write(true).open(&self.0).expect("open the fifo");
+        let file = self.0.with_extension("open");
+        std::fs::write(&file, "")
+            .and_then(|()| std::fs::rename(&file, &self.0))
+            .expect("a file in its place");
+        drop(fifo);
     }
 
     /// Waits until somebody reads, and lets that one on.

@@ -18,6 +18,7 @@ pub struct ServerBuilder {
     workers: usize,
     folder: Option<tempfile::TempDir>,
     positional: bool,
+    program: Option<PathBuf>,
 }
 
 /// A running server in its own folder; stopped when dropped, and its log shown if the test failed.
@@ -97,6 +98,14 @@ impl Server {
         }
         ready.sort_by_key(|&(number, _)| number);
         ready.into_iter().map(|(_, pid)| pid).collect()
+    }
+
+    /// What `uwring ctl status` says.
+    #[track_caller]
+    pub fn status(&self) -> serde_json::Value {
+        let pid = self.process.pid.to_string();
+        let output = Command::new(program()).args(["ctl", "--pid", &pid, "status", "--json"]).output();
+        serde_json::from_slice(&output.expect("start uwring ctl").stdout).expect("JSON")
     }
 
     /// Sends a signal to the master.
@@ -187,6 +196,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Runs this program instead of the one under test: a copy of it that the test changes.
+    pub fn program(mut self, path: PathBuf) -> ServerBuilder {
+        self.program = Some(path);
+        self
+    }
+
     /// Runs in this folder instead of a new one: for what must lie there before the start.
     pub fn folder(mut self, folder: tempfile::TempDir) -> ServerBuilder {
         self.folder = Some(folder);
@@ -211,7 +226,7 @@ impl ServerBuilder {
     pub fn launch(mut self) -> Server {
         let folder = self.folder.take().unwrap_or_else(|| tempfile::tempdir().expect("a temporary folder"));
         let ini = self.write_ini(folder.path());
-        let mut command = Command::new(program());
+        let mut command = Command::new(self.program.take().unwrap_or_else(program));
         if !self.positional {
             command.arg("--ini");
         }

@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyString};
 use crate::exchange::{self, Exchange, Phase};
 use crate::file_wrapper::Extent;
 use crate::input::Input;
-use crate::{host, wsgi};
+use crate::{body, host};
 
 /// Adds the functions.
 pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -92,7 +92,7 @@ fn sendfile(
     let Some(size) = host::regular_file_size(fd) else { return Ok(None) };
     let rest = size.saturating_sub(position);
     let len = if length == 0 { rest } else { rest.min(length) };
-    wsgi::require_head()?;
+    body::require_head()?;
     let sent = current(|exchange| {
         exchange.send_file(py, Extent { fd, offset: position, len }, false);
         exchange.phase == Phase::Sent

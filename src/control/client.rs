@@ -1,0 +1,273 @@
+//! `uwring ctl`: asks a running master and shows what it says.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixStream};
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::ABSTRACT_PREFIX;
+use super::words::{Answer, Request, Status};
+use crate::sys::credentials;
+
+/// What the kernel lists of unix sockets: the last column is the name.
+const UNIX_SOCKETS: &str = "/proc/net/unix";
+
+/// Why a server was not asked, or what it answered.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("pidfile {0}: {1}")]
+    Pidfile(PathBuf, io::Error),
+    #[error("no running uwring was found on this machine (inside a container, ask inside it)")]
+    Nobody,
+    #[error("no running uwring has process id {0}")]
+    NoSuchServer(u32),
+    #[error("several servers run here: choose one with --pid ({})", list(.0))]
+    Several(Vec<u32>),
+    #[error("control socket {0}: {1}")]
+    Connect(String, io::Error),
+    #[error("the connection to the server broke: {0}")]
+    Broken(#[from] io::Error),
+    #[error("the server ended without an answer")]
+    Silent,
+    #[error("the answer is not understood (is the server of another version?): {0}")]
+    Answer(#[from] serde_json::Error),
+}
+
+fn list(pids: &[u32]) -> String {
+    pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Runs `uwring ctl` with `argv` from `ctl` on. The result is the exit code: 0, or 1 if it was not done, or 2 if
+/// the command line is wrong.
+pub fn run(argv: &[OsString]) -> u8 {
+    let matches = match command().try_get_matches_from(argv) {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help is no error, and clap knows where each goes.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    match ask(&matches) {
+        Ok(true) => 0,
+        Ok(false) => 1,
+        Err(error) => {
+            eprintln!("uwring ctl: {error}");
+            1
+        }
+    }
+}
+
+fn command() -> Command {
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    Command::new("uwring ctl")
+        .about("Ask a running server, or tell it what to do")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(
+            Arg::new("pid")
+                .long("pid")
+                .value_parser(clap::value_parser!(u32))
+                .value_name("PID")
+                .global(true)
+                .help("process id of the master (needed where several run)"),
+        )
+        .arg(
+            Arg::new("pidfile")
+                .long("pidfile")
+                .value_name("FILE")
+                .global(true)
+                .help("file with that process id"),
+        )
+        .arg(
+            Arg::new("socket")
+                .long("socket")
+                .value_name("ADDRESS")
+                .global(true)
+                .conflicts_with_all(["pid", "pidfile"])
+                .help("the server's control-socket, if it has one configured"),
+        )
+        .arg(switch("json", "print the answer as JSON").global(true))
+        .subcommand(Command::new("status").about("Show the workers and what they have done"))
+        .subcommand(
+            Command::new("reload")
+                .about("Load configuration and application anew; the old ones serve until the new ones do")
+                .arg(switch("wait", "until the new ones serve; exit code 1 if they could not")),
+        )
+        .subcommand(
+            Command::new("stop")
+                .about("Finish the requests in hand, then end")
+                .arg(switch("now", "do not finish them"))
+                .arg(switch("wait", "until the server has ended")),
+        )
+}
+
+fn ask(matches: &ArgMatches) -> Result<bool, Error> {
+    let request = match matches.subcommand() {
+        Some(("reload", flags)) => Request::Reload { wait: flags.get_flag("wait") },
+        Some(("stop", flags)) => Request::Stop { now: flags.get_flag("now"), wait: flags.get_flag("wait") },
+        _ => Request::Status,
+    };
+    let mut server = connect(matches)?;
+    // Where it does not listen to us it may have said why, and closed.
+    let sent = server.write_all(format!("{}\n", request.text()).as_bytes());
+    let mut reader = BufReader::new(server);
+    let mut text = String::new();
+    reader.read_line(&mut text)?;
+    if text.is_empty() {
+        sent?;
+        return Err(Error::Silent);
+    }
+    let ok = show(request, &text, matches.get_flag("json"))?;
+    if ok && matches!(request, Request::Stop { wait: true, .. }) {
+        // The server keeps the connection as long as it lives.
+        io::copy(&mut reader, &mut io::sink())?;
+    }
+    Ok(ok)
+}
+
+/// Prints the answer; whether it says that all is well.
+fn show(request: Request, text: &str, json: bool) -> Result<bool, Error> {
+    let status = request == Request::Status;
+    // Any request can be refused with an `Answer`.
+    let refused = serde_json::from_str::<Answer>(text).ok();
+    let ok = refused.as_ref().map_or(status, |answer| answer.ok);
+    if json {
+        print!("{text}");
+    } else if let Some(answer) = refused {
+        println!("{}", answer.message);
+    } else {
+        print!("{}", table(&serde_json::from_str(text)?));
+    }
+    Ok(ok)
+}
+
+fn table(status: &Status) -> String {
+    let mut text = format!(
+        "uwring {}, pid {}: {}, generation {}, up {}, {} requests\n",
+        status.version,
+        status.pid,
+        status.phase,
+        status.generation,
+        duration(status.uptime_seconds),
+        status.requests
+    );
+    text += &format!(
+        "{:>6} {:>8} {:>10} {:<9} {:>12} {:>10} {:>9}\n",
+        "worker", "pid", "generation", "state", "requests", "exceptions", "in flight"
+    );
+    for worker in &status.workers {
+        text += &format!(
+            "{:>6} {:>8} {:>10} {:<9} {:>12} {:>10} {:>9}\n",
+            worker.id,
+            worker.pid,
+            worker.generation,
+            worker.state,
+            worker.requests,
+            worker.exceptions,
+            worker.in_flight
+        );
+    }
+    text
+}
+
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+fn connect(matches: &ArgMatches) -> Result<UnixStream, Error> {
+    if let Some(address) = matches.get_one::<String>("socket") {
+        return connect_to(address);
+    }
+    let wanted = match (matches.get_one::<u32>("pid"), matches.get_one::<String>("pidfile")) {
+        (Some(pid), _) => Some(*pid),
+        (None, Some(file)) => Some(read_pidfile(Path::new(file))?),
+        (None, None) => None,
+    };
+    let names = std::fs::read_to_string(UNIX_SOCKETS)
+        .map_err(|cause| Error::Connect(UNIX_SOCKETS.to_owned(), cause))?;
+    let mut found = servers(&names);
+    found.retain(|(pid, _)| wanted.is_none_or(|wanted| wanted == *pid));
+    let mut live = Vec::new();
+    for (pid, name) in found {
+        // A server of another pid namespace can have the same number; the kernel tells them apart.
+        if let Ok(stream) = connect_to(&name)
+            && credentials::of_peer(&stream).is_ok_and(|peer| peer.pid == pid)
+        {
+            live.push((pid, stream));
+        }
+    }
+    match (live.pop(), wanted) {
+        (Some((_, stream)), _) if live.is_empty() => Ok(stream),
+        (Some((last, _)), _) => Err(Error::Several(live.iter().map(|(pid, _)| *pid).chain([last]).collect())),
+        (None, Some(pid)) => Err(Error::NoSuchServer(pid)),
+        (None, None) => Err(Error::Nobody),
+    }
+}
+
+fn read_pidfile(path: &Path) -> Result<u32, Error> {
+    let failed = |cause| Error::Pidfile(path.to_owned(), cause);
+    let text = std::fs::read_to_string(path).map_err(failed)?;
+    text.trim().parse().map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidData, error)))
+}
+
+/// The control sockets among `names` (the kernel's list), with their masters' pids.
+fn servers(names: &str) -> Vec<(u32, String)> {
+    let mut found: Vec<(u32, String)> = names
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(7))
+        .filter_map(|name| {
+            let pid = name.strip_prefix(ABSTRACT_PREFIX)?.split('/').next()?.parse().ok()?;
+            Some((pid, name.to_owned()))
+        })
+        .collect();
+    // Connections to it are listed under the same name.
+    found.sort();
+    found.dedup();
+    found
+}
+
+fn connect_to(address: &str) -> Result<UnixStream, Error> {
+    let stream = match address.strip_prefix('@') {
+        Some(name) => SocketAddr::from_abstract_name(name).and_then(|at| UnixStream::connect_addr(&at)),
+        None => UnixStream::connect(address),
+    };
+    stream.map_err(|cause| Error::Connect(address.to_owned(), cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_are_found_by_name() {
+        let listed = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 2171 @uwring/41/64f\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 2172 @uwring/41/64f\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 2173 @uwring/x/64f\n\
+            0000000000000000: 00000002 00000000 00010000 0001 01 2174 /run/app.sock\n\
+            0000000000000000: 00000003 00000000 00000000 0001 03 2175\n";
+        assert_eq!(servers(listed), [(41, "@uwring/41/64f".to_owned())]);
+    }
+
+    #[test]
+    fn durations_read_well() {
+        assert_eq!([5, 65, 3720, 90_000].map(duration), ["5 s", "1 min 5 s", "1 h 2 min", "1 d 1 h"]);
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+}

@@ -1,0 +1,139 @@
+//! What is asked, and what is answered.
+
+use serde::{Deserialize, Serialize};
+
+/// The longest request, bytes.
+pub const REQUEST_BYTES_MAX: usize = 128;
+
+/// What a client asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// How it goes.
+    Status,
+    /// Load configuration and application anew.
+    Reload {
+        /// Answer when the new generation serves, or has failed.
+        wait: bool,
+    },
+    /// Finish what is in hand and end.
+    Stop {
+        /// Give up what is in hand.
+        now: bool,
+        /// Keep the connection until the end.
+        wait: bool,
+    },
+}
+
+impl Request {
+    /// As it is sent, without the end of the line.
+    pub fn text(self) -> String {
+        let marked = |word: &str, marks: &[(bool, &str)]| {
+            let marks = marks.iter().filter(|(on, _)| *on).map(|(_, mark)| *mark);
+            std::iter::once(word).chain(marks).collect::<Vec<_>>().join(" ")
+        };
+        match self {
+            Request::Status => "status".to_owned(),
+            Request::Reload { wait } => marked("reload", &[(wait, "wait")]),
+            Request::Stop { now, wait } => marked("stop", &[(now, "now"), (wait, "wait")]),
+        }
+    }
+
+    /// Reads it; `None`: nobody here understands it.
+    pub fn parse(text: &str) -> Option<Request> {
+        let mut words = text.split_whitespace();
+        let word = words.next()?;
+        let marks: Vec<&str> = words.collect();
+        let has = |mark: &str| marks.contains(&mark);
+        let only = |known: &[&str]| marks.iter().all(|mark| known.contains(mark));
+        match word {
+            "status" if only(&[]) => Some(Request::Status),
+            "reload" if only(&["wait"]) => Some(Request::Reload { wait: has("wait") }),
+            "stop" if only(&["now", "wait"]) => Some(Request::Stop { now: has("now"), wait: has("wait") }),
+            _ => None,
+        }
+    }
+}
+
+/// The answer to everything but [`Request::Status`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Whether it was done (without `wait`: begun).
+    pub ok: bool,
+    /// What happened, for people.
+    pub message: String,
+}
+
+impl Answer {
+    /// It was done.
+    pub fn done(message: impl Into<String>) -> Answer {
+        Answer { ok: true, message: message.into() }
+    }
+
+    /// It was not.
+    pub fn failed(message: impl Into<String>) -> Answer {
+        Answer { ok: false, message: message.into() }
+    }
+}
+
+/// The answer to [`Request::Status`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the server.
+    pub version: String,
+    /// Process id of the master.
+    pub pid: u32,
+    /// `starting`, `running`, `reloading` or `stopping`.
+    pub phase: String,
+    /// Which load of the application serves, from 1.
+    pub generation: u32,
+    /// Since the server started, seconds.
+    pub uptime_seconds: u64,
+    /// Requests finished by all workers so far.
+    pub requests: u64,
+    /// Every worker there is, those of an old generation too.
+    pub workers: Vec<Worker>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Worker {
+    /// Number, from 1.
+    pub id: u32,
+    /// Process id; 0 while there is none.
+    pub pid: u32,
+    /// Which load of the application it serves.
+    pub generation: u32,
+    /// `wanted`, `starting`, `ready` or `leaving`.
+    pub state: String,
+    /// Requests finished by the workers of this number.
+    pub requests: u64,
+    /// Requests whose application raised.
+    pub exceptions: u64,
+    /// Answers that their clients did not take.
+    pub write_errors: u64,
+    /// Requests in hand.
+    pub in_flight: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let both = [false, true];
+        let reloads = both.map(|wait| Request::Reload { wait });
+        let stops = both.map(|now| both.map(|wait| Request::Stop { now, wait }));
+        for request in [Request::Status].into_iter().chain(reloads).chain(stops.into_iter().flatten()) {
+            assert!(request.text().len() < REQUEST_BYTES_MAX);
+            assert_eq!(Request::parse(&request.text()), Some(request));
+        }
+    }
+
+    #[test]
+    fn what_nobody_understands_is_not_guessed() {
+        for text in ["", " ", "stat", "reload now", "status wait", "stop please", "STOP"] {
+            assert_eq!(Request::parse(text), None, "{text}");
+        }
+    }
+}

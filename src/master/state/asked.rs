@@ -1,0 +1,98 @@
+//! What clients of the control socket ask: answered at once, or when a reload is over.
+
+use super::generation::{Generation, Life, Role};
+use super::words::{Picture, WorkerPicture};
+use super::{Action, Phase, State, Wish, lines};
+use crate::base::clock::Millis;
+use crate::control::server::ClientId;
+use crate::control::words::{Answer, Request};
+
+impl State {
+    pub(super) fn asked(
+        &mut self,
+        client: ClientId,
+        request: Request,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
+        let answer = match request {
+            Request::Status => {
+                actions.push(Action::Report { client, picture: self.picture() });
+                return;
+            }
+            Request::Reload { wait } => match self.cannot_reload() {
+                Some(why) => Answer::failed(why),
+                None => {
+                    self.wished(Wish::Reload, now, actions);
+                    if wait {
+                        self.waiting.push(client);
+                        return;
+                    }
+                    Answer::done("the reload has begun; the log tells how it ends")
+                }
+            },
+            Request::Stop { now: at_once, .. } => {
+                self.wished(if at_once { Wish::StopNow } else { Wish::Stop }, now, actions);
+                Answer::done("the server is stopping")
+            }
+        };
+        let keep = matches!(request, Request::Stop { wait: true, .. });
+        actions.push(Action::Answer { client, answer, keep });
+    }
+
+    fn cannot_reload(&self) -> Option<&'static str> {
+        match self.phase {
+            Phase::Running if self.policy.exit_on_reload => {
+                Some("exit-on-reload is set: a reload would end the server; use stop")
+            }
+            Phase::Running if !self.served => Some("the server is still starting"),
+            Phase::Running => None,
+            Phase::Stopping { .. } | Phase::Over => Some("the server is stopping"),
+        }
+    }
+
+    /// A reload is over: whoever waits for it is told.
+    pub(super) fn reload_over(&mut self, answer: &Answer, actions: &mut Vec<Action>) {
+        for client in self.waiting.drain(..) {
+            actions.push(Action::Answer { client, answer: answer.clone(), keep: false });
+        }
+    }
+
+    fn picture(&self) -> Picture {
+        let phase = match self.phase {
+            Phase::Stopping { .. } | Phase::Over => "stopping",
+            Phase::Running if !self.served => "starting",
+            Phase::Running if self.reload_wanted || self.generations.len() > 1 => "reloading",
+            Phase::Running => "running",
+        };
+        // When the server stops, the last one that served is leaving too.
+        let rank = |generation: &&Generation| match generation.role {
+            Role::Serving => 2,
+            Role::Leaving => 1,
+            Role::Coming => 0,
+        };
+        let serving = self.generations.iter().max_by_key(rank);
+        let workers = self.generations.iter().flat_map(pictures_of).collect();
+        Picture { phase, generation: serving.map_or(0, |generation| generation.number), workers }
+    }
+}
+
+fn pictures_of(generation: &Generation) -> Vec<WorkerPicture> {
+    let state_of = |life: Life| match life {
+        Life::Absent => None,
+        Life::Wanted { .. } | Life::Forking { .. } => Some("wanted"),
+        Life::Starting { .. } => Some("starting"),
+        Life::Ready { .. } => Some("ready"),
+        Life::Leaving { .. } => Some("leaving"),
+    };
+    let picture = |(id, life): (u32, Life)| {
+        let pid = life.pid().unwrap_or(0);
+        state_of(life).map(|state| WorkerPicture { id, generation: generation.number, pid, state })
+    };
+    generation.lives().filter_map(picture).collect()
+}
+
+/// The answer when the new generation serves.
+pub(super) fn reloaded(generation: u32) -> Answer {
+    Answer::done(lines::now_serves(generation))
+}

@@ -1,0 +1,56 @@
+//! Refusals: a request that is answered, or dropped, before the application could see it. Each has a status, a line
+//! in the log with the reason and the peer (so many a second, the rest as a number), and a counter.
+
+use super::connection::{After, Reading, Writing};
+use super::job::Parcel;
+use super::ring_thread::Ring;
+use crate::engine::{Notice, Reactor, Then, Token};
+use crate::proto::{self, Error};
+
+impl<R: Reactor> Ring<R> {
+    /// Answers a request that is refused, and ends the connection once the client had time to read the answer.
+    pub(super) fn refuse(&mut self, token: Token, error: &Error) {
+        self.refuse_as(token, error, false);
+    }
+
+    /// The same for a request whose job is here.
+    pub(super) fn refuse_job(&mut self, token: Token, parcel: Parcel, error: &Error) {
+        let is_head = self.head_bytes(&parcel.job).starts_with(b"HEAD ");
+        self.retire(parcel);
+        self.refuse_as(token, error, is_head);
+    }
+
+    /// `is_head`: the answer to HEAD has no body.
+    fn refuse_as(&mut self, token: Token, error: &Error, is_head: bool) {
+        self.note_refusal(token, error);
+        let Some(status) = error.status else { return self.close(token) };
+        let answer = proto::head::refusal(status, is_head);
+        let patience = self.patience();
+        let Some(conn) = self.conn(token) else { return };
+        let Some(fd) = conn.raw() else { return };
+        conn.reading = Reading::Drain;
+        conn.writing = Writing::Last;
+        conn.after = After::Drain;
+        conn.body_left = u64::MAX;
+        conn.deadline = Some(patience);
+        self.send(Then::Keep(fd), token, answer, Notice::Prompt);
+        self.fresh.push(token);
+    }
+
+    /// Counts a refusal and logs it.
+    pub(super) fn note_refusal(&mut self, token: Token, error: &Error) {
+        self.plan.slot().count_refusal(error.status);
+        let now = self.now;
+        let Some(conn) = self.conn(token) else { return };
+        let listener = conn.listener;
+        let peer = match conn.peer().text() {
+            "" => "a unix socket".to_owned(),
+            address => address.to_owned(),
+        };
+        let name = &self.doors.door(listener).listener.name;
+        let answer = error.status.map_or("closed".to_owned(), |s| s.to_string());
+        self.logbook.by_peer(now, || {
+            format!("[uwring] refused a request from {peer} on {name}: {} ({answer})", error.reason)
+        });
+    }
+}

@@ -1,0 +1,136 @@
+//! A reload after the program itself was replaced: the master becomes the new one.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Packet, Server, ServerBuilder, program, uwring_only};
+
+/// Puts a copy of the program (and the plugin beside it) into `folder`, in one step as an installation does.
+fn install(folder: &Path) {
+    let build = program().parent().expect("a build folder").to_owned();
+    for name in ["libuwring_python.so", "uwring"] {
+        std::fs::copy(build.join(name), folder.join("new")).expect("copy");
+        std::fs::rename(folder.join("new"), folder.join(name)).expect("put into place");
+    }
+}
+
+/// An application that answers with its master's pid.
+fn served(builder: ServerBuilder) -> Option<Server> {
+    if uwring_only("its reload loads the application into what is left of the old process") {
+        return None;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    install(folder.path());
+    let program = folder.path().join("uwring");
+    Some(builder.folder(folder).program(program).start())
+}
+
+#[test]
+fn a_replaced_program_takes_over_sockets_and_pid() {
+    let app = Server::app("hello").ini("processes = 2\npidfile = {dir}/pid\nvacuum = true");
+    let Some(server) = served(app) else { return };
+    for round in 1..=2 {
+        install(server.folder.path());
+        server.signal(Signal::SIGHUP);
+        let became = |line: &str| line.starts_with("the program was replaced: the master is uwring");
+        assert!(server.log().wait_n(round, became).is_some(), "{}", server.log().text());
+        let gone = 2 * round;
+        assert!(server.log().wait_n(gone, |line| line.contains(" buried after ")).is_some());
+        server.socket().uwsgi(&Packet::get("/")).expect(200);
+    }
+    // Not replaced: an ordinary reload.
+    server.signal(Signal::SIGHUP);
+    assert!(server.log().wait_n(6, |line| line.contains(" buried after ")).is_some());
+    assert_eq!(server.log().lines().iter().filter(|line| line.contains("was replaced")).count(), 2);
+    let exe = std::fs::read_link(format!("/proc/{}/exe", server.process.pid)).expect("it runs");
+    assert_eq!(exe, server.path("uwring"), "what runs is what lies there");
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(!server.path("pid").exists() && !server.path("app.sock").exists(), "vacuum still knows them");
+}
+
+#[test]
+fn a_replaced_program_loses_no_request() {
+    let Some(server) = served(Server::app("hello").processes(2)) else { return };
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut served = 0;
+                    while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                        server.socket().uwsgi(&Packet::get("/")).expect(200);
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        for round in 1..=3 {
+            install(server.folder.path());
+            server.signal(Signal::SIGHUP);
+            assert!(server.log().wait_n(2 * round, |line| line.contains(" buried after ")).is_some());
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        for client in clients {
+            assert!(client.join().expect("no request failed") > 0);
+        }
+    });
+    assert_eq!(server.log().lines().iter().filter(|line| line.contains("was replaced")).count(), 3);
+}
+
+#[test]
+fn a_waiting_ctl_is_answered_by_the_new_program() {
+    let Some(server) = served(Server::app("hello")) else { return };
+    install(server.folder.path());
+    let pid = server.process.pid.to_string();
+    let ctl = |words: &[&str]| {
+        let mut command = std::process::Command::new(server.path("uwring"));
+        command.args(["ctl", "--pid", &pid]).args(words).output().expect("start uwring ctl")
+    };
+    let told = ctl(&["reload", "--wait"]);
+    assert_eq!(String::from_utf8_lossy(&told.stdout), "generation 2 serves now\n", "{told:?}");
+    server.log().wait_for("the program was replaced: the master is uwring");
+    let status = ctl(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_slice(&status.stdout).expect("JSON");
+    assert_eq!((&status["generation"], &status["pid"]), (&2.into(), &server.process.pid.as_raw().into()));
+}
+
+#[test]
+fn a_new_program_that_cannot_take_over_is_left_alone() {
+    let Some(server) = served(Server::app("hello")) else { return };
+    let broken = server.path("broken");
+    std::fs::write(&broken, "#!/bin/sh\necho too new\nexit 3\n").expect("write");
+    std::fs::set_permissions(&broken, PermissionsExt::from_mode(0o755)).expect("chmod");
+    std::fs::rename(&broken, server.path("uwring")).expect("put into place");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("the new one cannot take over (it ended with exit status: 3)");
+    // The reload itself goes on.
+    server.log().wait_for(" buried after ");
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    // And a good one is taken later.
+    install(server.folder.path());
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("the program was replaced: the master is uwring");
+    assert!(server.log().wait_n(2, |line| line.contains(" buried after ")).is_some());
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn a_configuration_broken_meanwhile_leaves_the_old_generation() {
+    let Some(server) = served(Server::app("hello")) else { return };
+    install(server.folder.path());
+    let good = std::fs::read_to_string(server.path("uwsgi.ini")).expect("the configuration");
+    std::fs::write(server.path("uwsgi.ini"), "[uwsgi]\nprocesses = many\n").expect("write");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("cannot take over");
+    server.log().wait_for("generation 1");
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    std::fs::write(server.path("uwsgi.ini"), good).expect("write");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("the program was replaced: the master is uwring");
+    server.log().wait_for(" buried after ");
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+}
