@@ -24,6 +24,7 @@ mod process;
 mod proxies;
 mod python;
 mod soak;
+mod static_files;
 mod upgrade;
 mod wsgi;
 mod wsgi_edges;
