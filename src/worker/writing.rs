@@ -18,8 +18,14 @@ const SMALL_BYTES: usize = 64 * 1024;
 
 impl<R: Reactor> Ring<R> {
     /// An interpreter thread has finished a request.
-    pub(super) fn done(&mut self, mut parcel: Parcel) {
+    pub(super) fn done(&mut self, parcel: Parcel) {
         self.in_flight -= 1;
+        self.gate.observe(parcel.job.finished.since(parcel.job.started));
+        self.conclude(parcel);
+    }
+
+    /// A request is finished: counts it, and sends what there is to send.
+    pub(super) fn conclude(&mut self, mut parcel: Parcel) {
         self.account(&parcel);
         let job = &mut parcel.job;
         let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
