@@ -296,6 +296,18 @@ pub struct Python {
     pub accept_buffer: bool,
     /// `catch-exceptions`.
     pub catch_exceptions: bool,
+    /// `py-auto-reload`, seconds; 0: never.
+    pub auto_reload_s: u32,
+    /// `py-auto-reload-ignore`: modules.
+    pub auto_reload_ignore: Vec<String>,
+    /// `reload-on-exception`.
+    pub reload_on_exception: bool,
+    /// `reload-on-exception-type`: names of classes.
+    pub reload_on_type: Vec<String>,
+    /// `reload-on-exception-value`: texts of exceptions.
+    pub reload_on_value: Vec<String>,
+    /// `reload-on-exception-repr`: `class: text`.
+    pub reload_on_repr: Vec<String>,
 }
 
 /// Logs.

@@ -38,6 +38,11 @@ impl<R: Reactor> Ring<R> {
         conn.after = match (conn.body_left > 0, keep_alive) {
             (true, _) => After::Drain,
             (false, true) => After::KeepAlive,
+            (false, false) if !conn.leftover.is_empty() => {
+                // Further requests are on their way, and are not going to be answered.
+                conn.body_left = u64::MAX;
+                After::Drain
+            }
             (false, false) => After::Close,
         };
         match channel {
@@ -132,6 +137,9 @@ impl<R: Reactor> Ring<R> {
         let writing = std::mem::replace(&mut conn.writing, Writing::Idle);
         if writing == Writing::Final {
             // The engine has closed it, sent or not.
+            if result.is_err() {
+                self.count_write_error();
+            }
             return self.remove(token);
         }
         if conn.reading == Reading::Closing {

@@ -29,3 +29,4 @@ mod soak;
 mod static_files;
 mod upgrade;
 mod wsgi;
+mod wsgi_edges;

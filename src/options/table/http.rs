@@ -82,6 +82,8 @@ pub const ROWS: &[Row] = &[
         .accepted("a client that is gone is no error here"),
     bare(&["disable-write-exception"], Takes::Nothing, "raise nothing in the application on failed writes")
         .accepted("a client that is gone raises nothing in the application"),
+    bare(&["write-errors-exception-only"], Takes::Nothing, "raise on failed writes without another word")
+        .accepted("a client that is gone raises nothing in the application"),
     bare(&["write-errors-tolerance"], Takes::Value("N"), "failed writes to tolerate per request")
         .accepted("a client that is gone raises nothing in the application"),
     bare(&["http-to"], Takes::Value("ADDRESS"), "server the HTTP router sends requests to"),
