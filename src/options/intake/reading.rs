@@ -46,9 +46,10 @@ impl Intake<'_> {
         })?;
         if found.is_none() {
             let format = format.name();
-            self.warnings.push(format!(
+            let what = format!(
                 "*** WARNING: Can't find section \"{section}\" in {format} configuration file {file} ***"
-            ));
+            );
+            self.remarks.push(Remark::about_all(Weight::Note, what));
         }
         if format == Format::Ini {
             self.last_ini = Some(file.clone());

@@ -22,6 +22,11 @@ pub const ROWS: &[Row] = &[
     row(&["json", "js"], Now(FILE, Step::Read(Format::Json)), "read options from a JSON file").short('j'),
     row(&["set"], Now(PAIR, Step::Set), "set an option or a placeholder").short('S'),
     row(&["set-placeholder", "set-ph"], Now(PAIR, Step::SetPlaceholder), "set a placeholder for %(NAME)"),
+    row(
+        &["lenient"],
+        Now(Takes::Nothing, Step::Lenient),
+        "start without the options that are refused, and say so",
+    ),
     row(&["strict"], Now(Takes::Nothing, Step::Strict), "end at options nobody knows"),
     row(
         &["declare-option"],
