@@ -152,7 +152,7 @@ impl<'a> Intake<'a> {
         match suffix {
             _ if word.starts_with('[') || self.ended.is_some() => Ok(()),
             // As in uWSGI, the file is read and no `ini` is put on the list.
-            "ini" | "xml" | "yaml" | "yml" | "json" | "js" => {
+            "ini" | "xml" | "yaml" | "yml" | "json" | "js" | "toml" => {
                 self.act(Step::Read(Format::of(file)), suffix, Some(word.to_owned()), &origin)
             }
             // `shop.wsgi:application` is Django's module shop.wsgi, unless there is a file of that name.
