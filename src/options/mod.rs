@@ -13,6 +13,8 @@ mod docs;
 mod draft;
 mod error;
 mod expand;
+pub mod files;
+pub mod headers;
 mod intake;
 mod mistakes;
 pub mod remark;
