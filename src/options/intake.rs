@@ -22,7 +22,8 @@ use super::draft::Draft;
 use super::error::{Error, did_you_mean};
 use super::expand::logic::{self, Block, Facts};
 use super::expand::{self, magic};
-use super::row::{Kind, Row, Step, Test, Verdict};
+use super::remark::{Remark, Weight};
+use super::row::{Kind, Row, Step, Takes, Test, Verdict};
 use super::settings::{Given, Origin};
 use super::sources::{Format, argv, env, ini, resource};
 use super::table::{self, Known};
@@ -45,11 +46,15 @@ pub struct Intake<'a> {
     /// `declare-option`: names and what they stand for.
     declared: HashMap<String, String>,
     strict: bool,
+    /// Go on without what is refused.
+    lenient: bool,
+    /// Collect what is wrong instead of ending at the first of it.
+    checking: bool,
     /// Names asked for by `%(name)`, `$(NAME)` or a test: these are placeholders, whatever they look like.
     asked: RefCell<HashSet<String>>,
     /// Set by `help`, `stop` and the like: nothing after that matters.
     ended: Option<Command>,
-    warnings: Vec<String>,
+    remarks: Vec<Remark>,
     notes: Vec<String>,
 }
 
@@ -66,8 +71,8 @@ struct Entry {
 }
 
 impl<'a> Intake<'a> {
-    /// Nothing yet.
-    pub fn new(argv: &[OsString], env: &'a [(String, String)]) -> Intake<'a> {
+    /// Nothing yet. `checking`: what is wrong with single options is told with the rest, and is no error.
+    pub fn new(argv: &[OsString], env: &'a [(String, String)], checking: bool) -> Intake<'a> {
         let current = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
         let vassals = env.iter().find(|(name, _)| name == "UWSGI_VASSALS_DIR");
         let binary = argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -81,9 +86,11 @@ impl<'a> Intake<'a> {
             depth: 0,
             declared: HashMap::new(),
             strict: false,
+            lenient: false,
+            checking,
             asked: RefCell::default(),
             ended: None,
-            warnings: Vec::new(),
+            remarks: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -145,7 +152,7 @@ impl<'a> Intake<'a> {
         match suffix {
             _ if word.starts_with('[') || self.ended.is_some() => Ok(()),
             // As in uWSGI, the file is read and no `ini` is put on the list.
-            "ini" | "xml" | "yaml" | "yml" | "json" | "js" => {
+            "ini" | "xml" | "yaml" | "yml" | "json" | "js" | "toml" => {
                 self.act(Step::Read(Format::of(file)), suffix, Some(word.to_owned()), &origin)
             }
             // `shop.wsgi:application` is Django's module shop.wsgi, unless there is a file of that name.
@@ -198,6 +205,10 @@ impl<'a> Intake<'a> {
             Step::Set | Step::SetPlaceholder => self.set(step, key, &value, origin),
             Step::Strict => {
                 self.strict = super::row::switch(Some(&value), &mut None);
+                Ok(())
+            }
+            Step::Lenient => {
+                self.lenient = super::row::switch(Some(&value), &mut None);
                 Ok(())
             }
             Step::If(test, wanted) => {

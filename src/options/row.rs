@@ -106,6 +106,8 @@ pub enum Step {
     SetPlaceholder,
     /// `strict`.
     Strict,
+    /// `lenient`.
+    Lenient,
     /// `if-…`, and whether it is the negated one.
     If(Test, bool),
     /// `for…`.

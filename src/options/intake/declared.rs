@@ -12,8 +12,8 @@ impl Intake<'_> {
             return Err(self.bad_value("declare-option", pair, origin, expected));
         };
         if table::find(name).is_some() {
-            self.warnings
-                .push(format!("{origin}: declare-option: {name} is an option already; it is replaced"));
+            let what = format!("declare-option: {name} is an option already; it is replaced");
+            self.remarks.push(Remark::at(Weight::Note, origin, name, what));
         }
         self.declared.insert(name.to_owned(), meaning.to_owned());
         Ok(())

@@ -76,8 +76,8 @@ impl Intake<'_> {
             if let Some(name) = looping {
                 let given = &self.list[index].given;
                 let Given { key, origin, .. } = given;
-                self.warnings
-                    .push(format!("{origin}: {key}: %({name}) is defined by itself; left as written"));
+                let what = format!("{key}: %({name}) is defined by itself; left as written");
+                self.remarks.push(Remark::at(Weight::Note, origin, key, what));
             }
             self.list[index].given.value = Some(expanded);
         }

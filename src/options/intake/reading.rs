@@ -39,16 +39,19 @@ impl Intake<'_> {
             if section == ini::SECTION { "" } else { section },
         );
         let first = self.first_file.get_or_insert_with(|| of_file.clone());
-        let text = magic::replace(&text, &of_file, first, &self.process);
+        // A mark of the byte order is of no use in UTF-8; uWSGI takes it for a part of the first line.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let text = magic::replace(text, &of_file, first, &self.process);
         let found = format.read(&text, section).map_err(|Unreadable { line, why }| Error::Structure {
             origin: Origin(format!("{file}:{line}")),
             what: why,
         })?;
         if found.is_none() {
             let format = format.name();
-            self.warnings.push(format!(
+            let what = format!(
                 "*** WARNING: Can't find section \"{section}\" in {format} configuration file {file} ***"
-            ));
+            );
+            self.remarks.push(Remark::about_all(Weight::Note, what));
         }
         if format == Format::Ini {
             self.last_ini = Some(file.clone());

@@ -8,6 +8,15 @@ use super::Found;
 /// The section without a name of its own.
 pub const SECTION: &str = "uwsgi";
 
+/// The section used in its place, where there is one: what is meant for uwring only.
+pub const NATIVE_SECTION: &str = "uwring";
+
+/// The lines of one section; `[uwring]` goes before `[uwsgi]`.
+pub fn of_section(text: &str, section: &str) -> Vec<Found> {
+    let native = if section == SECTION { lines(text, NATIVE_SECTION) } else { Vec::new() };
+    if native.is_empty() { lines(text, section) } else { native }
+}
+
 /// The lines of one section.
 pub fn lines(text: &str, section: &str) -> Vec<Found> {
     let mut current = "";
@@ -82,6 +91,15 @@ mod tests {
         let text = "top = 0\n[uwsgi]\na = 1\n[prod]\na = 2\n";
         assert_eq!(read(text, "prod"), owned(&[(5, "a", "2")]));
         assert_eq!(read(text, ""), owned(&[(1, "top", "0")]));
+    }
+
+    #[test]
+    fn what_is_meant_for_uwring_goes_first() {
+        let value = |text: &str, section: &str| of_section(text, section)[0].value.clone();
+        let text = "[uwsgi]\na = 1\n[uwring]\na = 2\n[prod]\na = 3\n";
+        assert_eq!(value(text, SECTION), "2");
+        assert_eq!(value(text, "prod"), "3");
+        assert_eq!(value("[uwsgi]\na = 1\n", SECTION), "1");
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod env;
 pub mod ini;
 pub mod json;
 pub mod resource;
+pub mod toml;
 pub mod xml;
 pub mod yaml;
 
@@ -19,6 +20,8 @@ pub enum Format {
     Json,
     /// XML.
     Xml,
+    /// TOML, uwring's own spelling.
+    Toml,
 }
 
 /// A key and its value.
@@ -48,6 +51,7 @@ impl Format {
             "yaml" | "yml" => Format::Yaml,
             "json" | "js" => Format::Json,
             "xml" => Format::Xml,
+            "toml" => Format::Toml,
             _ => Format::Ini,
         }
     }
@@ -59,16 +63,18 @@ impl Format {
             Format::Yaml => "YAML",
             Format::Json => "JSON",
             Format::Xml => "XML",
+            Format::Toml => "TOML",
         }
     }
 
     /// The options of one section. `None`: there is no such section.
     pub fn read(self, text: &str, section: &str) -> Result<Option<Vec<Found>>, Unreadable> {
         match self {
-            Format::Ini => Ok(Some(ini::lines(text, section)).filter(|found| !found.is_empty())),
+            Format::Ini => Ok(Some(ini::of_section(text, section)).filter(|found| !found.is_empty())),
             Format::Yaml => yaml::read(text, section),
             Format::Json => json::read(text, section),
             Format::Xml => xml::read(text, section),
+            Format::Toml => toml::read(text, section),
         }
     }
 }

@@ -20,8 +20,18 @@ pub const ROWS: &[Row] = &[
         .short('x'),
     row(&["yaml", "yml"], Now(FILE, Step::Read(Format::Yaml)), "read options from a YAML file").short('y'),
     row(&["json", "js"], Now(FILE, Step::Read(Format::Json)), "read options from a JSON file").short('j'),
+    row(
+        &["toml"],
+        Now(FILE, Step::Read(Format::Toml)),
+        "read options from a TOML file: its table uwring, uwsgi, or the top",
+    ),
     row(&["set"], Now(PAIR, Step::Set), "set an option or a placeholder").short('S'),
     row(&["set-placeholder", "set-ph"], Now(PAIR, Step::SetPlaceholder), "set a placeholder for %(NAME)"),
+    row(
+        &["lenient"],
+        Now(Takes::Nothing, Step::Lenient),
+        "start without the options that are refused, and say so",
+    ),
     row(&["strict"], Now(Takes::Nothing, Step::Strict), "end at options nobody knows"),
     row(
         &["declare-option"],

@@ -86,7 +86,8 @@ pub const ROWS: &[Row] = &[
         .accepted("a client that is gone raises nothing in the application"),
     bare(&["write-errors-tolerance"], Takes::Value("N"), "failed writes to tolerate per request")
         .accepted("a client that is gone raises nothing in the application"),
-    bare(&["http-to"], Takes::Value("ADDRESS"), "server the HTTP router sends requests to"),
+    row(&["http-to"], List(|s| &mut s.http_to, "ADDRESS"), "server the HTTP router sends requests to")
+        .accepted("the workers of this server answer without a router; that it names another server is told"),
     bare(&["http-connect-timeout"], Takes::Value("SECONDS"), "time for the HTTP router to reach a worker")
         .accepted("there is no router between client and worker"),
     bare(&["http-processes", "http-workers"], Takes::Value("N"), "number of HTTP router processes")
@@ -96,8 +97,10 @@ pub const ROWS: &[Row] = &[
         &["http-enable-proxy-protocol"],
         Takes::Maybe("BOOL"),
         "expect the PROXY protocol from HTTP clients",
-    ),
-    bare(&["http-raw-body"], Takes::Nothing, "pass bodies as they come"),
+    )
+    .refused("let the proxy send X-Forwarded-For instead, with http; or speak uwsgi"),
+    bare(&["http-raw-body"], Takes::Nothing, "pass bodies as they come")
+        .accepted("there is no router between client and worker"),
     bare(&["http-buffer-size"], Takes::Value("BYTES"), "buffer of the HTTP router")
         .accepted("there is no router between client and worker; see buffer-size"),
     bare(&["max-vars"], Takes::Value("N"), "most variables in one request")

@@ -119,13 +119,12 @@ pub const ROWS: &[Row] = &[
         List(|s| &mut s.python.reload_on_repr, "CLASS: TEXT"),
         "replace a worker after an exception of this class with this text",
     ),
-    bare(&["gevent"], Takes::Value("N"), "serve requests in so many greenlets (until then, use threads)"),
-    bare(&["gevent-monkey-patch", "gevent-early-monkey-patch"], Takes::Nothing, "patch modules for gevent"),
-    bare(
-        &["asyncio"],
-        Takes::Value("N"),
-        "serve requests in so many asyncio tasks (until then, use threads)",
-    ),
+    row(&["gevent"], CountIfSet(|s| &mut s.greenlets), "serve so many requests at a time in each worker")
+        .accepted("by threads, at most 64, and not by greenlets; threads says otherwise"),
+    bare(&["gevent-monkey-patch", "gevent-early-monkey-patch"], Takes::Nothing, "patch modules for gevent")
+        .accepted("requests are served by threads, which need no patched modules"),
+    bare(&["asyncio"], Takes::Value("N"), "serve requests in so many asyncio tasks")
+        .refused("use threads = N"),
     bare(&["paste"], Takes::Value("CONFIG"), "load the application from a paste configuration")
         .refused("write a wsgi-file that calls paste.deploy.loadapp"),
     bare(&["pypy-wsgi"], Takes::Value("MODULE"), "load the application into PyPy")
