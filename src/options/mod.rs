@@ -15,6 +15,7 @@ mod expand;
 pub mod files;
 pub mod headers;
 mod intake;
+pub mod routes;
 mod row;
 pub mod settings;
 mod sources;
