@@ -148,7 +148,7 @@ fn a_redirect_makes_no_second_header() {
     if uwring_only("line ends in a value become line ends of the head") {
         return;
     }
-    let server = server("route = ^/old/(.*)$ redirect:/new/$1");
+    let server = server("route = ^/old/([^?]*) redirect:/new/$1");
     let answer = server.get("/old/a%0d%0aX-Evil:%20y").expect(302);
     assert_eq!((answer.header("X-Evil"), answer.header("Location")), (None, Some("/new/a  X-Evil: y")));
 }
@@ -156,7 +156,8 @@ fn a_redirect_makes_no_second_header() {
 #[test]
 fn requests_are_broken_off() {
     let server = server(
-        "route = ^/index.html break: 404 Not Found\n\
+        "route = ^/index.html break:404 Not Found\n\
+         route = ^/blank break: 404 Not Found\n\
          route = ^/nothing break:\n\
          route = ^/gone return:410\n\
          route = ^/status break-with-status:403",
@@ -169,6 +170,10 @@ fn requests_are_broken_off() {
     client.send("GET /nothing HTTP/1.1\r\nHost: test\r\n\r\n");
     assert!(client.is_closed());
     server.get("/other").expect(200);
+    if target() == Target::Uwring {
+        // uWSGI sends the blank too, which makes its status line a wrong one.
+        server.get("/blank").expect(404);
+    }
 }
 
 #[test]
