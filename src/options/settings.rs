@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 pub use super::files::Files;
 pub use super::headers::Headers;
+pub use super::routes::Routes;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,8 @@ pub struct Settings {
     pub files: Files,
     /// Headers of answers.
     pub headers: Headers,
+    /// Rules of the internal router.
+    pub routes: Routes,
     /// The Python application.
     pub python: Python,
     /// Logs.

@@ -51,6 +51,9 @@ impl<R: Reactor> Ring<R> {
     fn log_request(&mut self, parcel: &Parcel, requests: u64, took: u64) {
         let job = &parcel.job;
         let request = &job.request;
+        if job.notes.quiet {
+            return;
+        }
         if !crate::logging::format::wanted(&self.plan.settings.logging, job.status, took, job.body_sent) {
             return;
         }

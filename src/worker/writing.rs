@@ -26,6 +26,7 @@ impl<R: Reactor> Ring<R> {
 
     /// A request is finished: counts it, and sends what there is to send.
     pub(super) fn conclude(&mut self, mut parcel: Parcel) {
+        self.at_the_end(&mut parcel);
         self.account(&parcel);
         let job = &mut parcel.job;
         let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());

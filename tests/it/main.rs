@@ -25,6 +25,7 @@ mod packets;
 mod process;
 mod proxies;
 mod python;
+mod routes;
 mod soak;
 mod static_files;
 mod upgrade;
