@@ -21,6 +21,7 @@ mod options;
 mod overload;
 mod packets;
 mod process;
+mod proxies;
 mod python;
 mod upgrade;
 mod wsgi;
