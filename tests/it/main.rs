@@ -12,6 +12,7 @@ mod corpora;
 mod ctl;
 mod environ;
 mod frameworks;
+mod fuzz;
 mod http;
 mod leaks;
 mod letter;
