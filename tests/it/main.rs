@@ -24,5 +24,7 @@ mod packets;
 mod process;
 mod proxies;
 mod python;
+mod soak;
+mod static_files;
 mod upgrade;
 mod wsgi;
