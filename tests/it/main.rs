@@ -13,6 +13,7 @@ mod corpora;
 mod ctl;
 mod environ;
 mod frameworks;
+mod fuzz;
 mod http;
 mod language;
 mod leaks;
