@@ -25,6 +25,8 @@ pub mod shared;
 pub mod files;
 pub mod logging;
 
+pub mod hooks;
+
 pub mod routes;
 
 pub mod plugin;

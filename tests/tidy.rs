@@ -42,6 +42,7 @@ const ROOMS: &[(&str, u32)] = &[
     ("files", 4),
     ("logging", 4),
     ("routes", 5),
+    ("hooks", 5),
     ("stats", 5),
     ("plugin", 6),
     ("worker", 7),

@@ -9,13 +9,16 @@ use std::sync::atomic::Ordering;
 
 use super::channel::{self, MasterEnd, Order, Report, TemplateEnd};
 use super::handover::{Image, OfficeLeft};
+use super::jobs::Jobs;
 use super::state::{Action, Command, Event, Picture, WorkerPicture};
 use crate::base::clock;
 use crate::control::server::{ClientId, Server};
 use crate::control::words::{self as control, Answer};
+use crate::hooks::{self, Stop};
 use crate::shared::area::Area;
 use crate::sys::exec::Handed;
 use crate::sys::process::{self, Fork};
+use crate::sys::shell;
 use crate::sys::signals::{self, Signal};
 use crate::sys::{event, notify, packets};
 
@@ -74,6 +77,8 @@ pub struct Office {
     /// Who can be killed, without a chance to hit a newcomer with the same number.
     processes: HashMap<u32, OwnedFd>,
     control: Option<Server>,
+    /// Daemons and cron jobs.
+    jobs: Jobs,
     image: Image,
     /// Another program lies in the place of this one, and could not take over: this one does the next thing.
     stays: bool,
@@ -92,6 +97,7 @@ impl Office {
             channels: HashMap::new(),
             processes: HashMap::new(),
             control,
+            jobs: Jobs::default(),
             image,
             stays: false,
         })
@@ -108,12 +114,13 @@ impl Office {
             notify: Handed::of(&**notify),
             channels: self.channels.iter().map(|(number, end)| (*number, end.hand_over())).collect(),
             control: self.control.as_ref().map(Server::hand_over),
+            daemons: self.jobs.hand_over(),
         }
     }
 
     /// Goes on where the program before has left. `pids` are the processes it knew.
     pub fn take_over(left: OfficeLeft, image: Image, pids: &[u32]) -> io::Result<Office> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control } = left;
+        let OfficeLeft { area, bells, life, far_life, notify, channels, control, daemons: _ } = left;
         let bells = bells.into_iter().map(|bell| bell.take().map(Arc::new)).collect::<io::Result<_>>()?;
         let shared = Shared {
             area: Arc::new(Area::take_over(area)?),
@@ -128,6 +135,7 @@ impl Office {
             channels: channels.collect::<io::Result<_>>()?,
             processes: HashMap::new(),
             control: control.map(Server::take_over).transpose()?,
+            jobs: Jobs::default(),
             image,
             stays: false,
         };
@@ -138,6 +146,16 @@ impl Office {
     /// The new program could not take over: the template of the reload is this program's.
     pub fn stay(&mut self) {
         self.stays = true;
+    }
+
+    /// Daemons and cron jobs.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// Daemons and cron jobs, to be gone on with.
+    pub fn jobs_mut(&mut self) -> &mut Jobs {
+        &mut self.jobs
     }
 
     /// How this program was started.
@@ -207,11 +225,23 @@ impl Office {
             Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
             Action::Bury { pid } => self.bury(pid),
             Action::Announce => notify::tell("STATUS=uWSGI is ready\nREADY=1"),
-            Action::Serve { generation } => self.shared.area.set_serving(generation),
+            Action::Serve { generation } => {
+                self.shared.area.set_serving(generation);
+                self.jobs.reload(clock::now().millis());
+            }
             Action::Say(line) => crate::logging::line(&line),
             Action::Totals => self.totals(),
             Action::Pause(paused) => self.pause(paused),
-            Action::Run(command) => run(&command),
+            Action::Run(command) => {
+                if let Err(error) = shell::start(&command, shell::Manner::default()) {
+                    crate::log!("[uwring] master: {error}");
+                }
+            }
+            Action::Hook(action) => match hooks::perform(&action) {
+                Ok(()) => {}
+                Err(Stop::Exit(code)) => return Outcome::Exit(code),
+                Err(Stop::Failed(error)) => crate::log!("[uwring] hook-touch: {error}"),
+            },
             Action::Pidfiles => return Outcome::Pidfiles,
             Action::Answer { client, answer, keep } => self.answer(client, &answer, keep),
             Action::Report { client, picture } => self.report(client, picture),
@@ -369,16 +399,6 @@ impl Office {
                 slot.running_time_us.load(Ordering::Relaxed) / 1000,
             );
         }
-    }
-}
-
-/// Runs a shell command beside the server; how it ends is its own affair.
-fn run(command: &str) {
-    use std::os::unix::process::CommandExt;
-    let mut shell = std::process::Command::new("/bin/sh");
-    shell.args(["-c", command]).stdin(std::process::Stdio::null()).process_group(0);
-    if let Err(cause) = shell.spawn() {
-        crate::log!("[uwring] master: cannot run {command}: {cause}");
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use super::actions::Office;
 use super::channel::Report;
 use super::fifo::{self, Fifos, Letter};
+use super::jobs::Ended;
 use super::state::{Event, Wish};
 use super::touch::Touched;
 use crate::base::clock::{self, Millis};
@@ -35,7 +36,10 @@ impl Ears {
 
     /// Waits until something happens or `deadline` comes, and says what it was. Never empty.
     pub fn wait(&mut self, office: &mut Office, deadline: Option<Millis>) -> Vec<Event> {
-        let deadline = deadline.into_iter().chain(self.touched.deadline()).min();
+        let now = clock::now().millis();
+        office.jobs_mut().tick(now);
+        let jobs = office.jobs().deadline(now);
+        let deadline = deadline.into_iter().chain(self.touched.deadline()).chain(jobs).min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
@@ -57,8 +61,17 @@ impl Ears {
     /// template said before it died is known when its death is.
     fn gather(&mut self, office: &mut Office) -> Vec<Event> {
         let wishes: Vec<Event> = std::iter::from_fn(|| self.signals.next()).filter_map(wish_of).collect();
-        let ended: Vec<Event> =
-            std::iter::from_fn(process::reap).map(|(pid, status)| Event::Exited { pid, status }).collect();
+        let now = clock::now().millis();
+        let ended: Vec<Event> = std::iter::from_fn(process::reap)
+            .filter_map(|(pid, status)| match office.jobs_mut().ended(pid, status, now) {
+                Ended::Foreign => Some(Event::Exited { pid, status }),
+                Ended::Ours => None,
+                Ended::Control => {
+                    crate::log!("a control daemon has ended: so does the server");
+                    Some(Event::Wished(Wish::Stop))
+                }
+            })
+            .collect();
         let mut events: Vec<Event> =
             office.reports().into_iter().map(|(generation, report)| event_of(generation, report)).collect();
         events.extend(ready_workers(office));

@@ -126,6 +126,8 @@ pub struct OfficeLeft {
     pub channels: HashMap<u32, Handed>,
     /// The control socket.
     pub control: Option<server::Left>,
+    /// Daemons that run, by their commands.
+    pub daemons: HashMap<String, u32>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -201,7 +203,7 @@ impl Handover {
     }
 
     fn descriptors(&self) -> Vec<Handed> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control } = &self.office;
+        let OfficeLeft { area, bells, life, far_life, notify, channels, control, daemons: _ } = &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify];
         all.extend(bells);
         all.extend(channels.values());

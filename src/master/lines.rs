@@ -143,6 +143,7 @@ pub fn touched(path: &Path, what: &Touch) -> String {
         Touch::Reload => "grace them all !!!".to_owned(),
         Touch::Workers => "replacing the workers one by one".to_owned(),
         Touch::Run(command) => format!("running {command}"),
+        Touch::Hook(action) => format!("{action:?}"),
     };
     format!("*** {} has been touched... {what} ***", path.display())
 }

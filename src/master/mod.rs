@@ -12,6 +12,7 @@ pub mod channel;
 pub mod events;
 pub mod fifo;
 pub mod handover;
+pub mod jobs;
 pub mod lines;
 pub mod listeners;
 pub mod pidfile;
@@ -30,12 +31,14 @@ use channel::TemplateEnd;
 use events::Ears;
 use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
+use jobs::Jobs;
 use pidfile::Vacuum;
 use startup::Prepared;
 use state::{Action, Event, Policy, State};
 use template::Seat;
 
 use crate::base::clock;
+use crate::options::hooks::Moment;
 use crate::options::settings::{Process, Settings};
 use crate::sys::socket::Listener;
 use crate::sys::{Error as SysError, process, signals};
@@ -66,7 +69,7 @@ pub struct Start {
 pub fn serve(start: Start) -> i32 {
     run(start).unwrap_or_else(|error| {
         crate::log!("{error}");
-        1
+        error.code()
     })
 }
 
@@ -79,12 +82,16 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let start_dir = image.folder().clone();
     let master_pid = std::process::id();
     let policy = policy(&settings.process, master_pid);
+    let daemons = handover.as_ref().map(|left| left.office.daemons.clone()).unwrap_or_default();
     let House { mut office, listeners, vacuum, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
         Some(handover) => take_over(*handover, &mut settings, image, policy)?,
     };
     let made = Made { processes: settings.process.processes, sockets: settings.sockets.clone() };
     titles::set(&settings.process, "master");
+    let hooks = settings.process.hooks.clone();
+    startup::hook(&hooks, Moment::MasterStart)?;
+    *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos)
         .map_err(failed("listen to signals"))?;
@@ -92,6 +99,9 @@ fn run(start: Start) -> Result<i32, startup::Error> {
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
     match turn.run(state, first) {
         Over::Exit(code) => {
+            office.jobs_mut().stop();
+            // Nothing that fails now changes the end.
+            let _ = startup::hook(&hooks, Moment::AsUserAtExit);
             if let Some(file) = office.control().and_then(|control| control.file()) {
                 let _ = std::fs::remove_file(file);
             }

@@ -9,7 +9,9 @@ use super::lines;
 use super::listeners;
 use super::pidfile::{self, Kept, Vacuum};
 use crate::control::server::Server;
+use crate::hooks::{self, Stop};
 use crate::options::VERSION;
+use crate::options::hooks::{Hook, Moment};
 use crate::options::settings::{Process, Settings};
 use crate::shared::area::Area;
 use crate::sys::identity::{self, Identity};
@@ -38,9 +40,27 @@ pub enum Error {
     /// No ring.
     #[error(transparent)]
     Engine(#[from] crate::engine::Unavailable),
+    /// A hook says so.
+    #[error("a hook ends the server with code {0}")]
+    Exit(i32),
     /// The kernel, or a name it does not know.
     #[error("{0}{hint}", hint = hint(.0))]
     Sys(#[from] SysError),
+}
+
+impl Error {
+    /// The exit code that it leads to.
+    pub fn code(&self) -> i32 {
+        if let Error::Exit(code) = self { *code } else { 1 }
+    }
+}
+
+/// Does the hooks of `moment`.
+pub fn hook(all: &[Hook], moment: Moment) -> Result<(), Error> {
+    hooks::run(all, moment).map_err(|stop| match stop {
+        Stop::Exit(code) => Error::Exit(code),
+        Stop::Failed(error) => Error::Sys(error),
+    })
 }
 
 /// What to try, where that is known.
@@ -74,6 +94,8 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     open_log(settings)?;
     banner();
     notes.iter().chain(warnings).for_each(|line| crate::logging::line(line));
+    let hooks = &settings.process.hooks;
+    hook(hooks, Moment::Asap)?;
     let identity = wanted_identity(&settings.process)?;
     // Named from where the server was started.
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
@@ -86,7 +108,11 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     set_limits(&settings.process)?;
     raise_limits(settings);
     give_away(settings, &identity, &listeners)?;
+    for moment in [Moment::PreJail, Moment::PostJail, Moment::InJail, Moment::AsRoot] {
+        hook(hooks, moment)?;
+    }
     drop_privileges(&identity, &settings.process.capabilities)?;
+    hook(hooks, Moment::AsUser)?;
     if let Some(file) = &settings.logging.logto2 {
         log_to(file)?;
     }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use super::actions::Shared;
 use super::channel::{Heard, Order, Report, TemplateEnd};
 use super::{Reread, startup, titles};
+use crate::options::hooks::Moment;
 use crate::options::settings::Settings;
 use crate::plugin::host;
 use crate::plugin::load::{self, Plugin};
@@ -124,9 +125,21 @@ fn load_application(seat: &Seat, settings: Settings) -> Result<(Settings, Plugin
     let desk: &'static Desk = Box::leak(Box::new(desk));
     let api: &'static _ = Box::leak(Box::new(host::api(desk, 0)));
     plugin.start(api, &settings, &interpreter).map_err(|refused| failed(&refused))?;
-    if !settings.process.lazy_apps && plugin.load() <= 0 && settings.process.need_app {
+    let hook = |moment: Moment| {
+        let stopped = |error: startup::Error| {
+            crate::log!("{error}");
+            error.code()
+        };
+        startup::hook(&settings.process.hooks, moment).map_err(stopped)
+    };
+    if settings.process.lazy_apps {
+        return Ok((settings, plugin));
+    }
+    hook(Moment::PreApp)?;
+    if plugin.load() <= 0 && settings.process.need_app {
         return Err(EXIT_NO_APP);
     }
+    hook(Moment::PostApp)?;
     Ok((settings, plugin))
 }
 

@@ -8,6 +8,9 @@ pub use super::routes::Routes;
 
 use serde::{Deserialize, Serialize};
 
+use super::hooks::{self, Hook};
+use super::jobs::{Cron, Daemon};
+
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(pub String);
@@ -61,6 +64,8 @@ pub enum Touch {
     Workers,
     /// `touch-exec`: run this command.
     Run(String),
+    /// `hook-touch`: do this.
+    Hook(hooks::Action),
 }
 
 /// Processes, signals, privileges.
@@ -116,6 +121,12 @@ pub struct Process {
     pub procname_master: Option<String>,
     /// `touch-reload`: reload when one of these changes.
     pub touch: Vec<(PathBuf, Touch)>,
+    /// `hook-…` and `exec-…`, in order.
+    pub hooks: Vec<Hook>,
+    /// `attach-daemon` and its family.
+    pub daemons: Vec<Daemon>,
+    /// `cron` and its family.
+    pub crons: Vec<Cron>,
     /// `master-fifo`, in the order of their slots.
     pub fifos: Vec<PathBuf>,
     /// `limit-as`, megabytes of address space for each process.
@@ -168,6 +179,9 @@ impl Default for Process {
             procname: None,
             procname_master: None,
             touch: Vec::new(),
+            hooks: Vec::new(),
+            daemons: Vec::new(),
+            crons: Vec::new(),
             fifos: Vec::new(),
             limit_as: None,
             limit_nproc: None,

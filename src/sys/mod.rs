@@ -15,6 +15,7 @@ pub mod notify;
 pub mod packets;
 pub mod page_cache;
 pub mod process;
+pub mod shell;
 pub mod signals;
 pub mod socket;
 pub mod tempfile;

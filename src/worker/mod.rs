@@ -25,9 +25,12 @@ mod writing;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use crate::engine::ring::Ring as Uring;
+use crate::hooks::{self, Stop};
+use crate::options::hooks::Moment;
 use crate::options::settings::Settings;
 use crate::plugin::host;
 use crate::plugin::load::Plugin;
@@ -84,6 +87,12 @@ pub enum Error {
     /// A thread.
     #[error("cannot start a thread: {0} (see `ulimit -u`, `limit-as`)")]
     Thread(#[source] io::Error),
+    /// A hook.
+    #[error("hook: {0}")]
+    Hook(#[source] crate::sys::Error),
+    /// A hook says so.
+    #[error("a hook ends the worker with code {0}")]
+    Exit(i32),
     /// `chdir2`.
     #[error("cannot chdir2 to {0}: {1}")]
     Folder(std::path::PathBuf, #[source] io::Error),
@@ -99,13 +108,14 @@ pub fn run(plan: Plan) -> i32 {
         Ok(code) => code,
         Err(error) => {
             crate::log!("[uwring] worker cannot start: {error}");
-            1
+            if let Error::Exit(code) = error { code } else { 1 }
         }
     }
 }
 
 fn serve(plan: Plan) -> Result<i32, Error> {
     place(&plan);
+    hook(&plan, Moment::PostFork)?;
     let plan = Arc::new(plan);
     let desk: &'static Desk = Box::leak(Box::new(Desk {
         handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
@@ -116,13 +126,18 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     if plan.plugin.worker_start(api).is_err() {
         return Ok(1);
     }
-    if plan.settings.process.lazy_apps && plan.plugin.load() < 0 && plan.settings.process.need_app {
-        // The plugin has said why.
-        return Ok(22);
+    if plan.settings.process.lazy_apps {
+        hook(&plan, Moment::PreApp)?;
+        if plan.plugin.load() < 0 && plan.settings.process.need_app {
+            // The plugin has said why.
+            return Ok(22);
+        }
+        hook(&plan, Moment::PostApp)?;
     }
     if let Some(folder) = &plan.settings.process.chdir2 {
         std::env::set_current_dir(folder).map_err(|error| Error::Folder(folder.clone(), error))?;
     }
+    about_to_accept(&plan)?;
     let ring = start_ring(&plan, desk)?;
     let others = start_interpreters(&plan)?;
     plan.slot().set_state(State::Ready);
@@ -137,6 +152,30 @@ fn serve(plan: Plan) -> Result<i32, Error> {
         Ok(Err(error)) => Err(Error::Engine(error)),
         Err(_) => Ok(1),
     }
+}
+
+fn hook(plan: &Plan, moment: Moment) -> Result<(), Error> {
+    hooks::run(&plan.settings.process.hooks, moment).map_err(|stop| match stop {
+        Stop::Exit(code) => Error::Exit(code),
+        Stop::Failed(error) => Error::Hook(error),
+    })
+}
+
+/// The hooks that come when everything is there.
+fn about_to_accept(plan: &Plan) -> Result<(), Error> {
+    let first = plan.id == 1;
+    let once = plan.slot().generation() == 1 && plan.slot().spawns.load(Ordering::Relaxed) == 1;
+    for (moment, wanted) in [
+        (Moment::Accepting, true),
+        (Moment::Accepting1, first),
+        (Moment::AcceptingOnce, once),
+        (Moment::Accepting1Once, first && once),
+    ] {
+        if wanted {
+            hook(plan, moment)?;
+        }
+    }
+    Ok(())
 }
 
 /// `cpu-affinity`, before there are threads: they go where this one is.

@@ -15,6 +15,7 @@ mod environ;
 mod frameworks;
 mod fuzz;
 mod http;
+mod jobs;
 mod language;
 mod leaks;
 mod letter;

@@ -118,6 +118,7 @@ impl State {
                     Touch::Reload => self.wished(Wish::Reload, now, &mut actions),
                     Touch::Workers => self.wished(Wish::Renew, now, &mut actions),
                     Touch::Run(command) => actions.push(Action::Run(command)),
+                    Touch::Hook(action) => actions.push(Action::Hook(action)),
                 }
             }
             Event::PidfilesWanted => actions.push(Action::Pidfiles),

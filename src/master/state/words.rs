@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::server::ClientId;
 use crate::control::words::{Answer, Request};
+use crate::options::hooks;
 use crate::options::settings::Touch;
 use crate::sys::process::Status;
 pub use crate::sys::signals::Command;
@@ -174,6 +175,8 @@ pub enum Action {
     Pause(bool),
     /// Run a shell command, and do not wait for it.
     Run(String),
+    /// `hook-touch`.
+    Hook(hooks::Action),
     /// Write the pidfiles anew.
     Pidfiles,
     /// Answer a client of the control socket.

@@ -1,14 +1,44 @@
 //! Rows: jobs beside requests, caches, and servers of servers.
 
-use super::super::row::{Row, Takes, bare};
+use super::super::draft::Draft;
+use super::super::jobs::{Cron, Daemon};
+use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+
+const COMMAND: Takes = Takes::Value("COMMAND");
+const SMART: Takes = Takes::Value("PIDFILE COMMAND");
+const KEYED: Takes = Takes::Value("KEYS=VALUES");
+const TIMES: Takes = Takes::Value("TIME COMMAND");
 
 const PROGRAM: &str = "run the program with attach-daemon, or as a service of its own";
 const NO_SPOOLER: &str = "says nothing without a spooler";
 
 /// The rows.
 pub const ROWS: &[Row] = &[
-    bare(&["attach-daemon"], Takes::Value("COMMAND"), "run a program beside the server"),
-    bare(&["smart-attach-daemon"], Takes::Value("PIDFILE COMMAND"), "run a program that survives reloads"),
+    row(
+        &["attach-daemon"],
+        Set(COMMAND, |s, text| daemon(s, Ok(Daemon::plain(text)))),
+        "run a program beside the server",
+    ),
+    row(
+        &["attach-control-daemon"],
+        Set(COMMAND, |s, text| daemon(s, Ok(Daemon { control: true, ..Daemon::plain(text) }))),
+        "run a program beside the server, which ends with it",
+    ),
+    row(
+        &["smart-attach-daemon"],
+        Set(SMART, |s, text| daemon(s, Daemon::smart(text, false))),
+        "run a program that goes to the background, writes its pidfile and survives the server",
+    ),
+    row(
+        &["smart-attach-daemon2"],
+        Set(SMART, |s, text| daemon(s, Daemon::smart(text, true))),
+        "run a program that survives the server; its pidfile is written for it",
+    ),
+    row(
+        &["attach-daemon2"],
+        Set(KEYED, |s, text| daemon(s, Daemon::keyed(text))),
+        "run a program beside the server: cmd=, pidfile=, freq=, control=, stopsignal=, reloadsignal=, chdir=, uid=, gid=",
+    ),
     bare(&["mule"], Takes::Maybe("SCRIPT"), "run a process for background jobs").refused(PROGRAM),
     bare(&["mules"], Takes::Value("N"), "run so many processes for background jobs").refused(PROGRAM),
     bare(&["spooler"], Takes::Value("FOLDER"), "work off jobs queued in this folder")
@@ -17,8 +47,21 @@ pub const ROWS: &[Row] = &[
     bare(&["spooler-processes"], Takes::Value("N"), "processes of each spooler").accepted(NO_SPOOLER),
     bare(&["spooler-frequency", "spooler-freq"], Takes::Value("SECONDS"), "how often spoolers look for jobs")
         .accepted(NO_SPOOLER),
-    bare(&["cron"], Takes::Value("TIME COMMAND"), "run a command at these times"),
-    bare(&["cron2"], Takes::Value("TIME COMMAND"), "run a command at these times, with options"),
+    row(
+        &["cron"],
+        Set(TIMES, |s, text| cron(s, Cron::plain(text, false))),
+        "run a command at these times: minute hour day month weekday, -1 for any, -N for every N",
+    ),
+    row(
+        &["unique-cron"],
+        Set(TIMES, |s, text| cron(s, Cron::plain(text, true))),
+        "run a command at these times, unless it still runs",
+    ),
+    row(
+        &["cron2"],
+        Set(Takes::Value("KEYS=VALUES COMMAND"), |s, text| cron(s, Cron::keyed(text))),
+        "run a command at these times: minute=, hour=, day=, month=, week=, unique=",
+    ),
     bare(&["cache2"], Takes::Value("KEYS=VALUES"), "make a cache shared by the workers")
         .refused("the application's uwsgi.cache_… are not there: use Redis, memcached or a database"),
     bare(&["sharedarea"], Takes::Value("PAGES"), "make memory shared by the workers")
@@ -37,3 +80,13 @@ pub const ROWS: &[Row] = &[
         .short('J')
         .refused("import it with python -c"),
 ];
+
+fn daemon(draft: &mut Draft, read: Result<Daemon, String>) -> Reading {
+    draft.process.daemons.push(read?);
+    Ok(None)
+}
+
+fn cron(draft: &mut Draft, read: Result<Cron, String>) -> Reading {
+    draft.process.crons.push(read?);
+    Ok(None)
+}

@@ -6,6 +6,7 @@
 mod beyond;
 mod config;
 mod files;
+mod hooks;
 mod http;
 mod jobs;
 mod logging;
@@ -39,6 +40,7 @@ pub static FAMILIES: &[Family] = &[
     Family { title: "Processes", rows: process::ROWS },
     Family { title: "Reloads and limits of workers", rows: reload::ROWS },
     Family { title: "Logs, statistics, metrics", rows: logging::ROWS },
+    Family { title: "Hooks", rows: hooks::ROWS },
     Family { title: "Jobs beside requests, other servers", rows: jobs::ROWS },
     Family { title: "Configuration", rows: config::ROWS },
 ];
@@ -164,6 +166,10 @@ mod tests {
             "200 last:",
             "empty:x last:",
             "last:",
+            "print:x",
+            "/f print:x",
+            "1 2 3 4 5 true",
+            "cmd=true",
         ];
         for row in rows() {
             let mut draft = Draft::default();

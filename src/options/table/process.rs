@@ -156,16 +156,11 @@ pub const ROWS: &[Row] = &[
     bare(&["binary-path"], Takes::Value("FILE"), "path of the server's binary, for reloads")
         .accepted("the running binary is found through /proc"),
     bare(&["honour-stdin"], Takes::Nothing, "do not replace the standard input by /dev/null"),
-    bare(&["hook-master-start"], Takes::Value("ACTION"), "do this when the master starts"),
-    bare(&["hook-post-fork"], Takes::Value("ACTION"), "do this in each worker after its fork"),
-    bare(&["hook-pre-app"], Takes::Value("ACTION"), "do this before the application is imported"),
-    bare(&["exec-asap"], Takes::Value("COMMAND"), "run a command before anything else"),
     row(
         &["cpu-affinity"],
         Count(|s| &mut s.process.affinity),
         "run each worker on this many processors of its own, 0 on all",
     ),
-    bare(&["exec-pre-app"], Takes::Value("COMMAND"), "run a command before the application is imported"),
 ];
 
 fn processes(draft: &mut Draft, value: &str) -> Reading {

@@ -1,0 +1,248 @@
+//! `attach-daemon` and its family: programs that run as long as the server does, or (with a pidfile) beyond.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Ended;
+use crate::base::clock::Millis;
+use crate::options::jobs::Daemon;
+use crate::sys::process::{self, Status};
+use crate::sys::shell::{self, Manner};
+
+/// One that ends within this died of its start, milliseconds.
+const EARLY_MS: u64 = 3_000;
+/// The longest pause before another start, milliseconds.
+const PAUSE_MS_MAX: u64 = 300_000;
+/// SIGTERM.
+const TERM: i32 = 15;
+/// SIGKILL.
+const KILL: i32 = 9;
+/// How long all of them may take to end with the server.
+const MERCY: Duration = Duration::from_secs(3);
+
+/// All of them.
+#[derive(Debug, Default)]
+pub struct Daemons(Vec<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    spec: Daemon,
+    stand: Stand,
+    failures: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stand {
+    /// To be started, or (with a pidfile) looked for.
+    Due(Millis),
+    /// A child of ours.
+    Runs { pid: u32, since: Millis },
+}
+
+impl Daemons {
+    /// Those of the options; `running` are children already, by their commands.
+    pub fn new(specs: &[Daemon], running: &HashMap<String, u32>, now: Millis) -> Daemons {
+        let stand = |spec: &Daemon| match running.get(&spec.command) {
+            Some(pid) => Stand::Runs { pid: *pid, since: now },
+            None => Stand::Due(now),
+        };
+        let kept = |spec: &Daemon| Kept { stand: stand(spec), spec: spec.clone(), failures: 0 };
+        Daemons(specs.iter().map(kept).collect())
+    }
+
+    /// Children by their commands.
+    pub fn running(&self) -> HashMap<String, u32> {
+        let child = |kept: &Kept| match kept.stand {
+            Stand::Runs { pid, .. } => Some((kept.spec.command.clone(), pid)),
+            Stand::Due(_) => None,
+        };
+        self.0.iter().filter_map(child).collect()
+    }
+
+    /// When something is due.
+    pub fn deadline(&self) -> Option<Millis> {
+        let due = |kept: &Kept| match kept.stand {
+            Stand::Due(at) => Some(at),
+            Stand::Runs { .. } => None,
+        };
+        self.0.iter().filter_map(due).min()
+    }
+
+    /// Starts what is due.
+    pub fn tick(&mut self, now: Millis) {
+        for kept in &mut self.0 {
+            if matches!(kept.stand, Stand::Due(at) if at <= now) {
+                kept.start(now);
+            }
+        }
+    }
+
+    /// A process has ended.
+    pub fn ended(&mut self, pid: u32, status: Status, now: Millis) -> Ended {
+        let is_it = |kept: &&mut Kept| matches!(kept.stand, Stand::Runs { pid: child, .. } if child == pid);
+        let Some(kept) = self.0.iter_mut().find(is_it) else { return Ended::Foreign };
+        kept.ended(pid, status, now);
+        if kept.spec.control { Ended::Control } else { Ended::Ours }
+    }
+
+    /// The site was loaded anew: so are they, unless they live a life of their own.
+    pub fn reload(&mut self, now: Millis) {
+        for kept in &mut self.0 {
+            let Stand::Runs { pid, .. } = kept.stand else { continue };
+            if kept.spec.pidfile.is_some() && kept.spec.reload_signal.is_none() {
+                continue;
+            }
+            kept.failures = 0;
+            // Old enough not to be taken for one that died of its start.
+            kept.stand = Stand::Runs { pid, since: Millis(now.0.saturating_sub(EARLY_MS)) };
+            kept.signal(pid, kept.spec.reload_signal.or(kept.spec.stop_signal).unwrap_or(TERM));
+        }
+    }
+
+    /// The server ends: they end with it, by force if they must.
+    pub fn stop(&mut self) {
+        let mut left: Vec<u32> = Vec::new();
+        for kept in &self.0 {
+            if let (Stand::Runs { pid, .. }, None) = (kept.stand, &kept.spec.pidfile) {
+                kept.signal(pid, kept.spec.stop_signal.unwrap_or(TERM));
+                left.push(pid);
+            }
+        }
+        let until = std::time::Instant::now() + MERCY;
+        while !left.is_empty() && std::time::Instant::now() < until {
+            left.retain(|pid| {
+                let runs = process::peek(*pid).is_none();
+                if !runs {
+                    process::bury(*pid);
+                }
+                runs
+            });
+            if !left.is_empty() {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        for pid in left {
+            crate::log!("[uwsgi-daemons] process {pid} does not end: killed");
+            let _ = shell::signal(pid, KILL);
+        }
+        self.0.clear();
+    }
+}
+
+impl Kept {
+    fn start(&mut self, now: Millis) {
+        let Daemon { command, pidfile, daemonize, freq, folder, uid, gid, .. } = &self.spec;
+        if pidfile.as_deref().is_some_and(|file| runs_at(file)) {
+            self.stand = Stand::Due(now.after(freq.saturating_mul(1000).max(1000)));
+            return;
+        }
+        let manner = Manner {
+            with_parent: pidfile.is_none(),
+            folder: folder.as_deref(),
+            uid: uid.as_deref(),
+            gid: gid.as_deref(),
+        };
+        match shell::start(command, manner) {
+            Ok(pid) => {
+                crate::log!("[uwsgi-daemons] spawning \"{command}\" (pid: {pid})");
+                self.stand = Stand::Runs { pid, since: now };
+                if let (Some(file), true) = (pidfile, daemonize)
+                    && let Err(error) = std::fs::write(file, format!("{pid}\n"))
+                {
+                    crate::log!("[uwsgi-daemons] cannot write {}: {error}", file.display());
+                }
+            }
+            Err(error) => {
+                crate::log!("[uwsgi-daemons] {error}");
+                self.wait(now);
+            }
+        }
+    }
+
+    fn ended(&mut self, pid: u32, status: Status, now: Millis) {
+        let Stand::Runs { since, .. } = self.stand else { return };
+        let Daemon { command, pidfile, freq, .. } = &self.spec;
+        // It has gone to the background, as it should.
+        if pidfile.as_deref().is_some_and(|file| runs_at(file) || status == Status::Exited(0)) {
+            self.stand = Stand::Due(now.after(freq.saturating_mul(1000).max(1000)));
+            return;
+        }
+        crate::log!(
+            "[uwsgi-daemons] \"{command}\" (pid: {pid}) ended ({}): it is started again",
+            super::super::lines::how(status)
+        );
+        if now.since(since) < EARLY_MS {
+            self.wait(now);
+        } else {
+            self.failures = 0;
+            self.stand = Stand::Due(now);
+        }
+    }
+
+    /// A pause that grows by a second each time.
+    fn wait(&mut self, now: Millis) {
+        self.failures += 1;
+        let pause_ms = self.failures.saturating_mul(1000).min(PAUSE_MS_MAX);
+        crate::log!("[uwsgi-daemons] \"{}\": next try in {} seconds", self.spec.command, pause_ms / 1000);
+        self.stand = Stand::Due(now.after(pause_ms));
+    }
+
+    fn signal(&self, pid: u32, signal: i32) {
+        if let Err(error) = shell::signal(pid, signal) {
+            crate::log!("[uwsgi-daemons] cannot send signal {signal} to process {pid}: {error}");
+        }
+    }
+}
+
+/// Whether the process of that pidfile runs.
+fn runs_at(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.trim().parse().is_ok_and(|pid: u32| pid > 0 && shell::runs(pid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_dies_at_once_is_started_again_with_pauses() {
+        let mut daemons = Daemons::new(&[Daemon::plain("exit 3")], &HashMap::new(), Millis(0));
+        let mut now = Millis(0);
+        for pause_ms in [1000, 2000, 3000] {
+            assert_eq!(daemons.deadline(), Some(now));
+            daemons.tick(now);
+            let pid = daemons.running()["exit 3"];
+            while process::peek(pid).is_none() {
+                std::thread::yield_now();
+            }
+            process::bury(pid);
+            assert_eq!(daemons.ended(pid, Status::Exited(3), now), Ended::Ours);
+            assert_eq!(daemons.ended(pid, Status::Exited(3), now), Ended::Foreign);
+            now = now.after(pause_ms);
+        }
+        assert_eq!(daemons.deadline(), Some(now));
+    }
+
+    #[test]
+    fn one_that_lives_on_is_looked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("pid");
+        std::fs::write(&file, format!("{}\n", std::process::id())).expect("written");
+        let smart = Daemon::smart(&format!("{},7 false", file.display()), false).expect("a daemon");
+        let mut daemons = Daemons::new(&[smart], &HashMap::new(), Millis(0));
+        daemons.tick(Millis(0));
+        assert!(daemons.running().is_empty(), "it runs already");
+        assert_eq!(daemons.deadline(), Some(Millis(7000)));
+    }
+
+    #[test]
+    fn all_end_with_the_server() {
+        let specs = ["exec sleep 1000", "trap '' TERM; sleep 0.01; exec sleep 0.1"].map(Daemon::plain);
+        let mut daemons = Daemons::new(&specs, &HashMap::new(), Millis(0));
+        daemons.tick(Millis(0));
+        let pids: Vec<u32> = daemons.running().into_values().collect();
+        daemons.stop();
+        assert!(pids.into_iter().all(|pid| !shell::runs(pid)), "ended and buried");
+    }
+}

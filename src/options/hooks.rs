@@ -1,0 +1,166 @@
+//! `hook-…` and `exec-…`: what is to be done at which moment of the server's life.
+
+/// A moment, in the order in which they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// `asap`: before anything else, as whoever started the server.
+    Asap,
+    /// `pre-jail`: before the server becomes somebody else.
+    PreJail,
+    /// `post-jail`: after that.
+    PostJail,
+    /// `in-jail`: after that.
+    InJail,
+    /// `as-root`: the last thing before.
+    AsRoot,
+    /// `as-user`: when it has become somebody else.
+    AsUser,
+    /// `master-start`: in the master, before its loop.
+    MasterStart,
+    /// `pre-app`: before the import of the application.
+    PreApp,
+    /// `post-app`: after it.
+    PostApp,
+    /// `post-fork`: in each worker, after its fork.
+    PostFork,
+    /// `accepting`: in each worker, just before it accepts.
+    Accepting,
+    /// `accepting1`: in the first one only.
+    Accepting1,
+    /// `accepting-once`: not in those that take another's place.
+    AcceptingOnce,
+    /// `accepting1-once`: in the first one only, and not when it is replaced.
+    Accepting1Once,
+    /// `as-user-atexit`: in the master, when all is over.
+    AsUserAtExit,
+}
+
+impl Moment {
+    /// A hook that fails then ends the process.
+    pub fn is_vital(self) -> bool {
+        self != Moment::AsUserAtExit
+    }
+}
+
+/// One thing to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `exec`: a shell command that must succeed.
+    Run(String),
+    /// `safeexec`: one that need not.
+    TryRun(String),
+    /// `cd`, `chdir`.
+    Go(String),
+    /// `mkdir`.
+    MakeFolder(String),
+    /// `putenv`: a name and its value.
+    SetEnv(String, String),
+    /// `chmod`: a path and a mode.
+    Chmod(String, u32),
+    /// `chown`: a path, a user, a group.
+    Chown(String, String),
+    /// `create`, `write`, `writen`, `append`, `appendn`, `writefifo`: a path and a text.
+    Write {
+        /// Where.
+        path: String,
+        /// What.
+        text: String,
+        /// Behind what is there.
+        append: bool,
+    },
+    /// `unlink`.
+    Unlink(String),
+    /// `wait_for_fs`, `wait_for_file`, `wait_for_dir`, `wait_for_socket`.
+    WaitFor(String),
+    /// `print`, `log`.
+    Say(String),
+    /// `exit`.
+    Exit(i32),
+}
+
+/// An action and its moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// When.
+    pub moment: Moment,
+    /// What.
+    pub action: Action,
+}
+
+/// Reads `action:argument`. The error says what was expected.
+pub fn parse(text: &str) -> Result<Action, String> {
+    let (name, argument) = text.split_once(':').unwrap_or((text, ""));
+    let argument = argument.trim();
+    let own = || argument.to_owned();
+    let pair = |what: &str| {
+        let (first, second) = argument.split_once(' ').ok_or_else(|| format!("{name}:{what}"))?;
+        Ok::<_, String>((first.to_owned(), second.trim().to_owned()))
+    };
+    let write = |append: bool, end: &str| {
+        let (path, text) = pair("FILE TEXT")?;
+        Ok(Action::Write { path, text: text + end, append })
+    };
+    match name.trim() {
+        "exec" => Ok(Action::Run(own())),
+        "safeexec" => Ok(Action::TryRun(own())),
+        "cd" | "chdir" => Ok(Action::Go(own())),
+        "mkdir" => Ok(Action::MakeFolder(own())),
+        "putenv" => {
+            let (name, value) = argument.split_once('=').ok_or("putenv:NAME=VALUE")?;
+            Ok(Action::SetEnv(name.to_owned(), value.to_owned()))
+        }
+        "chmod" => {
+            let (path, mode) = pair("FILE MODE")?;
+            let mode = u32::from_str_radix(&mode, 8).map_err(|_| "chmod:FILE MODE, in octal")?;
+            Ok(Action::Chmod(path, mode))
+        }
+        "chown" | "chown2" => {
+            let (path, owner) = pair("FILE USER GROUP")?;
+            Ok(Action::Chown(path, owner.split_whitespace().collect::<Vec<_>>().join(":")))
+        }
+        "create" | "creat" => Ok(Action::Write { path: own(), text: String::new(), append: false }),
+        "write" | "writefifo" => write(false, ""),
+        "writen" => write(false, "\n"),
+        "append" => write(true, ""),
+        "appendn" => write(true, "\n"),
+        "unlink" => Ok(Action::Unlink(own())),
+        "wait_for_fs" | "wait_for_file" | "wait_for_dir" | "wait_for_socket" => Ok(Action::WaitFor(own())),
+        "print" | "log" => Ok(Action::Say(own())),
+        "exit" => {
+            let code = if argument.is_empty() { Ok(0) } else { argument.parse() };
+            code.map(Action::Exit).map_err(|_| "exit:CODE".to_owned())
+        }
+        other => Err(format!(
+            "an action: exec, safeexec, cd, mkdir, putenv, chmod, chown, create, write, writen, append, appendn, \
+             writefifo, unlink, wait_for_file, print or exit, and {other} is none of these here"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_action_is_read() {
+        let write = |path: &str, text: &str, append| {
+            Ok(Action::Write { path: path.to_owned(), text: text.to_owned(), append })
+        };
+        for (text, expected) in [
+            ("exec:echo a:b", Ok(Action::Run("echo a:b".to_owned()))),
+            ("cd:/srv", Ok(Action::Go("/srv".to_owned()))),
+            ("putenv:A=b=c", Ok(Action::SetEnv("A".to_owned(), "b=c".to_owned()))),
+            ("chmod:/f 640", Ok(Action::Chmod("/f".to_owned(), 0o640))),
+            ("chown:/f www data", Ok(Action::Chown("/f".to_owned(), "www:data".to_owned()))),
+            ("write:/f some text", write("/f", "some text", false)),
+            ("appendn:/f x", write("/f", "x\n", true)),
+            ("exit:", Ok(Action::Exit(0))),
+            ("print:hello", Ok(Action::Say("hello".to_owned()))),
+        ] {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+        for text in ["call:function", "chmod:/f", "chmod:/f rw", "write:/f", "putenv:A", "exit:now", ""] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

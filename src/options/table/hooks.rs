@@ -1,0 +1,75 @@
+//! Rows: hooks, which are things to do at moments of the server's life.
+
+use super::super::draft::Draft;
+use super::super::hooks::{self, Action, Hook, Moment};
+use super::super::row::{Kind::*, Reading, Row, Takes, row};
+use super::super::settings::Touch;
+
+const HOOK: Takes = Takes::Value("ACTION:ARGUMENT");
+const COMMAND: Takes = Takes::Value("COMMAND");
+
+macro_rules! hook {
+    ($name:literal, $moment:ident, $help:literal) => {
+        row(&[$name], Set(HOOK, |s, text| add(s, Moment::$moment, text)), $help)
+    };
+}
+
+macro_rules! exec {
+    ($name:literal, $moment:ident, $help:literal) => {
+        row(&[$name], Set(COMMAND, |s, command| run(s, Moment::$moment, command)), $help)
+    };
+}
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    hook!("hook-asap", Asap, "do this before anything else"),
+    hook!("hook-pre-jail", PreJail, "do this before privileges are given up"),
+    hook!("hook-post-jail", PostJail, "do this before privileges are given up, after hook-pre-jail"),
+    hook!("hook-in-jail", InJail, "do this before privileges are given up, after hook-post-jail"),
+    hook!("hook-as-root", AsRoot, "do this as the last thing before privileges are given up"),
+    hook!("hook-as-user", AsUser, "do this when privileges are given up"),
+    hook!("hook-as-user-atexit", AsUserAtExit, "do this when the server ends"),
+    hook!("hook-master-start", MasterStart, "do this in the master, before it begins"),
+    hook!("hook-pre-app", PreApp, "do this before the application is imported"),
+    hook!("hook-post-app", PostApp, "do this when the application is imported"),
+    hook!("hook-post-fork", PostFork, "do this in each worker after its fork"),
+    hook!("hook-accepting", Accepting, "do this in each worker before it accepts"),
+    hook!("hook-accepting1", Accepting1, "do this in the first worker before it accepts"),
+    hook!(
+        "hook-accepting-once",
+        AcceptingOnce,
+        "do this in each worker before it accepts, not when it is replaced"
+    ),
+    hook!("hook-accepting1-once", Accepting1Once, "do this in the first worker before it accepts, once"),
+    row(
+        &["hook-touch"],
+        Set(Takes::Value("FILE ACTION:ARGUMENT"), touch),
+        "do this when the file is touched",
+    ),
+    exec!("exec-asap", Asap, "run a command before anything else"),
+    exec!("exec-pre-jail", PreJail, "run a command before privileges are given up"),
+    exec!("exec-post-jail", PostJail, "run a command before privileges are given up, after exec-pre-jail"),
+    exec!("exec-in-jail", InJail, "run a command before privileges are given up, after exec-post-jail"),
+    exec!("exec-as-root", AsRoot, "run a command as the last thing before privileges are given up"),
+    exec!("exec-as-user", AsUser, "run a command when privileges are given up"),
+    exec!("exec-as-user-atexit", AsUserAtExit, "run a command when the server ends"),
+    exec!("exec-pre-app", PreApp, "run a command before the application is imported"),
+    exec!("exec-post-app", PostApp, "run a command when the application is imported"),
+];
+
+fn add(draft: &mut Draft, moment: Moment, text: &str) -> Reading {
+    let action = hooks::parse(text)?;
+    draft.process.hooks.push(Hook { moment, action });
+    Ok(None)
+}
+
+fn run(draft: &mut Draft, moment: Moment, command: &str) -> Reading {
+    draft.process.hooks.push(Hook { moment, action: Action::Run(command.to_owned()) });
+    Ok(None)
+}
+
+fn touch(draft: &mut Draft, text: &str) -> Reading {
+    let (path, action) = text.split_once(' ').ok_or("FILE ACTION:ARGUMENT")?;
+    draft.process.touch.push((path.into(), Touch::Hook(hooks::parse(action.trim())?)));
+    Ok(None)
+}

@@ -1,0 +1,109 @@
+//! Shell commands that run beside the server.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::unistd::{Pid, setsid};
+
+use super::{Error, identity};
+
+/// How a command is run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manner<'a> {
+    /// Kill it when the server dies.
+    pub with_parent: bool,
+    /// In this folder.
+    pub folder: Option<&'a Path>,
+    /// As this user, a name or a number.
+    pub uid: Option<&'a str>,
+    /// As this group.
+    pub gid: Option<&'a str>,
+}
+
+/// Starts `command` in a session of its own, with nothing to read: its process id. Its end is told like every
+/// child's.
+pub fn start(command: &str, manner: Manner<'_>) -> Result<u32, Error> {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).stdin(Stdio::null());
+    if let Some(folder) = manner.folder {
+        shell.current_dir(folder);
+    }
+    if let Some(gid) = manner.gid {
+        shell.gid(identity::group(gid)?.as_raw());
+    }
+    if let Some(uid) = manner.uid {
+        shell.uid(identity::user(uid)?.uid.as_raw());
+    }
+    prepare(&mut shell, manner.with_parent);
+    let child = shell.spawn().map_err(|cause| Error::call("run", command, cause))?;
+    Ok(child.id())
+}
+
+/// Runs `command` to its end. That it succeeds is asked for.
+pub fn run(command: &str) -> Result<(), Error> {
+    let failed = |cause| Error::call("run", command, cause);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", command]).stdin(Stdio::null());
+    prepare(&mut shell, false);
+    let status = shell.status().map_err(failed)?;
+    if status.success() { Ok(()) } else { Err(failed(io::Error::other(format!("it ended with {status}")))) }
+}
+
+/// A session of its own, and signals as a shell expects them: the master's are blocked.
+fn prepare(shell: &mut Command, with_parent: bool) {
+    let prepare = move || -> io::Result<()> {
+        setsid()?;
+        SigSet::empty().thread_set_mask()?;
+        if with_parent {
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only system calls are made, and no memory is allocated.
+    unsafe { shell.pre_exec(prepare) };
+}
+
+/// Sends a signal to a command and all it has started.
+pub fn signal(pid: u32, signal: i32) -> io::Result<()> {
+    let signal = Signal::try_from(signal)?;
+    Ok(killpg(Pid::from_raw(pid.cast_signed()), signal)?)
+}
+
+/// Whether a process of this number runs.
+pub fn runs(pid: u32) -> bool {
+    let pid = Pid::from_raw(pid.cast_signed());
+    !matches!(nix::sys::signal::kill(pid, None), Err(nix::errno::Errno::ESRCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::process;
+
+    #[test]
+    fn a_command_runs_in_a_session_of_its_own_and_can_be_ended() {
+        let manner = Manner { with_parent: true, folder: Some(Path::new("/")), ..Manner::default() };
+        let pid = start("exec sleep 1000", manner).expect("started");
+        assert!(runs(pid));
+        signal(pid, 15).expect("sent");
+        let ended = loop {
+            if let Some(status) = process::peek(pid) {
+                break status;
+            }
+            std::thread::yield_now();
+        };
+        assert_eq!(ended, process::Status::Killed(15));
+        process::bury(pid);
+        assert!(!runs(pid));
+        run("true").expect("it succeeds");
+        assert!(
+            run("exit 3").expect_err("it fails").to_string().contains("exit 3: it ended with exit status: 3")
+        );
+        assert!(start("true", Manner { uid: Some("nobody-at-all"), ..Manner::default() }).is_err());
+    }
+}

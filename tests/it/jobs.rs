@@ -1,0 +1,147 @@
+//! What a configuration has done beside the site: hooks, daemons, cron jobs.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Packet, Server, Target, target, uwring_only};
+
+/// Waits until the file holds what `wanted` says, and returns it.
+fn wait_for(path: &std::path::Path, wanted: impl Fn(&str) -> bool) -> String {
+    let started = std::time::Instant::now();
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if wanted(&text) {
+            return text;
+        }
+        assert!(started.elapsed() < crate::support::PATIENCE, "{}: {text:?}", path.display());
+        std::thread::yield_now();
+    }
+}
+
+fn pid_in(path: &std::path::Path) -> i32 {
+    wait_for(path, |text| text.ends_with('\n')).trim().parse().expect("a pid")
+}
+
+#[test]
+fn hooks_come_in_their_order() {
+    let moments = [
+        "asap",
+        "pre-jail",
+        "post-jail",
+        "in-jail",
+        "as-root",
+        "as-user",
+        "pre-app",
+        "post-app",
+        "master-start",
+        "post-fork",
+        "accepting",
+        "accepting1",
+    ];
+    let mut builder = Server::app("hello").uwsgi_needs("lazy-apps = false");
+    // Given the other way round: their moments count.
+    for moment in moments.iter().rev() {
+        builder = builder.ini(&format!("hook-{moment} = exec:echo {moment} >> {{dir}}/done"));
+    }
+    let server = builder.ini("hook-as-user-atexit = exec:echo atexit >> {dir}/done").start();
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    let path = server.path("done");
+    let mut before: Vec<String> =
+        wait_for(&path, |text| text.lines().count() >= moments.len()).lines().map(str::to_owned).collect();
+    // The master and the application's process go their ways at the same time.
+    before.retain(|line| line != "master-start");
+    let expected: Vec<&str> = moments.into_iter().filter(|moment| *moment != "master-start").collect();
+    assert_eq!(before, expected);
+    server.stop();
+    let after = std::fs::read_to_string(&path).expect("written");
+    assert_eq!(after.lines().last(), Some("atexit"), "{after}");
+}
+
+#[test]
+fn hooks_write_and_set_and_say() {
+    let server = Server::app("environ")
+        .ini("hook-asap = mkdir:{dir}/made")
+        .ini("hook-asap = writen:{dir}/made/file one")
+        .ini("hook-asap = append:{dir}/made/file two")
+        .ini("hook-asap = chmod:{dir}/made/file 600")
+        .ini("hook-as-user = print:said by a hook")
+        .start();
+    server.log().wait_for("said by a hook");
+    let made = server.path("made/file");
+    assert_eq!(std::fs::read_to_string(&made).expect("written"), "one\ntwo");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&made.metadata().expect("made").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_hook_that_fails_ends_the_start() {
+    for ini in ["hook-asap = exec:exit 3", "exec-pre-app = exit 3", "hook-as-user = cd:/nonexistent"] {
+        let server = Server::app("hello").ini(ini).launch();
+        assert_ne!(server.process.expect_end().code(), Some(0), "{ini}");
+    }
+    if uwring_only("an unknown action is found when its moment comes") {
+        return;
+    }
+    let server = Server::app("hello").ini("hook-post-fork = call:some_function").launch();
+    assert_eq!(server.process.expect_end().code(), Some(1));
+    server.log().wait_for("call is none of these here");
+}
+
+#[test]
+fn a_daemon_is_started_kept_and_ended() {
+    let server = Server::app("hello").ini("attach-daemon = echo $$ > {dir}/pid; exec sleep 1000").start();
+    let path = server.path("pid");
+    let first = pid_in(&path);
+    std::fs::remove_file(&path).expect("written");
+    kill(Pid::from_raw(first), Signal::SIGKILL).expect("it runs");
+    // It died early, so this takes a second, and a new one is there.
+    let second = pid_in(&path);
+    assert_ne!(first, second);
+    server.stop();
+    assert!(kill(Pid::from_raw(second), None).is_err(), "it ends with the server");
+}
+
+#[test]
+fn a_reload_restarts_daemons() {
+    let server = Server::app("hello").ini("attach-daemon = echo $$ > {dir}/pid; exec sleep 1000").start();
+    let path = server.path("pid");
+    let first = pid_in(&path);
+    std::fs::remove_file(&path).expect("written");
+    server.signal(Signal::SIGHUP);
+    assert_ne!(pid_in(&path), first);
+}
+
+#[test]
+fn a_smart_daemon_lives_on() {
+    let server = Server::app("hello")
+        .ini("smart-attach-daemon2 = {dir}/pid echo $$ > {dir}/started; exec sleep 1000")
+        .start();
+    let pid = pid_in(&server.path("started"));
+    assert_eq!(pid_in(&server.path("pid")), pid);
+    server.stop();
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it still runs");
+}
+
+#[test]
+fn a_control_daemon_takes_the_server_along() {
+    let server = Server::app("hello").ini("attach-control-daemon = read line < {dir}/gate").launch();
+    let gate = crate::support::Gate::new(server.path("gate"));
+    server.log().wait_for("spawned uWSGI worker 1");
+    gate.open();
+    let status = server.process.expect_end();
+    assert!(target() == Target::Uwsgi || status.code() == Some(0), "{status}");
+}
+
+#[test]
+fn cron_runs_a_command_in_its_minute() {
+    // Any minute is this one; the first look is at once.
+    let server = Server::app("hello")
+        .ini("cron = -1 -1 -1 -1 -1 echo any > {dir}/any")
+        .ini("cron2 = minute=-1 echo keyed > {dir}/keyed")
+        .ini("cron = -1 -1 31 2 -1 echo never > {dir}/never")
+        .start();
+    assert_eq!(wait_for(&server.path("any"), |text| text.ends_with('\n')), "any\n");
+    assert_eq!(wait_for(&server.path("keyed"), |text| text.ends_with('\n')), "keyed\n");
+    server.log().wait_for("[uwsgi-cron] running \"echo any > ");
+    assert!(!server.path("never").exists());
+}
