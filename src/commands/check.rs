@@ -68,7 +68,7 @@ pub fn run(argv: &[OsString], env: &[(String, String)]) -> u8 {
         Ok(loaded) => match loaded.command {
             Command::Serve(settings) => report(&settings.given, loaded.remarks),
             Command::Print(text) => {
-                println!("{}", text.trim_end());
+                super::say(&text);
                 return 0;
             }
             Command::Signal { .. } => {
@@ -81,7 +81,7 @@ pub fn run(argv: &[OsString], env: &[(String, String)]) -> u8 {
         Err(error) => report(&[], vec![error.into_remark()]),
     };
     let text = if json { serde_json::to_string_pretty(&report).unwrap_or_default() } else { text(&report) };
-    println!("{}", text.trim_end());
+    super::say(&text);
     u8::from(!report.summary.same)
 }
 
@@ -109,6 +109,10 @@ fn report(given: &[Given], remarks: Vec<Remark>) -> Report {
                 weight = weight.max(Some(remark.weight));
             }
             told[index] = true;
+        }
+        // What is refused says so itself.
+        if notes.len() > 1 && notes[1..].iter().any(|note| note.contains(notes[0])) {
+            notes.remove(0);
         }
         unknown &= weight.is_some();
         let word = match verdict {

@@ -29,9 +29,9 @@ pub fn run(argv: &[OsString]) -> u8 {
     let all = catalogue::all();
     if json {
         let rows: Vec<Row> = all.iter().map(row).collect();
-        println!("{}", serde_json::to_string_pretty(&rows).unwrap_or_default());
+        super::say(&serde_json::to_string_pretty(&rows).unwrap_or_default());
     } else {
-        all.iter().for_each(|option| println!("{}", line(option)));
+        super::say(&all.iter().map(line).collect::<Vec<_>>().join("\n"));
     }
     0
 }

@@ -40,7 +40,7 @@ pub fn run(argv: &[OsString], env: &[(String, String)]) -> u8 {
         return 1;
     };
     let name = argv[1].to_string_lossy();
-    print!("{}", written(&name, &settings));
+    super::say(&written(&name, &settings));
     0
 }
 
@@ -110,6 +110,11 @@ fn value(shape: Shape, given: Option<&str>) -> String {
         Shape::Number => {
             let bare = text::unquoted(plain).unwrap_or(plain);
             text::leading_number(bare).map_or(0, |number| number.value).to_string()
+        }
+        Shape::Many
+            if text::leading_number(plain).is_some_and(|number| text::starts_comment(number.rest)) =>
+        {
+            text::leading_number(plain).map_or(0, |number| number.value).to_string()
         }
         // Placeholders are replaced already; a percent sign would begin a magic variable.
         _ => quoted(&plain.replace('%', "%%")),
@@ -215,7 +220,7 @@ mod tests {
         let bare = |settings: &Settings| format!("{:#?}", Settings { given: Vec::new(), ..settings.clone() });
         assert_eq!(bare(&after), bare(&before), "{written}");
         for line in [
-            "processes = ",
+            "processes = 4 ",
             "http-socket = [\":8080\", \"/tmp/x.sock\"]",
             "# thunder-lock = 1: ",
             "# vhost = 1: not implemented yet",

@@ -34,6 +34,11 @@ pub fn run(argv: &[OsString], env: &[(String, String)]) -> Option<u8> {
     })
 }
 
+/// Prints a text. Who stops reading has read enough.
+fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{}\n", text.trim_end()).as_bytes());
+}
+
 /// Takes a switch out of a command line, and says whether it was there.
 fn take(switch: &str, argv: &[OsString]) -> (bool, Vec<OsString>) {
     let rest: Vec<OsString> = argv.iter().filter(|word| *word != switch).cloned().collect();
