@@ -105,6 +105,7 @@ pub fn shape(name: &str) -> Option<(&'static str, Shape)> {
         Kind::Flag(_) => Shape::Switch,
         Kind::Count(_)
         | Kind::CountIfSet(_)
+        | Kind::NumberIfSet(..)
         | Kind::Number(_)
         | Kind::Seconds(_)
         | Kind::SecondsAsMs(_)

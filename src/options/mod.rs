@@ -18,6 +18,7 @@ pub mod headers;
 mod intake;
 mod mistakes;
 pub mod remark;
+pub mod routes;
 mod row;
 mod sense;
 pub mod settings;

@@ -65,6 +65,8 @@ pub enum Kind {
     CountIfSet(Field<Option<u32>>),
     /// A large number: bytes, requests.
     Number(Field<u64>),
+    /// A large number with no default of ours.
+    NumberIfSet(Field<Option<u64>>, &'static str),
     /// Seconds, kept as such.
     Seconds(Field<u64>),
     /// Seconds, kept in milliseconds, where the default is decided later.
@@ -190,6 +192,7 @@ impl Row {
         match self.kind {
             Kind::Flag(_) => Takes::Nothing,
             Kind::Count(_) | Kind::CountIfSet(_) | Kind::Number(_) => Takes::Value("N"),
+            Kind::NumberIfSet(_, what) => Takes::Value(what),
             Kind::Seconds(_) | Kind::SecondsAsMs(_) => Takes::Value("SECONDS"),
             Kind::Millis(_) => Takes::Value("MS"),
             Kind::Text(_, what) | Kind::Path(_, what) | Kind::List(_, what) | Kind::Paths(_, what) => {
@@ -208,6 +211,7 @@ impl Row {
             Kind::Flag(field) => *field(draft) = switch(value, &mut remark),
             Kind::Count(field) => *field(draft) = small(number(value, &mut remark)?),
             Kind::CountIfSet(field) => *field(draft) = Some(small(number(value, &mut remark)?)),
+            Kind::NumberIfSet(field, _) => *field(draft) = Some(number(value, &mut remark)?),
             Kind::Number(field) | Kind::Seconds(field) | Kind::Millis(field) => {
                 *field(draft) = number(value, &mut remark)?;
             }

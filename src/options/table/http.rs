@@ -5,8 +5,6 @@ use super::super::headers;
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
 use crate::base::{limits, text};
 
-const ROUTE: Takes = Takes::Value("RULE");
-
 /// The rows.
 pub const ROWS: &[Row] = &[
     row(
@@ -82,6 +80,8 @@ pub const ROWS: &[Row] = &[
         .accepted("a client that is gone is no error here"),
     bare(&["disable-write-exception"], Takes::Nothing, "raise nothing in the application on failed writes")
         .accepted("a client that is gone raises nothing in the application"),
+    bare(&["write-errors-exception-only"], Takes::Nothing, "raise on failed writes without another word")
+        .accepted("a client that is gone raises nothing in the application"),
     bare(&["write-errors-tolerance"], Takes::Value("N"), "failed writes to tolerate per request")
         .accepted("a client that is gone raises nothing in the application"),
     row(&["http-to"], List(|s| &mut s.http_to, "ADDRESS"), "server the HTTP router sends requests to")
@@ -136,13 +136,6 @@ pub const ROWS: &[Row] = &[
         "the same, and the header is not sent",
     ),
     bare(&["vhost"], Takes::Nothing, "choose the application by the Host of the request"),
-    bare(&["route"], ROUTE, "rule of the internal router, by the path"),
-    bare(&["route-uri"], ROUTE, "rule of the internal router, by the URI"),
-    bare(&["route-if"], ROUTE, "rule of the internal router, by a condition"),
-    bare(&["route-if-not"], ROUTE, "rule of the internal router, by a condition that fails"),
-    bare(&["route-run"], ROUTE, "rule of the internal router, always"),
-    bare(&["response-route-if"], ROUTE, "rule of the internal router, for answers"),
-    bare(&["error-route-uri"], ROUTE, "rule of the internal router, for failed requests"),
 ];
 
 fn buffer_size(draft: &mut Draft, value: &str) -> Reading {

@@ -12,6 +12,7 @@ mod logging;
 mod process;
 mod python;
 mod reload;
+mod routes;
 mod sockets;
 
 use std::collections::HashMap;
@@ -34,6 +35,7 @@ pub static FAMILIES: &[Family] = &[
     Family { title: "Sockets", rows: sockets::ROWS },
     Family { title: "HTTP and requests", rows: http::ROWS },
     Family { title: "Static files", rows: files::ROWS },
+    Family { title: "Internal router", rows: routes::ROWS },
     Family { title: "Processes", rows: process::ROWS },
     Family { title: "Reloads and limits of workers", rows: reload::ROWS },
     Family { title: "Logs, statistics, metrics", rows: logging::ROWS },
@@ -148,7 +150,21 @@ mod tests {
     #[test]
     fn every_row_can_be_set() {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
-        let values = ["7", "007", "A=B", "http", "user:group", "A=7", "a.* 7", "nginx", "X: y"];
+        let values = [
+            "7",
+            "007",
+            "A=B",
+            "http",
+            "user:group",
+            "A=7",
+            "a.* 7",
+            "nginx",
+            "X: y",
+            ". last:",
+            "200 last:",
+            "empty:x last:",
+            "last:",
+        ];
         for row in rows() {
             let mut draft = Draft::default();
             let before = format!("{draft:?}");
