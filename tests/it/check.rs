@@ -227,7 +227,10 @@ fn odd_file(chance: &mut Chance) -> String {
                 }
             };
             let counted = ["processes", "threads", "buffer-size", "max-requests"];
-            if counted.contains(&line.trim_end_matches([' ', '=']))
+            // A placeholder of itself ends nowhere, and each server stops elsewhere.
+            let of_itself = ["a", "b"].contains(&key) && line.contains("%(");
+            if of_itself
+                || counted.contains(&line.trim_end_matches([' ', '=']))
                 || (line.starts_with('\t') && counted.contains(&key))
             {
                 continue;
