@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod digits;
 pub mod limits;
+pub mod pattern;
 pub mod protocol;
 pub mod text;

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::actions::Office;
 use super::channel::Report;
+use super::logs::Logs;
 use super::state::{Event, Wish};
 use super::touch::Touched;
 use crate::base::clock::{self, Millis};
@@ -30,8 +31,14 @@ impl Ears {
     pub fn wait(&mut self, office: &mut Office, deadline: Option<Millis>) -> Vec<Event> {
         let deadline = deadline.into_iter().chain(self.touched.deadline()).min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
+        let logs_due = office.logs().and_then(Logs::due).map(|due| {
+            let left = due.saturating_duration_since(std::time::Instant::now());
+            u64::try_from(left.as_millis()).unwrap_or(u64::MAX) + 1
+        });
+        let patience_ms = patience_ms.into_iter().chain(logs_due).min();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
+        fds.extend(office.logs().map(|logs| logs.fd()));
         fds.extend(self.touched.fd());
         fds.extend(office.channels().map(AsFd::as_fd));
         if let Err(error) = event::readable(&fds, patience_ms) {
@@ -55,6 +62,7 @@ impl Ears {
             office.reports().into_iter().map(|(generation, report)| event_of(generation, report)).collect();
         events.extend(ready_workers(office));
         events.extend(ended);
+        tell_logs(office, &mut events);
         events.extend(wishes);
         events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
         let asked = office.control_mut().map(|control| control.requests()).unwrap_or_default();
@@ -62,6 +70,18 @@ impl Ears {
         events.extend(self.touched.changed(clock::now().millis()).map(Event::Touched));
         events
     }
+}
+
+/// The log process takes the pipes of new processes, and forgets those that ended. That it ended itself is no
+/// event for anybody else.
+fn tell_logs(office: &mut Office, events: &mut Vec<Event>) {
+    let Some(logs) = office.logs_mut() else { return };
+    logs.take_pipes();
+    logs.restart();
+    events.retain(|event| match event {
+        Event::Exited { pid, .. } => !logs.ended(*pid),
+        _ => true,
+    });
 }
 
 fn wish_of(signal: Signal) -> Option<Event> {

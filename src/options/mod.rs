@@ -13,6 +13,7 @@ mod draft;
 mod error;
 mod expand;
 mod intake;
+pub mod logger;
 mod row;
 pub mod settings;
 mod sources;

@@ -14,6 +14,8 @@ mod frameworks;
 mod http;
 mod leaks;
 mod log;
+mod log_json;
+mod log_process;
 mod module;
 mod options;
 mod overload;

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn every_row_can_be_set() {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
-        let values = ["7", "007", "A=B", "http", "user:group"];
+        let values = ["7", "007", "A=B", "http", "user:group", "file:x", "nl", "name x"];
         for row in rows() {
             let mut draft = Draft::default();
             let before = format!("{draft:?}");
