@@ -1,6 +1,7 @@
 //! No policy; the clock is its only contact with the world.
 
 pub mod clock;
+pub mod date;
 pub mod digits;
 pub mod limits;
 pub mod pattern;

@@ -109,6 +109,8 @@ pub struct Worker {
     pub requests: u64,
     /// Requests whose application raised.
     pub exceptions: u64,
+    /// Answers that their clients did not take.
+    pub write_errors: u64,
     /// Requests in hand.
     pub in_flight: u32,
 }

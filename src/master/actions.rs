@@ -350,6 +350,7 @@ impl Office {
                 state: known.state.to_owned(),
                 requests: slot.requests_total(),
                 exceptions: slot.exceptions.load(Ordering::Relaxed),
+                write_errors: slot.write_errors.load(Ordering::Relaxed),
                 in_flight: slot.in_flight.load(Ordering::Relaxed),
             }
         };

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+pub use super::files::Files;
+pub use super::headers::Headers;
+
 use serde::{Deserialize, Serialize};
 
 use super::logger::{EncoderOf, Logger, Route};
@@ -37,6 +40,10 @@ pub struct Settings {
     pub sockets: Sockets,
     /// Requests, their limits and times.
     pub request: Requests,
+    /// Static files.
+    pub files: Files,
+    /// Headers of answers.
+    pub headers: Headers,
     /// The Python application.
     pub python: Python,
     /// Logs.
@@ -256,6 +263,8 @@ pub struct Python {
     pub no_default_app: bool,
     /// `ignore-script-name`.
     pub ignore_script_name: bool,
+    /// `wsgi-accept-buffer`.
+    pub accept_buffer: bool,
     /// `catch-exceptions`.
     pub catch_exceptions: bool,
 }

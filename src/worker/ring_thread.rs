@@ -20,6 +20,7 @@ use super::room::Crowding;
 use super::serve::Desk;
 use super::{Plan, stop::Phase};
 use crate::base::clock::{self, Micros};
+use crate::base::limits;
 use crate::engine::timer::Wheel;
 use crate::engine::{Event, Reactor, Token};
 use crate::plugin::host::Exchange;
@@ -45,6 +46,8 @@ pub struct Ring<R> {
     pub(super) generation: u32,
     pub(super) gate: Gate,
     pub(super) bounds: Bounds,
+    /// Bytes of answers that the engine has and the kernel has not taken yet.
+    pub(super) unsent: usize,
     /// Connections this worker holds at most.
     pub(super) connections_max: usize,
     pub(super) crowding: Crowding,
@@ -86,6 +89,7 @@ impl<R: Reactor> Ring<R> {
             gate: Gate::new(threads, alone),
             bounds: Bounds::new(&plan, desk.handoff.capacity()),
             connections_max: super::room::connections_max(&plan),
+            unsent: 0,
             crowding: Crowding::default(),
             backlog: VecDeque::new(),
             in_flight: 0,
@@ -146,6 +150,9 @@ impl<R: Reactor> Ring<R> {
         self.time_fresh(young);
         self.expire();
         self.expire_queue();
+        if self.unsent > limits::UNSENT_BYTES_MAX {
+            self.close_unread();
+        }
         Ok(())
     }
 

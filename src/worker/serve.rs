@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::channel::{Channel, FilePart};
 use super::handoff::{Handoff, Reply};
 use super::job::{Job, Parcel, Pending, Stage};
+use super::rules::Rules;
 use super::{Plan, office};
 use crate::base::clock;
 use crate::plugin::host::{Host, Outcome, Refusal};
@@ -20,6 +21,8 @@ pub struct Desk {
     pub handoff: Handoff,
     /// What the worker was given.
     pub plan: Arc<Plan>,
+    /// What the configuration does to requests and answers by itself.
+    pub rules: Option<Rules>,
 }
 
 thread_local! {
@@ -27,7 +30,13 @@ thread_local! {
 }
 
 impl Desk {
-    fn start(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
+    pub(super) fn start(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
+        let Some(rules) = &self.rules else { return self.begin(job, head, length) };
+        let fields = rules.edit(head, job.request.version, &mut job.notes);
+        self.begin(job, &fields.head(head), length)
+    }
+
+    fn begin(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
         let draining = self.plan.slot().is_draining();
         let before = job.out.len();
         let framing = DATE.with_borrow_mut(|date| {
@@ -126,7 +135,7 @@ impl Desk {
     }
 }
 
-fn channel(job: &mut Job) -> &Arc<Channel> {
+pub(super) fn channel(job: &mut Job) -> &Arc<Channel> {
     job.channel.get_or_insert_with(Arc::default)
 }
 

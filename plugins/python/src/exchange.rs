@@ -35,6 +35,15 @@ pub enum Phase {
     Gone,
 }
 
+/// The address of the object that a request's `start_response` and `write` carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(pub usize);
+
+impl Ticket {
+    /// Nobody's.
+    pub const NONE: Ticket = Ticket(0);
+}
+
 /// Whether to go on with a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sending {
@@ -113,6 +122,10 @@ pub struct Exchange {
     pub head: Head,
     /// The method is HEAD: no body is wanted.
     head_only: bool,
+    /// Who may work on it.
+    pub ticket: Ticket,
+    /// What `start_response` returns.
+    pub write: Option<Py<PyAny>>,
     /// Bytes of the body so far (`uwsgi.logsize` and friends).
     pub body_bytes: u64,
     /// Requests of this thread (`uwsgi.request_id`).
@@ -147,6 +160,8 @@ impl Exchange {
             phase: Phase::Idle,
             head: Head::new(),
             head_only: false,
+            ticket: Ticket::NONE,
+            write: None,
             body_bytes: 0,
             count: 0,
             environ: None,
@@ -155,7 +170,9 @@ impl Exchange {
     }
 
     /// A new request.
-    pub fn begin(&mut self, request: Request, head_only: bool) {
+    pub fn begin(&mut self, request: Request, head_only: bool, ticket: Ticket, write: Py<PyAny>) {
+        self.ticket = ticket;
+        self.write = Some(write);
         self.request = Some(request);
         self.phase = Phase::Waiting;
         self.head_only = head_only;
@@ -237,6 +254,8 @@ impl Exchange {
     /// Gives the request back.
     pub fn finish(&mut self, outcome: u32) {
         self.phase = Phase::Idle;
+        self.ticket = Ticket::NONE;
+        self.write = None;
         if let Some(request) = self.request.take() {
             request.finish(outcome);
         }

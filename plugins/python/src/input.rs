@@ -36,12 +36,19 @@ struct Body {
     ahead_start: usize,
     /// The client has sent everything.
     ended: bool,
+    /// The client has gone, or falls silent, before it had.
+    broken: bool,
 }
 
 impl Input {
     /// Begins a request.
     pub fn open(&self, py: Python<'_>, source: RequestBody) {
         *lock(&self.body, py) = Body { source: Some(source), ..Body::default() };
+    }
+
+    /// Whether the body broke off: what the application raises then says no more than that.
+    pub fn is_broken(&self, py: Python<'_>) -> bool {
+        lock(&self.body, py).broken
     }
 
     /// Ends it. Waits for a thread of the application's that reads just now.
@@ -259,6 +266,7 @@ impl Body {
 
     /// uWSGI's exception and line for a body that does not come.
     fn failure(&mut self, code: isize, asked: u64) -> PyErr {
+        self.broken = true;
         let asked = asked.min(i64::MAX as u64);
         let length = self.source.as_ref().and_then(RequestBody::len).unwrap_or(0);
         let left = length.saturating_sub(self.fetched);

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! One request: [`threads`] takes it, [`environ`] makes the dict, [`wsgi`] calls the application with
-//! [`start_response`] and sends what comes back; [`input`], [`errors`] and [`file_wrapper`] are the objects
+//! [`start_response`], [`body`] sends what comes back; [`input`], [`errors`] and [`file_wrapper`] are the objects
 //! inside the dict. [`module`] is `import uwsgi`.
 //!
 //! Everything runs in the main interpreter: sub-interpreters break too many extension modules.
@@ -28,17 +28,19 @@ mod errors;
 mod file_wrapper;
 mod input;
 
+#[allow(unsafe_code)]
+mod call;
 mod exchange;
+mod item;
 mod reason;
 #[allow(unsafe_code)]
 mod start_response;
 
 #[allow(unsafe_code)]
-mod call;
-#[allow(unsafe_code)]
 mod environ;
 
 mod apps;
+mod body;
 mod load;
 mod module;
 mod threads;

@@ -1,6 +1,10 @@
 //! `start_response(status, headers[, exc_info])` and the `write` it returns: two C functions over the thread's
 //! [`exchange`], because they are called for every request and a wrapped function costs 100 ns more.
 //!
+//! Both carry a ticket, which the exchange of their request knows: called later, or by another thread, they are
+//! refused instead of writing into somebody else's answer. A thread uses the same pair for all its requests, until
+//! an application keeps one of them: then the next request has a new pair.
+//!
 //! Texts of exceptions are uWSGI's where it raises them. What it lets through and we refuse: line breaks in
 //! names and values (response splitting) and names that are no tokens (RFC 9110 §5.6.2).
 
@@ -10,16 +14,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi::{
-    METH_KEYWORDS, METH_O, PyCFunction, PyCFunction_NewEx, PyCFunctionWithKeywords, PyErr_Clear,
-    PyErr_Restore, PyMethodDef, PyMethodDefPointer, PyObject,
+    METH_KEYWORDS, METH_O, PyCFunction_NewEx, PyCFunctionWithKeywords, PyErr_Clear, PyErr_Restore,
+    PyMethodDef, PyMethodDefPointer, PyObject,
 };
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PyList, PyString, PyTuple};
+use pyo3::types::{PyList, PyString, PyTuple};
 use uwring_abi::{HEAD_CLOSE, HEAD_HAS_DATE, HEAD_HAS_SERVER};
 
-use crate::exchange::{self, Exchange, Head, Phase};
+use crate::call::is_kept;
+use crate::exchange::{self, Exchange, Head, Phase, Ticket};
 use crate::interpreter::{AsUtf8, as_utf8};
+use crate::item::bytes_of;
 use crate::reason::reason;
 use crate::{host, traceback};
 
@@ -32,45 +37,74 @@ type FastCall =
 
 // The two functions ---------------------------------------------------------------------------------------
 
-/// The callable for the application.
-pub fn function(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let function = FUNCTION.get_or_try_init(py, || {
-        // SAFETY: with METH_FASTCALL | METH_KEYWORDS CPython calls it by its true signature.
-        let meth = unsafe { std::mem::transmute::<FastCall, PyCFunctionWithKeywords>(start_response) };
-        let meth = PyMethodDefPointer { PyCFunctionWithKeywords: meth };
-        make(py, c"start_response", meth, METH_FASTCALL | METH_KEYWORDS)
-    })?;
-    Ok(function.bind(py).clone())
+/// The pair of one thread.
+#[derive(Debug)]
+pub struct Functions<'py> {
+    /// For the application.
+    pub start_response: Bound<'py, PyAny>,
+    /// What that returns.
+    pub write: Bound<'py, PyAny>,
+    /// What both carry: alive as long as one of them is, so no other has its address.
+    pub ticket: Ticket,
 }
 
-fn write_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static FUNCTION: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let function = FUNCTION.get_or_try_init(py, || {
-        let meth: PyCFunction = write;
-        make(py, c"write", PyMethodDefPointer { PyCFunction: meth }, METH_O)
-    })?;
-    Ok(function.bind(py))
+impl<'py> Functions<'py> {
+    /// A new pair.
+    pub fn new(py: Python<'py>) -> PyResult<Functions<'py>> {
+        static START: OnceLock<Definition> = OnceLock::new();
+        static WRITE: OnceLock<Definition> = OnceLock::new();
+        let start = START.get_or_init(|| {
+            // SAFETY: with METH_FASTCALL | METH_KEYWORDS CPython calls it by its true signature.
+            let meth = unsafe { std::mem::transmute::<FastCall, PyCFunctionWithKeywords>(start_response) };
+            let meth = PyMethodDefPointer { PyCFunctionWithKeywords: meth };
+            Definition::new(c"start_response", meth, METH_FASTCALL | METH_KEYWORDS)
+        });
+        let write = WRITE
+            .get_or_init(|| Definition::new(c"write", PyMethodDefPointer { PyCFunction: write }, METH_O));
+        // Any object of its own will do.
+        let ticket = PyList::empty(py).into_any();
+        Ok(Functions {
+            start_response: start.function(&ticket)?,
+            write: write.function(&ticket)?,
+            ticket: Ticket(ticket.as_ptr().addr()),
+        })
+    }
+
+    /// Whether the application still has one of them.
+    pub fn are_kept(&self) -> bool {
+        is_kept(&self.start_response) || is_kept(&self.write)
+    }
 }
 
-fn make(
-    py: Python<'_>,
-    name: &'static std::ffi::CStr,
-    meth: PyMethodDefPointer,
-    flags: c_int,
-) -> PyResult<Py<PyAny>> {
-    let definition =
-        PyMethodDef { ml_name: name.as_ptr(), ml_meth: meth, ml_flags: flags, ml_doc: std::ptr::null() };
-    // The function object points to its definition for ever.
-    let definition = Box::leak(Box::new(definition));
-    // SAFETY: attached; `definition` is never freed; no self and no module are allowed to be null.
-    let made = unsafe { PyCFunction_NewEx(definition, std::ptr::null_mut(), std::ptr::null_mut()) };
-    // SAFETY: a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(py, made) }.map(Bound::unbind)
+/// What a function object points to, for ever.
+struct Definition(PyMethodDef);
+
+// SAFETY: CPython only reads it: a name and a function, both static.
+unsafe impl Send for Definition {}
+// SAFETY: as above.
+unsafe impl Sync for Definition {}
+
+impl Definition {
+    fn new(name: &'static std::ffi::CStr, meth: PyMethodDefPointer, flags: c_int) -> Definition {
+        Definition(PyMethodDef {
+            ml_name: name.as_ptr(),
+            ml_meth: meth,
+            ml_flags: flags,
+            ml_doc: std::ptr::null(),
+        })
+    }
+
+    fn function<'py>(&'static self, ticket: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let definition = std::ptr::from_ref(&self.0).cast_mut();
+        // SAFETY: attached; the definition is static and not written to; no module is allowed to be null.
+        let made = unsafe { PyCFunction_NewEx(definition, ticket.as_ptr(), std::ptr::null_mut()) };
+        // SAFETY: a new reference, or null with an exception set.
+        unsafe { Bound::from_owned_ptr_or_err(ticket.py(), made) }
+    }
 }
 
 unsafe extern "C" fn start_response(
-    _: *mut PyObject,
+    ticket: *mut PyObject,
     args: *const *mut PyObject,
     count: isize,
     names: *mut PyObject,
@@ -97,21 +131,25 @@ unsafe extern "C" fn start_response(
             return raise(py, error);
         }
     };
-    match respond(py, &argument(0), &argument(1), exc_info.filter(|info| !info.is_none())) {
-        Ok(write) => write.clone().into_ptr(),
+    let ticket = Ticket(ticket.addr());
+    match respond(py, ticket, &argument(0), &argument(1), exc_info.filter(|info| !info.is_none())) {
+        Ok(write) => write.into_ptr(),
         Err(error) => raise(py, error),
     }
 }
 
-unsafe extern "C" fn write(_: *mut PyObject, data: *mut PyObject) -> *mut PyObject {
+unsafe extern "C" fn write(ticket: *mut PyObject, data: *mut PyObject) -> *mut PyObject {
     // SAFETY: CPython calls us, attached.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: METH_O: one argument, which the caller holds.
     let data = unsafe { Bound::from_borrowed_ptr(py, data) };
-    match data.cast::<PyBytes>() {
+    if exchange::with(|exchange| exchange.ticket) != Some(Ticket(ticket.addr())) {
+        return raise(py, PyRuntimeError::new_err("write() was called outside of its request"));
+    }
+    match bytes_of(&data) {
         // A client that left is no reason to break the application: iteration of its body ends as well.
         Ok(bytes) => drop(exchange::with(|exchange| exchange.send(py, bytes.as_bytes(), false))),
-        Err(_) => return raise(py, crate::wsgi::no_bytes(&data)),
+        Err(error) => return raise(py, error),
     }
     py.None().into_ptr()
 }
@@ -135,14 +173,17 @@ fn is_exc_info(names: &Bound<'_, PyAny>) -> bool {
 
 fn respond<'py>(
     py: Python<'py>,
+    ticket: Ticket,
     status: &Bound<'py, PyAny>,
     headers: &Bound<'py, PyAny>,
     exc_info: Option<Bound<'py, PyAny>>,
-) -> PyResult<&'py Bound<'py, PyAny>> {
-    let phase = exchange::with(|exchange| exchange.phase).unwrap_or(Phase::Idle);
+) -> PyResult<Bound<'py, PyAny>> {
+    let phase =
+        exchange::with(|exchange| if exchange.ticket == ticket { exchange.phase } else { Phase::Idle });
+    let phase = phase.unwrap_or(Phase::Idle);
     match (phase, &exc_info) {
         (Phase::Idle, _) => {
-            return Err(PyRuntimeError::new_err("start_response() was called outside of its request"));
+            return Err(outside());
         }
         (Phase::Sent, Some(info)) => return Err(error_of(py, info)?),
         (Phase::Sent, None) => return Err(PyOSError::new_err("headers already sent")),
@@ -158,7 +199,12 @@ fn respond<'py>(
     }
     let set = exchange::with(|exchange| set_head(exchange, status, headers));
     set.unwrap_or_else(|| Err(PyRuntimeError::new_err("start_response() was called inside of itself")))?;
-    write_function(py)
+    let write = exchange::with(|exchange| exchange.write.as_ref().map(|write| write.clone_ref(py)));
+    write.flatten().map(|write| write.into_bound(py)).ok_or_else(outside)
+}
+
+fn outside() -> PyErr {
+    PyRuntimeError::new_err("start_response() was called outside of its request")
 }
 
 /// The exception in a `sys.exc_info()` tuple.

@@ -8,7 +8,8 @@ use crate::environ::Environs;
 use crate::errors::Errors;
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
-use crate::{host, module, start_response, traceback, wsgi};
+use crate::start_response::Functions;
+use crate::{host, module, traceback, wsgi};
 
 /// What a thread needs for every request, made once.
 pub struct Thread<'py> {
@@ -16,8 +17,8 @@ pub struct Thread<'py> {
     pub environs: Environs,
     /// `wsgi.input`, unless the application kept the last one.
     pub input: Bound<'py, Input>,
-    /// `start_response`.
-    pub start_response: Bound<'py, PyAny>,
+    /// `start_response` and `write`, unless the application kept one of the last pair.
+    pub functions: Functions<'py>,
     /// `uwsgi`'s own dict, for hooks.
     pub hooks: Bound<'py, PyDict>,
 }
@@ -54,7 +55,7 @@ impl<'py> Thread<'py> {
         Ok(Thread {
             environs: Environs::new(py, constant),
             input: Bound::new(py, Input::default())?,
-            start_response: start_response::function(py)?,
+            functions: Functions::new(py)?,
             hooks: module::dict(py)?,
         })
     }

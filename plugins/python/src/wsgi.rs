@@ -4,46 +4,49 @@
 //! answered 500. `close()` is called always and once. A client that left ends the iteration, without an
 //! exception in the application.
 
-use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
 use uwring_abi::{OUTCOME_EXCEPTION, OUTCOME_NO_APP, OUTCOME_OK};
 
 use crate::apps::Apps;
 use crate::call::{OpenInput, call, is_kept};
 use crate::config::config;
-use crate::exchange::{self, Phase, Sending};
-use crate::file_wrapper::FileWrapper;
+use crate::exchange::{self, Phase};
 use crate::host::{self, Request};
 use crate::input::Input;
+use crate::start_response::Functions;
 use crate::threads::Thread;
-use crate::{module, traceback};
-
-/// A list of several items up to this is sent as one, bytes.
-const JOINED_BYTES_MAX: usize = 64 * 1024;
+use crate::{body, module, traceback};
 
 /// Serves `request` and gives it back.
 pub fn handle<'py>(thread: &mut Thread<'py>, py: Python<'py>, request: Request) {
-    if is_kept(&thread.input) {
-        // The application kept the last one: it stays shut, and this request has its own.
-        match Bound::new(py, Input::default()) {
-            Ok(input) => thread.input = input,
-            Err(error) => {
-                traceback::log(py, error);
-                return request.finish(OUTCOME_EXCEPTION);
-            }
-        }
+    if let Err(error) = replace_kept(thread, py) {
+        traceback::log(py, error);
+        return request.finish(OUTCOME_EXCEPTION);
     }
     let input = thread.input.clone();
     let open = OpenInput::new(&input, &request);
     let outcome = match serve(thread, py, request) {
         Ok(outcome) => outcome,
+        // That is in the log already, and nobody is there to be told.
+        Err(error) if input.get().is_broken(py) && error.is_instance_of::<PyOSError>(py) => OUTCOME_OK,
         Err(error) => fail(py, error),
     };
     module::call_request_hook(py, &thread.hooks);
     exchange::set_environ(None);
     drop(open);
     exchange::with(|exchange| exchange.finish(outcome));
+}
+
+/// What the application kept of the last request stays dead, and this one has its own.
+fn replace_kept<'py>(thread: &mut Thread<'py>, py: Python<'py>) -> PyResult<()> {
+    if is_kept(&thread.input) {
+        thread.input = Bound::new(py, Input::default())?;
+    }
+    if thread.functions.are_kept() {
+        thread.functions = Functions::new(py)?;
+    }
+    Ok(())
 }
 
 fn serve(thread: &mut Thread<'_>, py: Python<'_>, request: Request) -> PyResult<u32> {
@@ -59,15 +62,16 @@ fn serve(thread: &mut Thread<'_>, py: Python<'_>, request: Request) -> PyResult<
         (Ok((environ, roles)), Some(apps)) => apps.select(&request, roles, environ),
         _ => Ok(None),
     };
-    exchange::with(|exchange| exchange.begin(request, head_only));
+    let (ticket, write) = (thread.functions.ticket, thread.functions.write.clone().unbind());
+    exchange::with(|exchange| exchange.begin(request, head_only, ticket, write));
     let (environ, _) = built?;
     let Some(app) = app? else {
         host::log("--- no python application found, check your startup logs for errors ---");
         return Ok(OUTCOME_NO_APP);
     };
     exchange::set_environ(Some(environ.clone().unbind()));
-    let body = call(app.callable.bind(py), &environ, &thread.start_response)?;
-    deliver(py, &body)?;
+    let body = call(app.callable.bind(py), &environ, &thread.functions.start_response)?;
+    body::deliver(py, &body)?;
     Ok(OUTCOME_OK)
 }
 
@@ -97,131 +101,4 @@ fn show(py: Python<'_>, error: &PyErr) -> bool {
         true
     })
     .unwrap_or(false)
-}
-
-// The body ------------------------------------------------------------------------------------------------
-
-/// Sends what the application returned, and closes it.
-fn deliver(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
-    if let Some(bytes) = single(body) {
-        return send_whole(py, bytes.as_bytes());
-    }
-    let sent = deliver_any(py, body);
-    let closed = match body.getattr_opt("close") {
-        Ok(Some(close)) => close.call0().map(drop),
-        Ok(None) => Ok(()),
-        Err(error) => Err(error),
-    };
-    match (sent, closed) {
-        // Two failures: the first is the cause, the second must not hide it.
-        (Err(first), Err(second)) => {
-            traceback::log(py, second);
-            Err(first)
-        }
-        (Ok(()), Err(error)) => {
-            // The answer is complete: a failed close() is for the log only.
-            traceback::log(py, error);
-            Ok(())
-        }
-        (sent, _) => sent,
-    }
-}
-
-/// The usual body: a list or tuple of one bytes object. Neither has a `close()`.
-fn single<'py>(body: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
-    let item = if let Ok(list) = body.cast_exact::<PyList>() {
-        (list.len() == 1).then(|| list.get_item(0).ok()).flatten()?
-    } else if let Ok(tuple) = body.cast_exact::<PyTuple>() {
-        (tuple.len() == 1).then(|| tuple.get_item(0).ok()).flatten()?
-    } else {
-        return None;
-    };
-    item.cast_into::<PyBytes>().ok()
-}
-
-fn deliver_any(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
-    if let Ok(bytes) = body.cast::<PyBytes>() {
-        return send_whole(py, bytes.as_bytes());
-    }
-    if let Ok(wrapper) = body.cast::<FileWrapper>()
-        && let Some(extent) = wrapper.get().extent(py)
-    {
-        require_head()?;
-        exchange::with(|exchange| exchange.send_file(extent));
-        return Ok(());
-    }
-    if let Some(joined) = joined(body) {
-        return send_whole(py, &joined);
-    }
-    iterate(py, body)
-}
-
-/// Several bytes objects that are there already, as one.
-fn joined(body: &Bound<'_, PyAny>) -> Option<Vec<u8>> {
-    let mut joined = Vec::new();
-    let mut add = |item: Bound<'_, PyAny>| -> Option<()> {
-        let bytes = item.cast::<PyBytes>().ok()?;
-        joined.extend_from_slice(bytes.as_bytes());
-        (joined.len() <= JOINED_BYTES_MAX).then_some(())
-    };
-    if let Ok(list) = body.cast_exact::<PyList>() {
-        list.iter().try_for_each(&mut add)?;
-    } else {
-        body.cast_exact::<PyTuple>().ok()?.iter().try_for_each(&mut add)?;
-    }
-    Some(joined)
-}
-
-fn iterate(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
-    for item in body.try_iter()? {
-        let item = item?;
-        if item.is_none() {
-            continue;
-        }
-        let Ok(bytes) = item.cast::<PyBytes>() else { return Err(no_bytes(&item)) };
-        if bytes.as_bytes().is_empty() {
-            continue;
-        }
-        require_head()?;
-        if exchange::with(|exchange| exchange.send(py, bytes.as_bytes(), false)) != Some(Sending::Open) {
-            return Ok(());
-        }
-    }
-    end_empty(py)
-}
-
-/// All of the body at once. After `write()` calls it is only the rest.
-fn send_whole(py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
-    require_head()?;
-    exchange::with(|exchange| exchange.send(py, bytes, true));
-    Ok(())
-}
-
-/// The iteration is over: where nothing came of it the head still has to go out.
-fn end_empty(py: Python<'_>) -> PyResult<()> {
-    require_head()?;
-    exchange::with(|exchange| {
-        if exchange.phase == Phase::Ready {
-            // The answer to HEAD has no bytes by rights: its length is the application's to say.
-            let last = !exchange.head_only();
-            exchange.send(py, &[], last);
-        }
-    });
-    Ok(())
-}
-
-/// PEP 3333: `start_response` comes before the first bytes.
-fn require_head() -> PyResult<()> {
-    match exchange::with(|exchange| exchange.phase) {
-        Some(Phase::Waiting) => Err(PyRuntimeError::new_err(
-            "the application did not call start_response() before its first output",
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// PEP 3333 allows nothing else in a body. uWSGI logs it, leaves it out, and the client gets a page with a hole.
-pub fn no_bytes(item: &Bound<'_, PyAny>) -> PyErr {
-    let kind = item.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());
-    PyTypeError::new_err(format!("the application's body must be of bytes, not {kind}"))
 }

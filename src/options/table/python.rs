@@ -82,7 +82,11 @@ pub const ROWS: &[Row] = &[
     bare(&["no-threads-wait"], Takes::Nothing, "do not wait for threads when a worker ends"),
     bare(&["wsgi-env-behaviour", "wsgi-env-behavior"], Takes::Value("WAY"), "how environ is made")
         .accepted("every request has its own environ"),
-    bare(&["wsgi-accept-buffer", "wsgi-accept-buffers"], Takes::Nothing, "accept buffers as answers"),
+    row(
+        &["wsgi-accept-buffer", "wsgi-accept-buffers"],
+        Flag(|s| &mut s.python.accept_buffer),
+        "accept bytearrays, memoryviews and other buffers in a body, beside bytes",
+    ),
     bare(
         &["py-autoreload", "py-auto-reload", "python-autoreload", "python-auto-reload"],
         Takes::Value("SECONDS"),

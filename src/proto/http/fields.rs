@@ -235,7 +235,11 @@ fn is_host_of_parts(value: &[u8]) -> bool {
     let (host, port) = value.split_at(end);
     let port_is_one = match port {
         [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [b':'] => true,
+        [b':', digits @ ..] => {
+            digits.iter().all(u8::is_ascii_digit)
+                && str::from_utf8(digits).is_ok_and(|text| text.parse::<u16>().is_ok())
+        }
         _ => false,
     };
     port_is_one
@@ -385,6 +389,7 @@ mod tests {
             "h:80:80",
             "h:-1",
             "h:123456",
+            "h:65536",
             "[::1",
             "::1",
             "[::1]80",

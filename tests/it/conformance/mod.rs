@@ -7,7 +7,7 @@
 mod bodies;
 mod chunks;
 mod connections;
-mod exchange;
+pub mod exchange;
 mod fields;
 mod lines;
 mod targets;

@@ -235,6 +235,20 @@ impl Connection {
         }
     }
 
+    /// How many bytes come until the server closes, without keeping them.
+    #[track_caller]
+    pub fn count_rest(&mut self) -> usize {
+        let mut count = 0;
+        loop {
+            count += std::mem::take(&mut self.unread).len();
+            match self.receive() {
+                Ok(0) => return count,
+                Ok(_) => {}
+                Err(e) => panic!("{e} instead of an orderly end; so far {count} bytes"),
+            }
+        }
+    }
+
     /// Everything until the server closes or resets: for requests that deserve no better.
     pub fn rest_or_reset(&mut self) -> Vec<u8> {
         while matches!(self.receive(), Ok(n) if n > 0) {}

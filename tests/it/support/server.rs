@@ -100,6 +100,14 @@ impl Server {
         ready.into_iter().map(|(_, pid)| pid).collect()
     }
 
+    /// What `uwring ctl status` says.
+    #[track_caller]
+    pub fn status(&self) -> serde_json::Value {
+        let pid = self.process.pid.to_string();
+        let output = Command::new(program()).args(["ctl", "--pid", &pid, "status", "--json"]).output();
+        serde_json::from_slice(&output.expect("start uwring ctl").stdout).expect("JSON")
+    }
+
     /// Sends a signal to the master.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);
