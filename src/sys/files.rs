@@ -90,6 +90,14 @@ pub fn truncate(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Opens without waiting for the other side.
+pub const NONBLOCK: i32 = nix::libc::O_NONBLOCK;
+
+/// Makes a fifo.
+pub fn make_fifo(path: &Path, mode: u32) -> io::Result<()> {
+    Ok(nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(mode))?)
+}
+
 /// Sets the mode of `path`.
 pub fn chmod(path: &Path, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(mode))

@@ -167,7 +167,7 @@ fn a_log_is_opened_anew_and_renamed_when_files_are_touched() {
     let server = start(
         Server::app("log").ini(
             "logto = {dir}/server.log\ntouch-logreopen = {dir}/reopen\ntouch-logrotate = {dir}/rotate\n\
-             log-backupname = {dir}/backup.log\nlogfile-chmod = 604",
+             log-backupname = {dir}/backup.log\nlogfile-chmod = 604\nmaster-fifo = {dir}/fifo",
         ),
         "server.log",
     );
@@ -184,6 +184,13 @@ fn a_log_is_opened_anew_and_renamed_when_files_are_touched() {
     wait_file(&server, "backup.log", |text| text.contains("anew\n"));
     say(&server, "behind");
     wait_file(&server, "server.log", |text| text.contains("behind\n"));
+    std::fs::rename(server.path("server.log"), server.path("moved.log")).expect("renamed");
+    std::fs::write(server.path("fifo"), "l").expect("told");
+    wait_file(&server, "server.log", |_| server.path("server.log").exists());
+    say(&server, "told");
+    wait_file(&server, "server.log", |text| text.contains("told\n"));
+    std::fs::write(server.path("fifo"), "L").expect("told");
+    wait_file(&server, "backup.log", |text| text.contains("told\n"));
 }
 
 #[test]
