@@ -33,12 +33,13 @@ impl<R: Reactor> Ring<R> {
         let requests = bump(&slot.requests, 1);
         bump(&slot.tx_bytes, job.head_sent + job.body_sent);
         bump(&slot.running_time_us, took);
-        if job.outcome == Outcome::Exception {
+        if matches!(job.outcome, Outcome::Exception | Outcome::LastException) {
             bump(&slot.exceptions, 1);
         }
         self.log_request(parcel, requests, took);
         let max = plan.settings.process.max_requests;
-        if max > 0 && requests - self.requests_before >= max {
+        let worn_out = max > 0 && requests - self.requests_before >= max;
+        if worn_out || job.outcome == Outcome::LastException {
             self.recycle_worker();
         }
     }
@@ -50,6 +51,9 @@ impl<R: Reactor> Ring<R> {
     fn log_request(&mut self, parcel: &Parcel, requests: u64, took: u64) {
         let job = &parcel.job;
         let request = &job.request;
+        if job.notes.quiet {
+            return;
+        }
         if !crate::logging::format::wanted(&self.plan.settings.logging, job.status, took, job.body_sent) {
             return;
         }
