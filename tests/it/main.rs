@@ -21,6 +21,8 @@ mod language;
 mod leaks;
 mod letter;
 mod log;
+mod log_json;
+mod log_process;
 mod module;
 mod options;
 mod overload;
