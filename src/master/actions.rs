@@ -10,11 +10,13 @@ use std::sync::atomic::Ordering;
 use super::channel::{self, MasterEnd, Order, Report, TemplateEnd};
 use super::handover::{Image, OfficeLeft};
 use super::jobs::Jobs;
+use super::logs::Logs;
 use super::state::{Action, Command, Event, Picture, WorkerPicture};
 use crate::base::clock;
 use crate::control::server::{ClientId, Server};
 use crate::control::words::{self as control, Answer};
 use crate::hooks::{self, Stop};
+use crate::logging::relay::process::Setup;
 use crate::shared::area::Area;
 use crate::sys::exec::Handed;
 use crate::sys::process::{self, Fork};
@@ -79,6 +81,7 @@ pub struct Office {
     control: Option<Server>,
     /// Daemons and cron jobs.
     jobs: Jobs,
+    logs: Option<Logs>,
     image: Image,
     /// Another program lies in the place of this one, and could not take over: this one does the next thing.
     stays: bool,
@@ -86,7 +89,7 @@ pub struct Office {
 
 impl Office {
     /// Makes what is shared with the other processes but the area.
-    pub fn new(area: Area, control: Option<Server>, image: Image) -> io::Result<Office> {
+    pub fn new(area: Area, control: Option<Server>, logs: Option<Logs>, image: Image) -> io::Result<Office> {
         let (near, far) = packets::life_line()?;
         let bells = (0..2 * area.workers()).map(|_| event::new().map(Arc::new)).collect::<io::Result<_>>()?;
         let notify = Arc::new(event::new()?);
@@ -98,6 +101,7 @@ impl Office {
             processes: HashMap::new(),
             control,
             jobs: Jobs::default(),
+            logs,
             image,
             stays: false,
         })
@@ -115,12 +119,21 @@ impl Office {
             channels: self.channels.iter().map(|(number, end)| (*number, end.hand_over())).collect(),
             control: self.control.as_ref().map(Server::hand_over),
             daemons: self.jobs.hand_over(),
+            logs: self.logs.as_ref().map(Logs::hand_over),
         }
     }
 
     /// Goes on where the program before has left. `pids` are the processes it knew.
-    pub fn take_over(left: OfficeLeft, image: Image, pids: &[u32]) -> io::Result<Office> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control, daemons: _ } = left;
+    /// `logs` would make another log process.
+    pub fn take_over(
+        left: OfficeLeft,
+        logs: Option<Setup>,
+        image: Image,
+        pids: &[u32],
+    ) -> io::Result<Office> {
+        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs: logs_left, .. } = left;
+        // First of all: whatever happens, it can be said then.
+        let logs = logs_left.map(|left| Logs::take_over(left, logs)).transpose()?;
         let bells = bells.into_iter().map(|bell| bell.take().map(Arc::new)).collect::<io::Result<_>>()?;
         let shared = Shared {
             area: Arc::new(Area::take_over(area)?),
@@ -136,6 +149,7 @@ impl Office {
             processes: HashMap::new(),
             control: control.map(Server::take_over).transpose()?,
             jobs: Jobs::default(),
+            logs,
             image,
             stays: false,
         };
@@ -181,6 +195,16 @@ impl Office {
     /// The control socket, for waiting.
     pub fn control(&self) -> Option<&Server> {
         self.control.as_ref()
+    }
+
+    /// The log process.
+    pub fn logs(&self) -> Option<&Logs> {
+        self.logs.as_ref()
+    }
+
+    /// The log process, for what happens to it.
+    pub fn logs_mut(&mut self) -> Option<&mut Logs> {
+        self.logs.as_mut()
     }
 
     /// The control socket, for what was asked there.
@@ -255,6 +279,9 @@ impl Office {
         let reloads = generation > self.shared.area.serving().max(1);
         if reloads && !std::mem::take(&mut self.stays) && self.image.was_replaced() {
             return Outcome::Replace { generation };
+        }
+        if let (true, Some(logs)) = (reloads, &self.logs) {
+            logs.reload();
         }
         let failed = |cause: io::Error| {
             Outcome::Event(Event::TemplateNotForked { generation, why: format!("cannot fork: {cause}") })
@@ -409,7 +436,8 @@ mod tests {
 
     #[test]
     fn a_command_is_written_and_rung() {
-        let mut office = Office::new(Area::new(2, 1).expect("mapped"), None, Image::default()).expect("made");
+        let mut office =
+            Office::new(Area::new(2, 1).expect("mapped"), None, None, Image::default()).expect("made");
         office.perform(Action::Tell { generation: 2, worker: 1, command: Command::Drain });
         assert_eq!(office.area().slot(3).command(), Command::Drain);
         assert!(event::take(office.shared.bell(3)));
@@ -418,7 +446,8 @@ mod tests {
 
     #[test]
     fn a_buried_worker_leaves_nothing_behind() {
-        let mut office = Office::new(Area::new(1, 1).expect("mapped"), None, Image::default()).expect("made");
+        let mut office =
+            Office::new(Area::new(1, 1).expect("mapped"), None, None, Image::default()).expect("made");
         let slot = office.area().slot(1);
         slot.occupy(1);
         slot.set_state(State::Ready);
@@ -432,7 +461,8 @@ mod tests {
 
     #[test]
     fn a_worker_asked_of_a_template_that_is_gone_is_no_news() {
-        let mut office = Office::new(Area::new(1, 0).expect("mapped"), None, Image::default()).expect("made");
+        let mut office =
+            Office::new(Area::new(1, 0).expect("mapped"), None, None, Image::default()).expect("made");
         assert!(matches!(office.perform(Action::Fork { generation: 1, worker: 1 }), Outcome::Done));
         let (master, template) = channel::pair().expect("a channel");
         office.channels.insert(1, master);

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::logs;
 use super::pidfile::Vacuum;
 use super::state::State;
 use crate::base::protocol::SocketProtocol;
@@ -128,6 +129,9 @@ pub struct OfficeLeft {
     pub control: Option<server::Left>,
     /// Daemons that run, by their commands.
     pub daemons: HashMap<String, u32>,
+    /// The log process.
+    #[serde(default)]
+    pub logs: Option<logs::Left>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -203,11 +207,13 @@ impl Handover {
     }
 
     fn descriptors(&self) -> Vec<Handed> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control, daemons: _ } = &self.office;
+        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs, daemons: _ } =
+            &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify];
         all.extend(bells);
         all.extend(channels.values());
         all.extend(control.iter().flat_map(server::Left::descriptors));
+        all.extend(logs.iter().flat_map(logs::Left::descriptors));
         all.extend(self.listeners.iter().map(|listener| listener.fd));
         all
     }

@@ -70,6 +70,7 @@ fn prepare(seat: &Seat) -> Result<Settings, i32> {
         crate::log!("[uwring] template: signals: {cause}");
         return Err(EXIT_FAILED);
     }
+    attach(0);
     let settings = settings(seat)?;
     titles::set(&settings.process, "template");
     if settings.process.no_orphans {
@@ -100,6 +101,13 @@ fn settings(seat: &Seat) -> Result<Settings, i32> {
         new.sockets = seat.settings.sockets.clone();
     }
     Ok(new)
+}
+
+/// Output of its own to the log process, if there is one. Without, it goes where that of the parent goes.
+fn attach(worker: u32) {
+    if let Err(cause) = crate::logging::relay::ports::attach(worker) {
+        crate::log!("[uwring] no way of its own to the log: {cause}");
+    }
 }
 
 fn follow(parent: u32) {
@@ -175,6 +183,7 @@ fn serve(seat: Seat, settings: Settings, plugin: Plugin) -> i32 {
     // A worker now; what only the template needed is dropped.
     let slot = shared.area.slot_number(worker, generation);
     shared.area.slot(slot).occupy(generation);
+    attach(worker);
     titles::set(&settings.process, &format!("worker {worker}"));
     if settings.process.no_orphans {
         follow(template_pid);

@@ -18,6 +18,7 @@ pub mod headers;
 pub mod hooks;
 mod intake;
 pub mod jobs;
+pub mod logger;
 mod mistakes;
 pub mod remark;
 pub mod routes;

@@ -7,6 +7,8 @@
 mod support;
 
 mod abuse;
+mod check;
+mod configs;
 mod conformance;
 mod control;
 mod corpora;
@@ -20,6 +22,8 @@ mod language;
 mod leaks;
 mod letter;
 mod log;
+mod log_json;
+mod log_process;
 mod module;
 mod options;
 mod overload;

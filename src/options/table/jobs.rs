@@ -62,8 +62,7 @@ pub const ROWS: &[Row] = &[
         Set(Takes::Value("KEYS=VALUES COMMAND"), |s, text| cron(s, Cron::keyed(text))),
         "run a command at these times: minute=, hour=, day=, month=, week=, unique=",
     ),
-    bare(&["cache2"], Takes::Value("KEYS=VALUES"), "make a cache shared by the workers")
-        .refused("the application's uwsgi.cache_… are not there: use Redis, memcached or a database"),
+    bare(&["cache2"], Takes::Value("KEYS=VALUES"), "make a cache shared by the workers"),
     bare(&["sharedarea"], Takes::Value("PAGES"), "make memory shared by the workers")
         .short('A')
         .refused("the application's uwsgi.sharedarea_… are not there: use multiprocessing.shared_memory"),
