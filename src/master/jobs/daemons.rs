@@ -133,7 +133,7 @@ impl Daemons {
 impl Kept {
     fn start(&mut self, now: Millis) {
         let Daemon { command, pidfile, daemonize, freq, folder, uid, gid, .. } = &self.spec;
-        if pidfile.as_deref().is_some_and(|file| runs_at(file)) {
+        if pidfile.as_deref().is_some_and(runs_at) {
             self.stand = Stand::Due(now.after(freq.saturating_mul(1000).max(1000)));
             return;
         }
