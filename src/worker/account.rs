@@ -38,10 +38,7 @@ impl<R: Reactor> Ring<R> {
             bump(&slot.exceptions, 1);
         }
         self.log_request(parcel, requests, took);
-        let max = plan.settings.process.max_requests;
-        if max > 0 && requests - self.requests_before >= max {
-            self.recycle_worker();
-        }
+        self.consider_recycling(requests - self.requests_before);
     }
 
     pub(super) fn count_write_error(&self) {

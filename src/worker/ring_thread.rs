@@ -45,6 +45,7 @@ pub struct Ring<R> {
     pub(super) generation: u32,
     pub(super) gate: Gate,
     pub(super) bounds: Bounds,
+    pub(super) recycling: super::recycle::Bounds,
     /// Connections this worker holds at most.
     pub(super) connections_max: usize,
     pub(super) crowding: Crowding,
@@ -85,6 +86,7 @@ impl<R: Reactor> Ring<R> {
             generation: 0,
             gate: Gate::new(threads, alone),
             bounds: Bounds::new(&plan, desk.handoff.capacity()),
+            recycling: super::recycle::Bounds::new(plan.settings.recycling, now.millis()),
             connections_max: super::room::connections_max(&plan),
             crowding: Crowding::default(),
             backlog: VecDeque::new(),
@@ -146,6 +148,7 @@ impl<R: Reactor> Ring<R> {
         self.time_fresh(young);
         self.expire();
         self.expire_queue();
+        self.expire_recycling();
         Ok(())
     }
 
@@ -186,7 +189,12 @@ impl<R: Reactor> Ring<R> {
         let stop = self.stop_poll();
         let log = self.logbook.number_due(self.now);
         let (full, queue) = (self.look_in(), self.queue_look_in());
-        [timer, pause, stop, log, full, queue].into_iter().flatten().min().map(Duration::from_millis)
+        let recycling = self.recycling.look_in(now);
+        [timer, pause, stop, log, full, queue, recycling]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(Duration::from_millis)
     }
 
     fn expire(&mut self) {

@@ -22,5 +22,6 @@ mod overload;
 mod packets;
 mod process;
 mod python;
+mod recycle;
 mod upgrade;
 mod wsgi;

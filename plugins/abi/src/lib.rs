@@ -11,7 +11,7 @@
 use std::ffi::c_void;
 
 /// Raised with every change of a type or a meaning in this crate.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// The symbol every plugin exports: `extern "C" fn() -> *const PluginApi`.
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"uwring_plugin";
@@ -111,6 +111,8 @@ pub struct RequestView {
     /// The first bytes of the body, already in memory. All of it when `body_len` equals its length.
     /// Where it is less and `body_fd` is -1, the rest comes by [`HostApi::read_body`].
     pub body: Slice,
+    /// Number of the request on its interpreter thread, from 1, for [`PluginApi::interrupt`].
+    pub serial: u64,
 }
 
 /// [`ResponseHead::flags`]: the application set `Date`.
