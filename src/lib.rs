@@ -15,13 +15,17 @@ pub mod base;
 
 pub mod options;
 pub mod request;
+pub mod response;
 pub mod sys;
 
 pub mod engine;
 pub mod proto;
 pub mod shared;
 
+pub mod files;
 pub mod logging;
+
+pub mod routes;
 
 pub mod plugin;
 pub mod worker;

@@ -26,6 +26,29 @@ impl Span {
     }
 }
 
+/// A request's variables by the names an application knows them by.
+pub trait Values {
+    /// Value of the last variable of that name.
+    fn value(&self, name: &[u8]) -> Option<&[u8]>;
+}
+
+/// A request with the areas its variables lie in.
+#[derive(Debug, Clone, Copy)]
+pub struct Received<'a> {
+    /// The parsed head.
+    pub request: &'a Request,
+    /// Received bytes.
+    pub head: &'a [u8],
+    /// What all requests of a socket have in common.
+    pub fixed: &'a [u8],
+}
+
+impl Values for Received<'_> {
+    fn value(&self, name: &[u8]) -> Option<&[u8]> {
+        self.request.value(name, self.head, self.fixed)
+    }
+}
+
 /// How the request's body is delimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Body {

@@ -14,6 +14,10 @@ pub const VARS_MAX: usize = 256;
 pub const BODY_MEMORY_MAX: u64 = 64 * 1024;
 /// Unsent response bytes at which the application waits for the client.
 pub const OUTPUT_HIGH_WATER: usize = 256 * 1024;
+/// Bytes of answers a worker keeps for its clients. Beyond, those that took nothing for a second are closed.
+pub const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// So many times that, also for clients that do read: no request is begun until they have.
+pub const UNSENT_STOP: usize = 8;
 /// Size of a pooled receive buffer, bytes: an ordinary request head fits.
 pub const POOL_BUFFER_BYTES: usize = 4096;
 /// Pooled receive buffers of one worker. Untouched ones cost address space only.

@@ -1,7 +1,9 @@
 //! No policy; the clock is its only contact with the world.
 
 pub mod clock;
+pub mod date;
 pub mod digits;
 pub mod limits;
+pub mod pattern;
 pub mod protocol;
 pub mod text;

@@ -12,6 +12,8 @@ mod docs;
 mod draft;
 mod error;
 mod expand;
+pub mod files;
+pub mod headers;
 mod intake;
 mod row;
 pub mod settings;

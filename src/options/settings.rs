@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+pub use super::files::Files;
+pub use super::headers::Headers;
+
 use serde::{Deserialize, Serialize};
 
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
@@ -38,6 +41,10 @@ pub struct Settings {
     pub sockets: Sockets,
     /// Requests, their limits and times.
     pub request: Requests,
+    /// Static files.
+    pub files: Files,
+    /// Headers of answers.
+    pub headers: Headers,
     /// The Python application.
     pub python: Python,
     /// Logs.

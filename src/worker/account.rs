@@ -6,20 +6,20 @@ use crate::base::clock;
 use crate::engine::Reactor;
 use crate::logging::format::{Record, Variables};
 use crate::plugin::host::Outcome;
-use crate::request::{Request, Version};
+use crate::request::{Received, Values, Version};
+use crate::routes::Notes;
 use crate::shared::area::bump;
 
-/// A request's variables by the names an application knows them by.
+/// What `%(var.NAME)` finds: variables as received, or as set on the way.
 #[derive(Debug)]
-struct Received<'a> {
-    request: &'a Request,
-    head: &'a [u8],
-    fixed: &'a [u8],
+struct Logged<'a> {
+    received: Received<'a>,
+    notes: &'a Notes,
 }
 
-impl Variables for Received<'_> {
+impl Variables for Logged<'_> {
     fn value(&self, name: &[u8]) -> Option<&[u8]> {
-        self.request.value(name, self.head, self.fixed)
+        self.notes.value(name).or_else(|| self.received.value(name))
     }
 }
 
@@ -28,7 +28,6 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn account(&mut self, parcel: &Parcel) {
         let job = &parcel.job;
         let took = job.finished.since(job.started);
-        self.gate.observe(took);
         let plan = std::sync::Arc::clone(&self.plan);
         let slot = plan.slot();
         let requests = bump(&slot.requests, 1);
@@ -85,7 +84,7 @@ impl<R: Reactor> Ring<R> {
             modifier1: request.modifier1,
             modifier2: request.modifier2,
             logvars: &job.logvars,
-            variables: &Received { request, head, fixed },
+            variables: &Logged { received: Received { request, head, fixed }, notes: &job.notes },
         };
         self.logbook.request(&record);
     }

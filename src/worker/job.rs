@@ -13,6 +13,7 @@ use crate::proto::chunked::Decoder;
 use crate::proto::head::BodyOut;
 use crate::proto::http::Pieces;
 use crate::request::Request;
+use crate::routes::Notes;
 
 /// A job and the plugin's view of it.
 pub type Parcel = Box<Exchange<Job, Pending>>;
@@ -68,6 +69,8 @@ pub struct Job {
     pub outcome: Outcome,
     /// Which application.
     pub app: u32,
+    /// What routes and header options noted.
+    pub notes: Notes,
     /// `uwsgi.set_logvar`.
     pub logvars: Vec<(Vec<u8>, Vec<u8>)>,
     /// How the body was sent, for the request line.
@@ -117,10 +120,12 @@ impl Job {
             body: std::mem::take(&mut self.body),
             out: std::mem::take(&mut self.out),
             logvars: std::mem::take(&mut self.logvars),
+            notes: std::mem::take(&mut self.notes),
             ..Job::default()
         };
         kept.request.clear();
         kept.logvars.clear();
+        kept.notes.clear();
         for buffer in [&mut kept.head, &mut kept.body, &mut kept.out] {
             reset(buffer);
         }

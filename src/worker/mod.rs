@@ -18,6 +18,7 @@ mod recycle;
 mod refusing;
 mod ring_thread;
 mod room;
+mod rules;
 mod serve;
 mod stop;
 mod writing;
@@ -108,6 +109,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     let plan = Arc::new(plan);
     let desk: &'static Desk = Box::leak(Box::new(Desk {
         handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
+        rules: rules::Rules::new(&plan.settings),
         plan: Arc::clone(&plan),
     }));
     let api: &'static _ = Box::leak(Box::new(host::api(desk, plan.id)));

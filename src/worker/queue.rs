@@ -6,6 +6,7 @@ use super::Plan;
 use super::job::Parcel;
 use super::ring_thread::Ring;
 use crate::base::clock::Millis;
+use crate::base::limits::{self, UNSENT_BYTES_MAX};
 use crate::engine::Reactor;
 use crate::proto::Error;
 use crate::shared::area::State;
@@ -57,7 +58,7 @@ impl Bounds {
 impl<R: Reactor> Ring<R> {
     /// Gives a request to the interpreter, or to the queue, or refuses it.
     pub(super) fn enqueue(&mut self, mut parcel: Parcel) {
-        if self.backlog.is_empty() && self.in_flight < self.bounds.room {
+        if self.backlog.is_empty() && self.in_flight < self.room() {
             return self.pass_to_interpreter(parcel);
         }
         if self.bounds.size > 0 && self.backlog.len() >= self.bounds.size {
@@ -70,13 +71,23 @@ impl<R: Reactor> Ring<R> {
 
     /// Gives waiting requests to the interpreter as far as there is room, and wakes it once.
     pub(super) fn hand_over(&mut self) {
-        while self.in_flight < self.bounds.room {
+        let room = self.room();
+        while self.in_flight < room {
             let Some(parcel) = self.backlog.pop_front() else { break };
             self.pass_to_interpreter(parcel);
         }
         self.plan.slot().set_in_hand(self.in_flight + self.backlog.len());
         if std::mem::take(&mut self.handed_over) {
             self.desk.handoff.wake_interpreters();
+        }
+    }
+
+    /// Requests that may be with the interpreter: each adds an answer, perhaps to those nobody reads.
+    fn room(&self) -> usize {
+        match self.unsent / UNSENT_BYTES_MAX {
+            0 => self.bounds.room,
+            1..limits::UNSENT_STOP => self.bounds.room.min(self.bounds.threads),
+            _ => 0,
         }
     }
 

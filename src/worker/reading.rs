@@ -229,6 +229,10 @@ impl<R: Reactor> Ring<R> {
         if self.in_flight + self.backlog.len() >= POOLED_HEADS_MAX {
             self.own_head(&mut parcel);
         }
+        if let Some(rules) = &self.desk.rules {
+            let Some(passed) = self.by_rules(rules, parcel) else { return };
+            parcel = passed;
+        }
         self.show(&mut parcel);
         self.enqueue(parcel);
     }

@@ -20,6 +20,7 @@ use super::room::Crowding;
 use super::serve::Desk;
 use super::{Plan, stop::Phase};
 use crate::base::clock::{self, Micros};
+use crate::base::limits;
 use crate::engine::timer::Wheel;
 use crate::engine::{Event, Reactor, Token};
 use crate::plugin::host::Exchange;
@@ -46,6 +47,8 @@ pub struct Ring<R> {
     pub(super) gate: Gate,
     pub(super) bounds: Bounds,
     pub(super) recycling: super::recycle::Bounds,
+    /// Bytes of answers that the engine has and the kernel has not taken yet.
+    pub(super) unsent: usize,
     /// Connections this worker holds at most.
     pub(super) connections_max: usize,
     pub(super) crowding: Crowding,
@@ -88,6 +91,7 @@ impl<R: Reactor> Ring<R> {
             bounds: Bounds::new(&plan, desk.handoff.capacity()),
             recycling: super::recycle::Bounds::new(plan.settings.recycling, now.millis()),
             connections_max: super::room::connections_max(&plan),
+            unsent: 0,
             crowding: Crowding::default(),
             backlog: VecDeque::new(),
             in_flight: 0,
@@ -149,6 +153,9 @@ impl<R: Reactor> Ring<R> {
         self.expire();
         self.expire_queue();
         self.expire_recycling();
+        if self.unsent > limits::UNSENT_BYTES_MAX {
+            self.close_unread();
+        }
         Ok(())
     }
 

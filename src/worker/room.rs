@@ -18,8 +18,13 @@ const LOOK_MS: u64 = 50;
 const FIRST_HEAD_MS: u64 = 2_000;
 /// The share of the table closed at once: looking for those to close costs a pass over all.
 const SHARE: usize = 16;
+/// The same share of those that do not read: they have had their time.
+const UNREAD_SHARE: usize = 4;
 /// The log says so at most this often, milliseconds.
 const SAY_MS: u64 = 10_000;
+
+/// A client that took nothing of its answer for so long may be closed for others, milliseconds.
+const UNREAD_MS: u64 = 1_000;
 
 /// When a worker last looked and spoke.
 #[derive(Debug, Default)]
@@ -28,6 +33,9 @@ pub struct Crowding {
     say_at: Millis,
     /// Closed and not yet told.
     closed: usize,
+    unread_look_at: Millis,
+    unread_say_at: Millis,
+    unread: usize,
 }
 
 /// How many connections a worker holds: what is configured, but no more than its descriptors allow, of which some
@@ -69,10 +77,53 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
-    /// Milliseconds until a full worker looks again.
+    /// Milliseconds until a crowded worker looks again.
     pub(super) fn look_in(&self) -> Option<u64> {
+        let now = self.now.millis();
+        let unread = self.unsent > limits::UNSENT_BYTES_MAX;
+        let unread = unread.then(|| self.crowding.unread_look_at.since(now));
+        unread.into_iter().chain(self.full_look_in()).min()
+    }
+
+    fn full_look_in(&self) -> Option<u64> {
         (self.phase == Phase::Open && self.connections_free() == 0)
             .then(|| self.crowding.look_at.since(self.now.millis()))
+    }
+
+    /// Too many answers wait for clients: closes a share of those that took nothing of theirs for a while.
+    pub(super) fn close_unread(&mut self) {
+        let now = self.now.millis();
+        if now < self.crowding.unread_look_at {
+            return;
+        }
+        self.crowding.unread_look_at = now.after(LOOK_MS);
+        let patience = self.plan.settings.request.socket_timeout_ms;
+        let mut stuck: Vec<(Millis, Token)> = self
+            .conns
+            .iter()
+            .filter(|(_, conn)| conn.writing != Writing::Idle && conn.reading != Reading::Closing)
+            .filter_map(|(index, conn)| {
+                let since = Millis(conn.deadline?.0.saturating_sub(patience));
+                let token = Name::Conn(index, conn.generation).token();
+                (now.since(since) >= UNREAD_MS).then_some((since, token))
+            })
+            .collect();
+        stuck.sort_unstable_by_key(|(since, _)| *since);
+        stuck.truncate(stuck.len().div_ceil(UNREAD_SHARE));
+        self.crowding.unread += stuck.len();
+        for (_, token) in stuck {
+            self.count_write_error();
+            self.close(token);
+        }
+        if self.crowding.unread > 0 && now >= self.crowding.unread_say_at {
+            crate::log!(
+                "[uwring] worker {} keeps {} MiB of answers that clients do not read: closed {} of the connections",
+                self.plan.id,
+                self.unsent >> 20,
+                std::mem::take(&mut self.crowding.unread)
+            );
+            self.crowding.unread_say_at = now.after(SAY_MS);
+        }
     }
 
     /// Closes a share of the connections that have no request: how many.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use super::channel::{Channel, FilePart};
 use super::handoff::{Handoff, Reply};
 use super::job::{Job, Parcel, Pending, Stage};
+use super::rules::Rules;
 use super::{Plan, office};
 use crate::base::clock;
 use crate::plugin::host::{Host, Outcome, Refusal};
@@ -21,6 +22,8 @@ pub struct Desk {
     pub handoff: Handoff,
     /// What the worker was given.
     pub plan: Arc<Plan>,
+    /// What the configuration does to requests and answers by itself.
+    pub rules: Option<Rules>,
 }
 
 thread_local! {
@@ -34,7 +37,7 @@ impl Desk {
     }
 
     /// Writes there what the thread begins with; its number.
-    fn begin(&self, core: &CoreSlot, exchange: &Parcel) -> u64 {
+    fn enter(&self, core: &CoreSlot, exchange: &Parcel) -> u64 {
         let (job, [head, _, fixed]) = (&exchange.job, exchange.shown());
         let text = |span| job.request.bytes(span, head, fixed);
         let parts = [text(job.request.addr), b" - ", text(job.request.method), b" ", text(job.request.uri)];
@@ -42,7 +45,13 @@ impl Desk {
         core.begin(job.started, patience_ms, job.token.map_or(0, |token| token.0), &parts)
     }
 
-    fn start(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
+    pub(super) fn start(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
+        let Some(rules) = &self.rules else { return self.begin(job, head, length) };
+        let fields = rules.edit(head, job.request.version, &mut job.notes);
+        self.begin(job, &fields.head(head), length)
+    }
+
+    fn begin(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
         let draining = self.plan.slot().is_draining();
         let before = job.out.len();
         let framing = DATE.with_borrow_mut(|date| {
@@ -141,7 +150,7 @@ impl Desk {
     }
 }
 
-fn channel(job: &mut Job) -> &Arc<Channel> {
+pub(super) fn channel(job: &mut Job) -> &Arc<Channel> {
     job.channel.get_or_insert_with(Arc::default)
 }
 
@@ -153,7 +162,7 @@ impl Host for Desk {
         let mut exchange = self.handoff.take()?;
         exchange.job.started = clock::now();
         exchange.job.thread = thread;
-        let serial = self.core(thread).map_or(0, |core| self.begin(core, &exchange));
+        let serial = self.core(thread).map_or(0, |core| self.enter(core, &exchange));
         exchange.number(serial);
         Some(exchange)
     }

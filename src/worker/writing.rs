@@ -18,8 +18,14 @@ const SMALL_BYTES: usize = 64 * 1024;
 
 impl<R: Reactor> Ring<R> {
     /// An interpreter thread has finished a request.
-    pub(super) fn done(&mut self, mut parcel: Parcel) {
+    pub(super) fn done(&mut self, parcel: Parcel) {
         self.in_flight -= 1;
+        self.gate.observe(parcel.job.finished.since(parcel.job.started));
+        self.conclude(parcel);
+    }
+
+    /// A request is finished: counts it, and sends what there is to send.
+    pub(super) fn conclude(&mut self, mut parcel: Parcel) {
         self.account(&parcel);
         let job = &mut parcel.job;
         let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
@@ -45,7 +51,7 @@ impl<R: Reactor> Ring<R> {
 
     /// Sends a complete response, or the last piece of one.
     fn send_whole(&mut self, token: Token, out: Vec<u8>) {
-        let (idle_until, patience) = (self.idle_until(), self.patience());
+        let patience = self.patience();
         let Some(conn) = self.conn(token) else { return self.recycle(out) };
         let Some(fd) = conn.raw() else { return self.recycle(out) };
         conn.deadline = Some(patience);
@@ -53,28 +59,33 @@ impl<R: Reactor> Ring<R> {
             After::KeepAlive if conn.leftover.is_empty() && out.len() <= SMALL_BYTES => {
                 conn.writing = Writing::Whole;
                 conn.reading = Reading::Head;
-                conn.deadline = Some(idle_until);
-                self.engine.send(Then::Keep(fd), token, out, Notice::Lazy);
+                self.send(Then::Keep(fd), token, out, Notice::Lazy);
                 // In the same submission: the answer and the wait for the next request.
                 self.receive_head(token);
             }
             After::KeepAlive => {
                 conn.writing = Writing::Whole;
                 conn.reading = Reading::Head;
-                self.engine.send(Then::Keep(fd), token, out, Notice::Prompt);
+                self.send(Then::Keep(fd), token, out, Notice::Prompt);
                 self.fresh.push(token);
             }
             After::Close if out.len() <= SMALL_BYTES && !conn.receiving => {
                 conn.writing = Writing::Final;
                 let Some(fd) = conn.fd.take() else { return };
-                self.engine.send(Then::Close(fd), token, out, Notice::Lazy);
+                self.send(Then::Close(fd), token, out, Notice::Lazy);
             }
             After::Close | After::Drain => {
                 conn.writing = Writing::Last;
-                self.engine.send(Then::Keep(fd), token, out, Notice::Prompt);
+                self.send(Then::Keep(fd), token, out, Notice::Prompt);
                 self.fresh.push(token);
             }
         }
+    }
+
+    /// Gives bytes to the engine, and keeps count of them.
+    pub(super) fn send(&mut self, then: Then, token: Token, bytes: Vec<u8>, notice: Notice) {
+        self.unsent += bytes.len();
+        self.engine.send(then, token, bytes, notice);
     }
 
     /// There is something to send in a connection's channel.
@@ -100,7 +111,7 @@ impl<R: Reactor> Ring<R> {
             Output::Bytes(bytes) => {
                 conn.writing = Writing::Stream;
                 conn.deadline = Some(patience);
-                self.engine.send(Then::Keep(fd), token, bytes, Notice::Prompt);
+                self.send(Then::Keep(fd), token, bytes, Notice::Prompt);
                 self.fresh.push(token);
             }
             Output::File(part) => {
@@ -115,6 +126,7 @@ impl<R: Reactor> Ring<R> {
 
     pub(super) fn sent(&mut self, token: Token, result: io::Result<()>, buffer: Vec<u8>) {
         let len = buffer.len();
+        self.unsent -= len;
         self.recycle(buffer);
         let Some(conn) = self.conn(token) else { return };
         let writing = std::mem::replace(&mut conn.writing, Writing::Idle);

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Connection, Gate, PATIENCE, Packet, Server, descriptors_for, held, note, uwring_only};
+use crate::support::{
+    Address, Connection, Gate, PATIENCE, Packet, Server, descriptors_for, held, note, uwring_only,
+};
 
 /// Of the large answers of `tests/apps/limits`.
 const SIZE: usize = 50_000_000;
@@ -21,15 +23,22 @@ fn get(client: &mut Connection, path: &str) -> crate::support::Response {
     client.response("GET")
 }
 
+/// Tries until it holds.
+#[track_caller]
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "not yet: {what}");
+    }
+}
+
 /// Serves others until the worker has no more descriptors than that.
 #[track_caller]
 fn back_to(server: &Server, before: usize) {
-    let pid = server.workers()[0];
-    let started = Instant::now();
-    while held(pid).descriptors > before {
-        assert!(started.elapsed() < PATIENCE, "{before} → {}", held(pid).descriptors);
+    until("connections are closed", || {
         server.get("/").expect(200);
-    }
+        held(server.workers()[0]).descriptors <= before
+    });
 }
 
 /// Calls of the application so far.
@@ -436,6 +445,39 @@ fn a_client_that_does_not_read_is_given_up_and_the_thread_is_free() {
 }
 
 #[test]
+fn answers_nobody_reads_do_not_fill_the_memory() {
+    if uwring_only("one client that does not read holds a thread") {
+        return;
+    }
+    let Some(many) = descriptors_for(900) else { return };
+    let server = Server::app("limits")
+        .without("socket")
+        .ini("http-socket = {dir}/http.sock\ndisable-logging = true\nsocket-timeout = 0")
+        .start();
+    let address = Address::Unix(server.path("http.sock"));
+    address.get("/page").expect(200);
+    let before = held(server.workers()[0]).descriptors;
+    // Each leaves the worker with more than the socket takes: 225 MB in all, if nothing is done.
+    let rude: Vec<_> = (0..many)
+        .map(|_| {
+            let mut client = address.connect();
+            client.send("GET /page HTTP/1.1\r\nHost: test\r\n\r\n");
+            client
+        })
+        .collect();
+    // What stays is 64 MiB.
+    let most = 64 * 1024 * 1024 / 250_000 + 2;
+    if many > most {
+        server.log().wait_for("of answers that clients do not read: closed ");
+    }
+    until("most are closed", || {
+        assert_eq!(address.get("/page").expect(200).body.len(), 250_000);
+        held(server.workers()[0]).descriptors <= before + most
+    });
+    drop(rude);
+}
+
+#[test]
 fn a_client_that_reads_slowly_gets_everything() {
     // uWSGI's clock starts again with each piece as well.
     let server = serve("socket-timeout = 2\nthreads = 3");
@@ -495,6 +537,9 @@ fn idle_and_dripping_clients_cost_little_and_hold_up_nobody() {
     let server = serve("disable-logging = true\nheader-timeout = 120");
     let pid = server.workers()[0];
     server.get("/").expect(200);
+    // Every buffer of the pool has been in use once: they are of the worker, not of its connections.
+    let mut first = server.http();
+    (0..2_000).for_each(|_| drop(get(&mut first, "/").expect(200)));
     let before = held(pid).kilobytes;
     let clients: Vec<_> = (0..idle)
         .map(|_| {

@@ -1,6 +1,7 @@
 //! Rows: requests, their limits and times, and what HTTP adds.
 
 use super::super::draft::Draft;
+use super::super::headers;
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
 use crate::base::{limits, text};
 
@@ -102,28 +103,35 @@ pub const ROWS: &[Row] = &[
         .accepted("256 are always allowed"),
     bare(&["post-buffering-bufsize"], Takes::Value("BYTES"), "buffer for reading bodies")
         .accepted("buffers grow as needed"),
-    bare(&["add-header"], Takes::Value("HEADER"), "add this to every answer"),
-    bare(&["collect-header"], Takes::Value("HEADER NAME"), "keep an answer's header as a variable"),
-    bare(&["static-map"], Takes::Value("PREFIX=FOLDER"), "serve files of this folder under this prefix"),
-    bare(
-        &["static-map2"],
-        Takes::Value("PREFIX=FOLDER"),
-        "serve files of this folder, prefix kept in the path",
+    row(
+        &["add-header"],
+        Set(Takes::Value("HEADER"), |draft, value| {
+            draft.headers.add.push(headers::field(value)?);
+            Ok(None)
+        }),
+        "add this to every answer",
     ),
-    bare(&["check-static"], Takes::Value("FOLDER"), "serve files of this folder where they exist"),
-    bare(&["static-safe"], Takes::Value("FOLDER"), "static files may link into this folder"),
-    bare(&["static-index"], Takes::Value("FILE"), "file to serve for a folder"),
-    bare(&["static-expires"], Takes::Value("REGEX SECONDS"), "let clients keep these files for so long"),
-    bare(&["static-gzip-all"], Takes::Nothing, "serve FILE.gz in place of FILE where it exists"),
-    bare(&["static-gzip-dir"], Takes::Value("FOLDER"), "serve FILE.gz in place of FILE in this folder"),
-    bare(&["mime-file", "mimefile"], Takes::Value("FILE"), "types of files by their suffix"),
-    bare(
-        &["file-serve-mode"],
-        Takes::Value("MODE"),
-        "who sends static files: x-sendfile or x-accel-redirect",
+    row(
+        &["del-header", "rem-header"],
+        List(|s| &mut s.headers.remove, "NAME"),
+        "take this header out of every answer",
     ),
-    bare(&["offload-threads", "offload-thread"], Takes::Value("N"), "threads that send files")
-        .accepted("files are sent by the worker's loop, beside the application"),
+    row(
+        &["collect-header", "response-header-collect"],
+        Set(Takes::Value("HEADER VARIABLE"), |draft, value| {
+            draft.headers.collect.push(headers::pair(value)?);
+            Ok(None)
+        }),
+        "keep an answer's header as a variable, for routes and log-format",
+    ),
+    row(
+        &["pull-header"],
+        Set(Takes::Value("HEADER VARIABLE"), |draft, value| {
+            draft.headers.pull.push(headers::pair(value)?);
+            Ok(None)
+        }),
+        "the same, and the header is not sent",
+    ),
     bare(&["vhost"], Takes::Nothing, "choose the application by the Host of the request"),
     bare(&["route"], ROUTE, "rule of the internal router, by the path"),
     bare(&["route-uri"], ROUTE, "rule of the internal router, by the URI"),

@@ -4,6 +4,7 @@
 //! the warnings are all made from these rows.
 
 mod config;
+mod files;
 mod http;
 mod jobs;
 mod logging;
@@ -31,6 +32,7 @@ pub static FAMILIES: &[Family] = &[
     Family { title: "Application (Python)", rows: python::ROWS },
     Family { title: "Sockets", rows: sockets::ROWS },
     Family { title: "HTTP and requests", rows: http::ROWS },
+    Family { title: "Static files", rows: files::ROWS },
     Family { title: "Processes", rows: process::ROWS },
     Family { title: "Reloads and limits of workers", rows: reload::ROWS },
     Family { title: "Logs, statistics, metrics", rows: logging::ROWS },
@@ -124,7 +126,7 @@ mod tests {
     #[test]
     fn every_row_can_be_set() {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
-        let values = ["7", "007", "A=B", "http", "user:group"];
+        let values = ["7", "007", "A=B", "http", "user:group", "A=7", "a.* 7", "nginx", "X: y"];
         for row in rows() {
             let mut draft = Draft::default();
             let before = format!("{draft:?}");

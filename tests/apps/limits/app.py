@@ -46,6 +46,8 @@ def application(environ, start_response):
         file = tempfile.TemporaryFile()
         file.truncate(SIZE)
         body = environ["wsgi.file_wrapper"](file)
+    elif path == "/page":
+        body = [b"x" * 250_000]
     elif path == "/pieces":
         body = (b"%d," % n for n in range(10_000))
     elif path == "/length":

@@ -1,6 +1,7 @@
 //! What every end-to-end test stands on: servers under test, nginx, clients that speak literal bytes, skips.
 
 mod client;
+mod haproxy;
 mod held;
 mod log;
 mod nginx;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use client::{Address, Connection, Response};
+pub use haproxy::Haproxy;
 pub use held::{descriptors_for, held};
 pub use log::Log;
 pub use nginx::{Nginx, upstream};
