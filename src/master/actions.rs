@@ -29,6 +29,8 @@ pub enum Outcome {
     Event(Event),
     /// The server ends.
     Exit(i32),
+    /// The pidfiles are to be written anew.
+    Pidfiles,
     /// The program was replaced: the master becomes the new one, and starts the template of this generation then.
     Replace {
         /// Which.
@@ -209,6 +211,9 @@ impl Office {
             Action::Serve { generation } => self.shared.area.set_serving(generation),
             Action::Say(line) => crate::logging::line(&line),
             Action::Totals => self.totals(),
+            Action::Pause(paused) => self.pause(paused),
+            Action::Run(command) => run(&command),
+            Action::Pidfiles => return Outcome::Pidfiles,
             Action::Answer { client, answer, keep } => self.answer(client, &answer, keep),
             Action::Report { client, picture } => self.report(client, picture),
             Action::Exit(code) => return Outcome::Exit(code),
@@ -265,6 +270,15 @@ impl Office {
                 "[uwring] master: cannot ring for worker {}: {cause}",
                 self.shared.area.id_of(worker)
             );
+        }
+    }
+
+    /// The workers look at it when their bells ring.
+    fn pause(&self, paused: bool) {
+        self.shared.area.set_paused(paused);
+        for bell in &self.shared.bells {
+            // A bell that cannot be rung has rung already.
+            let _ = event::signal(bell.as_raw_fd());
         }
     }
 
@@ -370,6 +384,16 @@ impl Office {
                 slot.running_time_us.load(Ordering::Relaxed) / 1000,
             );
         }
+    }
+}
+
+/// Runs a shell command beside the server; how it ends is its own affair.
+fn run(command: &str) {
+    use std::os::unix::process::CommandExt;
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", command]).stdin(std::process::Stdio::null()).process_group(0);
+    if let Err(cause) = shell.spawn() {
+        crate::log!("[uwring] master: cannot run {command}: {cause}");
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::actions::Office;
 use super::channel::Report;
+use super::fifo::{self, Fifos, Letter};
 use super::state::{Event, Wish};
 use super::touch::Touched;
 use crate::base::clock::{self, Millis};
@@ -18,12 +19,18 @@ use crate::sys::{event, process};
 pub struct Ears {
     signals: SignalReader,
     touched: Touched,
+    fifos: Fifos,
 }
 
 impl Ears {
-    /// `touched` are the files of `touch-reload`.
-    pub fn new(touched: Touched) -> io::Result<Ears> {
-        Ok(Ears { signals: SignalReader::new()?, touched })
+    /// `touched` are the files of `touch-reload` and its family, `fifos` those of `master-fifo`.
+    pub fn new(touched: Touched, fifos: Fifos) -> io::Result<Ears> {
+        Ok(Ears { signals: SignalReader::new()?, touched, fifos })
+    }
+
+    /// The pipes.
+    pub fn fifos(&self) -> &Fifos {
+        &self.fifos
     }
 
     /// Waits until something happens or `deadline` comes, and says what it was. Never empty.
@@ -33,6 +40,7 @@ impl Ears {
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
         fds.extend(self.touched.fd());
+        fds.extend(self.fifos.fd());
         fds.extend(office.channels().map(AsFd::as_fd));
         if let Err(error) = event::readable(&fds, patience_ms) {
             // Nothing can be done about it, and going on without a pause would only burn the processor.
@@ -60,7 +68,33 @@ impl Ears {
         events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
         let asked = office.control_mut().map(|control| control.requests()).unwrap_or_default();
         events.extend(asked.into_iter().map(|(client, request)| Event::Asked { client, request }));
-        events.extend(self.touched.changed(clock::now().millis()).map(Event::Touched));
+        let touched = self.touched.changed(clock::now().millis());
+        events.extend(touched.into_iter().map(|(path, what)| Event::Touched { path, what }));
+        events.extend(self.letters());
+        events
+    }
+
+    /// What came by `master-fifo`.
+    fn letters(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for byte in self.fifos.read() {
+            match fifo::letter(byte) {
+                Letter::Wish(wish) => events.push(Event::Wished(wish)),
+                Letter::Pidfiles => events.push(Event::PidfilesWanted),
+                Letter::Slot(slot) => {
+                    if let Err(error) = self.fifos.choose(slot) {
+                        crate::log!("[uwring] master-fifo: {error}");
+                    }
+                }
+                Letter::Blank => {}
+                Letter::Foreign => {
+                    crate::log!("[uwring] master-fifo: command {:?} is not offered", char::from(byte));
+                }
+                Letter::Unknown => {
+                    crate::log!("[uwring] master-fifo: nobody knows command {:?}", char::from(byte));
+                }
+            }
+        }
         events
     }
 }
@@ -71,10 +105,7 @@ fn wish_of(signal: Signal) -> Option<Event> {
         Signal::SIGTERM | Signal::SIGQUIT => Wish::Stop,
         Signal::SIGINT => Wish::StopNow,
         Signal::SIGUSR1 => Wish::Totals,
-        Signal::SIGTSTP => {
-            crate::log!("SIGTSTP ignored: pause and resume are not offered");
-            return None;
-        }
+        Signal::SIGTSTP => Wish::Pause,
         // Somebody's habit (a terminal's new size, uWSGI's worker signals): the default would end us.
         _ => return None,
     };

@@ -10,6 +10,7 @@
 pub mod actions;
 pub mod channel;
 pub mod events;
+pub mod fifo;
 pub mod handover;
 pub mod lines;
 pub mod listeners;
@@ -27,6 +28,7 @@ use std::io;
 use actions::{Office, Outcome};
 use channel::TemplateEnd;
 use events::Ears;
+use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use pidfile::Vacuum;
 use startup::Prepared;
@@ -83,7 +85,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     };
     let made = Made { processes: settings.process.processes, sockets: settings.sockets.clone() };
     titles::set(&settings.process, "master");
-    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch_reload))
+    let fifos = Fifos::open(&settings.process.fifos)?;
+    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos)
         .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
@@ -92,6 +95,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
             if let Some(file) = office.control().and_then(|control| control.file()) {
                 let _ = std::fs::remove_file(file);
             }
+            ears.fifos().remove();
             if settings.process.vacuum {
                 vacuum.clean();
             }
@@ -189,6 +193,7 @@ impl Turn<'_> {
                 match self.office.perform(action) {
                     Outcome::Done => {}
                     Outcome::Event(event) => events.push_back(event),
+                    Outcome::Pidfiles => self.vacuum.write_pidfiles(),
                     Outcome::Replace { generation } => replace = Some(generation),
                     Outcome::Exit(code) => return Over::Exit(code),
                     Outcome::Template { generation, channel } => {

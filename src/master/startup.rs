@@ -14,7 +14,7 @@ use crate::options::settings::{Process, Settings};
 use crate::shared::area::Area;
 use crate::sys::identity::{self, Identity};
 use crate::sys::socket::{Kind, Listener};
-use crate::sys::{Error as SysError, files, host, process};
+use crate::sys::{Error as SysError, files, host, limits, process};
 use crate::{base::clock, log};
 
 /// Descriptors a worker needs beside its connections: files of the application, its databases.
@@ -86,9 +86,10 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     let listeners = listeners::open(&settings.sockets)?;
     let control = open_control(&settings.process, &identity)?;
     let pidfiles = write_pidfiles(&pidfiles)?;
+    set_limits(&settings.process)?;
     raise_limits(settings);
     give_away(settings, &identity, &listeners)?;
-    drop_privileges(&identity)?;
+    drop_privileges(&identity, &settings.process.capabilities)?;
     if let Some(file) = &settings.logging.logto2 {
         log_to(file)?;
     }
@@ -197,7 +198,28 @@ fn write_pidfiles(paths: &[PathBuf]) -> Result<Vec<Kept>, SysError> {
     paths.iter().map(write).collect()
 }
 
+/// What the kernel shall allow this process and all it starts.
+fn set_limits(settings: &Process) -> Result<(), SysError> {
+    let limit = |name: &'static str, set: fn(u64) -> std::io::Result<()>, value: Option<u64>| {
+        value.map_or(Ok(()), |value| {
+            log!("limiting {name} to {value}");
+            set(value).map_err(|cause| SysError::call("set limit", format!("{name} = {value}"), cause))
+        })
+    };
+    limit("limit-as", |megabytes| limits::address_space(megabytes << 20), settings.limit_as)?;
+    limit("limit-nproc", limits::processes, settings.limit_nproc)?;
+    limit("max-fd", limits::open_files, settings.max_fd)?;
+    match settings.nice {
+        Some(nice) => limits::be_nice(nice)
+            .map_err(|cause| SysError::call("set priority", format!("prio = {nice}"), cause)),
+        None => Ok(()),
+    }
+}
+
 fn raise_limits(settings: &Settings) {
+    if settings.process.max_fd.is_some() {
+        return;
+    }
     let wanted = u64::from(settings.request.connections_max) + SPARE_FILES;
     match process::raise_open_files(wanted) {
         Ok(limit) => log!("detected max file descriptor number: {limit}"),
@@ -232,7 +254,7 @@ fn give_away(settings: &Settings, identity: &Identity, listeners: &[Listener]) -
     Ok(())
 }
 
-fn drop_privileges(identity: &Identity) -> Result<(), Error> {
+fn drop_privileges(identity: &Identity, capabilities: &[String]) -> Result<(), Error> {
     if !identity::is_root() {
         // Asking for what we are is fine.
         return match identity.differs() {
@@ -246,7 +268,17 @@ fn drop_privileges(identity: &Identity) -> Result<(), Error> {
     if let Some(user) = &identity.user {
         log!("setuid() to {}", user.uid);
     }
+    let kept = limits::capabilities(capabilities)
+        .map_err(|cause| SysError::call("understand", format!("cap = {}", capabilities.join(",")), cause))?;
+    let keeping = |cause| SysError::call("keep capabilities", capabilities.join(","), cause);
+    if let Some(kept) = &kept {
+        kept.hold().map_err(keeping)?;
+    }
     identity.assume()?;
+    if let Some(kept) = &kept {
+        kept.raise().map_err(keeping)?;
+        log!("capabilities kept: {}", capabilities.join(","));
+    }
     if identity::is_root() {
         log!("{}", lines::ROOT_WARNING);
     }

@@ -123,6 +123,7 @@ fn load_application(seat: &Seat, settings: Settings) -> Result<(Settings, Plugin
         area: Arc::clone(&shared.area),
         notify: Arc::clone(&shared.notify),
         master_pid: seat.master_pid,
+        generation: seat.generation,
     };
     // The plugin keeps both as long as the process lives.
     let desk: &'static Desk = Box::leak(Box::new(desk));
@@ -139,6 +140,7 @@ struct Desk {
     area: Arc<Area>,
     notify: Arc<OwnedFd>,
     master_pid: u32,
+    generation: u32,
 }
 
 impl host::Office for Desk {
@@ -147,6 +149,9 @@ impl host::Office for Desk {
     }
 
     fn control(&self, what: u32, arg: u64) -> i64 {
+        if what == uwring_abi::CONTROL_GENERATION {
+            return i64::from(self.generation);
+        }
         office::control(&self.area, self.notify.as_raw_fd(), self.master_pid, 0, what, arg)
     }
 }

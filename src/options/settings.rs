@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 pub use super::files::Files;
 pub use super::headers::Headers;
+pub use super::routes::Routes;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,12 +46,25 @@ pub struct Settings {
     pub files: Files,
     /// Headers of answers.
     pub headers: Headers,
+    /// Rules of the internal router.
+    pub routes: Routes,
     /// The Python application.
     pub python: Python,
     /// Logs.
     pub logging: Logging,
     /// Every option as given, in order.
     pub given: Vec<Given>,
+}
+
+/// What the touch of a file leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// `touch-reload`, `fs-reload`: load configuration and application anew.
+    Reload,
+    /// `touch-chain-reload`, `touch-workers-reload`: replace the workers one by one.
+    Workers,
+    /// `touch-exec`: run this command.
+    Run(String),
 }
 
 /// Processes, signals, privileges.
@@ -103,7 +117,21 @@ pub struct Process {
     /// `procname-master`.
     pub procname_master: Option<String>,
     /// `touch-reload`: reload when one of these changes.
-    pub touch_reload: Vec<PathBuf>,
+    pub touch: Vec<(PathBuf, Touch)>,
+    /// `master-fifo`, in the order of their slots.
+    pub fifos: Vec<PathBuf>,
+    /// `limit-as`, megabytes of address space for each process.
+    pub limit_as: Option<u64>,
+    /// `limit-nproc`, processes of the user.
+    pub limit_nproc: Option<u64>,
+    /// `max-fd`, open files of each process.
+    pub max_fd: Option<u64>,
+    /// `prio`, the nice value.
+    pub nice: Option<i32>,
+    /// `cpu-affinity`, processors of each worker; 0: all.
+    pub affinity: u32,
+    /// `cap`, names of capabilities to keep.
+    pub capabilities: Vec<String>,
     /// `exit-on-reload`.
     pub exit_on_reload: bool,
     /// `control-socket`: a path, `@NAME`, or `none`; without it, an abstract one of the master's pid.
@@ -140,7 +168,14 @@ impl Default for Process {
             procname_append: String::new(),
             procname: None,
             procname_master: None,
-            touch_reload: Vec::new(),
+            touch: Vec::new(),
+            fifos: Vec::new(),
+            limit_as: None,
+            limit_nproc: None,
+            max_fd: None,
+            nice: None,
+            affinity: 0,
+            capabilities: Vec::new(),
             exit_on_reload: false,
             control_socket: None,
             skip_atexit: false,
@@ -331,6 +366,18 @@ pub struct Python {
     pub accept_buffer: bool,
     /// `catch-exceptions`.
     pub catch_exceptions: bool,
+    /// `py-auto-reload`, seconds; 0: never.
+    pub auto_reload_s: u32,
+    /// `py-auto-reload-ignore`: modules.
+    pub auto_reload_ignore: Vec<String>,
+    /// `reload-on-exception`.
+    pub reload_on_exception: bool,
+    /// `reload-on-exception-type`: names of classes.
+    pub reload_on_type: Vec<String>,
+    /// `reload-on-exception-value`: texts of exceptions.
+    pub reload_on_value: Vec<String>,
+    /// `reload-on-exception-repr`: `class: text`.
+    pub reload_on_repr: Vec<String>,
 }
 
 /// Logs.

@@ -70,6 +70,14 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
+/// Opens without waiting for the other side.
+pub const NONBLOCK: i32 = nix::libc::O_NONBLOCK;
+
+/// Makes a fifo.
+pub fn make_fifo(path: &Path, mode: u32) -> io::Result<()> {
+    Ok(nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(mode))?)
+}
+
 /// Opens a log: appended to, made with uWSGI's mode.
 pub fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)

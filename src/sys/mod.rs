@@ -8,6 +8,7 @@ pub mod files;
 pub mod futex;
 pub mod host;
 pub mod identity;
+pub mod limits;
 pub mod memory;
 pub mod net;
 pub mod notify;

@@ -33,11 +33,15 @@ impl<R: Reactor> Ring<R> {
         let requests = bump(&slot.requests, 1);
         bump(&slot.tx_bytes, job.head_sent + job.body_sent);
         bump(&slot.running_time_us, took);
-        if job.outcome == Outcome::Exception {
+        if matches!(job.outcome, Outcome::Exception | Outcome::LastException) {
             bump(&slot.exceptions, 1);
         }
         self.log_request(parcel, requests, took);
         self.consider_recycling(requests - self.requests_before);
+        if job.outcome == Outcome::LastException {
+            // What it has broken nobody shall meet: it ends at once, before its successor comes.
+            self.end_early("an exception (reload-on-exception)");
+        }
     }
 
     pub(super) fn count_write_error(&self) {
@@ -47,6 +51,9 @@ impl<R: Reactor> Ring<R> {
     fn log_request(&mut self, parcel: &Parcel, requests: u64, took: u64) {
         let job = &parcel.job;
         let request = &job.request;
+        if job.notes.quiet {
+            return;
+        }
         if !crate::logging::format::wanted(&self.plan.settings.logging, job.status, took, job.body_sent) {
             return;
         }

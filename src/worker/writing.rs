@@ -26,6 +26,7 @@ impl<R: Reactor> Ring<R> {
 
     /// A request is finished: counts it, and sends what there is to send.
     pub(super) fn conclude(&mut self, mut parcel: Parcel) {
+        self.at_the_end(&mut parcel);
         self.account(&parcel);
         let job = &mut parcel.job;
         let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
@@ -38,6 +39,11 @@ impl<R: Reactor> Ring<R> {
         conn.after = match (conn.body_left > 0, keep_alive) {
             (true, _) => After::Drain,
             (false, true) => After::KeepAlive,
+            (false, false) if !conn.leftover.is_empty() => {
+                // Further requests are on their way, and are not going to be answered.
+                conn.body_left = u64::MAX;
+                After::Drain
+            }
             (false, false) => After::Close,
         };
         match channel {
@@ -132,6 +138,9 @@ impl<R: Reactor> Ring<R> {
         let writing = std::mem::replace(&mut conn.writing, Writing::Idle);
         if writing == Writing::Final {
             // The engine has closed it, sent or not.
+            if result.is_err() {
+                self.count_write_error();
+            }
             return self.remove(token);
         }
         if conn.reading == Reading::Closing {

@@ -19,7 +19,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::config::{Config, config};
 use crate::host::{log, symbol};
-use crate::{module, traceback};
+use crate::{autoreload, module, traceback};
 
 // Start ---------------------------------------------------------------------------------------------------
 
@@ -247,6 +247,10 @@ pub fn worker_start(py: Python<'_>) -> i32 {
     if let Err(error) = reseeded {
         traceback::log(py, error);
     }
+    if let Err(error) = module::worker_start(py) {
+        traceback::log(py, error);
+    }
+    autoreload::start();
     module::call_hook(py, "post_fork_hook");
     0
 }

@@ -40,6 +40,7 @@ mod start_response;
 mod environ;
 
 mod apps;
+mod autoreload;
 mod body;
 mod load;
 mod module;
