@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::state::Wish;
+use crate::logging::relay::Order;
 use crate::sys::Error;
 use crate::sys::files;
 
@@ -28,6 +29,8 @@ pub struct Fifos {
 pub enum Letter {
     /// Of the state machine.
     Wish(Wish),
+    /// Of the log process.
+    Log(Order),
     /// Write the pidfiles anew.
     Pidfiles,
     /// Listen at another pipe.
@@ -50,9 +53,11 @@ pub fn letter(byte: u8) -> Letter {
         b's' => Letter::Wish(Wish::Totals),
         b'p' => Letter::Wish(Wish::Pause),
         b'P' => Letter::Pidfiles,
+        b'l' => Letter::Log(Order::Reopen),
+        b'L' => Letter::Log(Order::Rotate),
         b'0'..=b'9' => Letter::Slot(usize::from(byte - b'0')),
         b'\n' | b'\r' | b' ' => Letter::Blank,
-        b'B' | b'C' | b'E' | b'f' | b'l' | b'L' | b'S' | b'+' | b'-' => Letter::Foreign,
+        b'B' | b'C' | b'E' | b'f' | b'S' | b'+' | b'-' => Letter::Foreign,
         _ => Letter::Unknown,
     }
 }

@@ -69,6 +69,7 @@ fn prepare(seat: &Seat) -> Result<Settings, i32> {
         crate::log!("[uwring] template: signals: {cause}");
         return Err(EXIT_FAILED);
     }
+    attach(0);
     let settings = settings(seat)?;
     titles::set(&settings.process, "template");
     if settings.process.no_orphans {
@@ -104,6 +105,13 @@ fn settings(seat: &Seat) -> Result<Settings, i32> {
         new.process.threads = cores;
     }
     Ok(new)
+}
+
+/// Output of its own to the log process, if there is one. Without, it goes where that of the parent goes.
+fn attach(worker: u32) {
+    if let Err(cause) = crate::logging::relay::ports::attach(worker) {
+        crate::log!("[uwring] no way of its own to the log: {cause}");
+    }
 }
 
 fn follow(parent: u32) {
@@ -169,6 +177,7 @@ fn serve(seat: Seat, settings: Settings, plugin: Plugin) -> i32 {
     shared.area.slot(slot).occupy(generation);
     let seat = worker;
     let worker = shared.area.id_of(seat);
+    attach(worker);
     titles::set(&settings.process, &format!("worker {worker}"));
     if settings.process.no_orphans {
         follow(template_pid);

@@ -16,6 +16,7 @@ mod expand;
 pub mod files;
 pub mod headers;
 mod intake;
+pub mod logger;
 mod mistakes;
 pub mod remark;
 pub mod routes;

@@ -8,6 +8,9 @@ pub use super::routes::Routes;
 
 use serde::{Deserialize, Serialize};
 
+use super::logger::{EncoderOf, Logger, Route};
+use crate::base::pattern::Pattern;
+
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(pub String);
@@ -409,4 +412,75 @@ pub struct Logging {
     pub logto: Option<String>,
     /// `logto2`.
     pub logto2: Option<String>,
+    /// `log-sendfile`.
+    pub log_sendfile: bool,
+    /// `log-ioerror`.
+    pub log_ioerror: bool,
+    /// `logformat-strftime`: `%(ftime)` in the form of `log-date`.
+    pub format_strftime: bool,
+    /// `log-master`: lines go to the log process, which writes them.
+    pub master: bool,
+    /// `log-json`, `log-format = json`: every line is one JSON object.
+    pub json: bool,
+    /// `logger`.
+    pub loggers: Vec<Logger>,
+    /// `req-logger`.
+    pub req_loggers: Vec<Logger>,
+    /// `log-encoder`.
+    pub encoders: Vec<EncoderOf>,
+    /// `log-req-encoder`.
+    pub req_encoders: Vec<EncoderOf>,
+    /// `log-route`.
+    pub routes: Vec<Route>,
+    /// `log-req-route`.
+    pub req_routes: Vec<Route>,
+    /// `log-filter`: only lines that match one.
+    pub filters: Vec<Pattern>,
+    /// `log-drain`: no lines that match one.
+    pub drains: Vec<Pattern>,
+    /// `log-maxsize`, bytes; 0 off.
+    pub bytes_max: u64,
+    /// `log-backupname`.
+    pub backup: Option<PathBuf>,
+    /// `log-truncate`.
+    pub truncate: bool,
+    /// `log-reopen`.
+    pub reopen: bool,
+    /// `logfile-chmod`.
+    pub chmod: Option<u32>,
+    /// `logfile-chown`.
+    pub chown: bool,
+    /// `touch-logreopen`.
+    pub touch_reopen: Vec<PathBuf>,
+    /// `touch-logrotate`.
+    pub touch_rotate: Vec<PathBuf>,
+}
+
+impl Logging {
+    /// Whether a process of their own writes the logs: where more is to be done with a line than to append it.
+    pub fn relayed(&self) -> bool {
+        let lists = [
+            self.loggers.is_empty(),
+            self.req_loggers.is_empty(),
+            self.encoders.is_empty(),
+            self.req_encoders.is_empty(),
+            self.routes.is_empty(),
+            self.req_routes.is_empty(),
+            self.filters.is_empty(),
+            self.drains.is_empty(),
+            self.touch_reopen.is_empty(),
+            self.touch_rotate.is_empty(),
+        ];
+        self.master
+            || self.json
+            || self.reopen
+            || self.bytes_max > 0
+            || lists.contains(&false)
+            || [&self.logto, &self.logto2].into_iter().flatten().any(|to| is_elsewhere(to))
+    }
+}
+
+/// Whether a `logto` is another machine (`host:port`) and no file.
+pub fn is_elsewhere(logto: &str) -> bool {
+    logto.contains(':') && !logto.contains('/')
 }

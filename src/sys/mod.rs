@@ -14,6 +14,7 @@ pub mod net;
 pub mod notify;
 pub mod packets;
 pub mod page_cache;
+pub mod pipes;
 pub mod process;
 pub mod signals;
 pub mod socket;

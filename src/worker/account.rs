@@ -1,10 +1,10 @@
 //! The end of a request in figures: shared counters and the request line.
 
-use super::job::Parcel;
+use super::job::{Parcel, Stage};
 use super::ring_thread::Ring;
 use crate::base::clock;
 use crate::engine::Reactor;
-use crate::logging::format::{Record, Variables};
+use crate::logging::format::{self, Record, Sent, Variables};
 use crate::plugin::host::Outcome;
 use crate::request::{Received, Values, Version};
 use crate::routes::Notes;
@@ -54,7 +54,12 @@ impl<R: Reactor> Ring<R> {
         if job.notes.quiet {
             return;
         }
-        if !crate::logging::format::wanted(&self.plan.settings.logging, job.status, took, job.body_sent) {
+        let sent = match (&job.stage, job.via_sendfile) {
+            (Stage::Broken, _) => Sent::Broken,
+            (_, true) => Sent::File,
+            _ => Sent::Whole,
+        };
+        if !format::wanted(&self.plan.settings.logging, job.status, took, job.body_sent, sent) {
             return;
         }
         let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));

@@ -19,6 +19,8 @@ mod language;
 mod leaks;
 mod letter;
 mod log;
+mod log_json;
+mod log_process;
 mod module;
 mod options;
 mod overload;
