@@ -33,3 +33,5 @@ pub mod worker;
 pub mod control;
 
 pub mod master;
+
+pub mod commands;

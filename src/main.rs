@@ -19,6 +19,13 @@ fn main() -> ExitCode {
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
     let env: Vec<(String, String)> = environment().into_iter().filter_map(text).collect();
+    if let Some(code) = uwring::commands::run(&argv, &env) {
+        return ExitCode::from(code);
+    }
+    if argv.len() == 1 && !env.iter().any(|(name, _)| name.starts_with("UWSGI_")) {
+        println!("{}", uwring::commands::HELLO);
+        return ExitCode::FAILURE;
+    }
     let handover = match handover::find() {
         Found::Nothing => None,
         Found::Handover(handover) => Some(handover),

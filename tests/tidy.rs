@@ -48,6 +48,7 @@ const ROOMS: &[(&str, u32)] = &[
     ("control", 7),
     ("master", 8),
     ("emperor", 8),
+    ("commands", 8),
     ("main", 9),
 ];
 

@@ -116,3 +116,39 @@ pub fn shape(name: &str) -> Option<(&'static str, Shape)> {
     };
     Some((row.name(), shape))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counted over real configurations: the options, and how many files use them.
+    const USAGE: &str = include_str!("../../tests/usage.tsv");
+
+    /// The uses of options with such a verdict, of 1000; and the others with their uses.
+    fn share(counts: impl Fn(Verdict) -> bool) -> (usize, Vec<(&'static str, usize)>) {
+        let (mut all, mut those) = (0, 0);
+        let mut others = Vec::new();
+        for line in USAGE.lines().filter(|line| !line.starts_with('#')) {
+            let (name, uses) = line.split_once('\t').expect("a name and a number");
+            let uses: usize = uses.parse().expect("a number");
+            let verdict = verdict(name).unwrap_or_else(|| panic!("{name} has no verdict"));
+            all += uses;
+            match counts(verdict) {
+                true => those += uses,
+                false => others.push((name, uses)),
+            }
+        }
+        (those * 1000 / all, others)
+    }
+
+    #[test]
+    fn most_uses_of_options_are_served() {
+        let (done, _) = share(|verdict| verdict == Verdict::Done);
+        let (served, others) = share(|verdict| matches!(verdict, Verdict::Done | Verdict::Accepted(_)));
+        println!("uses of options in real configurations: done {done}, done or accepted {served} of 1000");
+        println!("not yet: {others:?}");
+        // These may only rise.
+        assert!(done >= 725, "{done}");
+        assert!(served >= 909, "{served}; {others:?}");
+    }
+}

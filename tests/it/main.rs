@@ -7,6 +7,8 @@
 mod support;
 
 mod abuse;
+mod check;
+mod configs;
 mod conformance;
 mod control;
 mod corpora;

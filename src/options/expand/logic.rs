@@ -74,7 +74,7 @@ pub fn items(kind: Items, value: &str) -> Result<Vec<String>, String> {
         Items::Lines => {
             let text =
                 std::fs::read_to_string(value).map_err(|e| format!("a file that can be read ({e})"))?;
-            text.lines().map(|line| line.trim().to_owned()).collect()
+            text.lines().map(str::to_owned).collect()
         }
     })
 }

@@ -116,13 +116,19 @@ fn replace<E>(
     let mut rest = text;
     while let Some(start) = rest.find(open) {
         let inside = &rest[start + open.len()..];
-        let Some(end) = closing(inside) else { break };
         out.push_str(&rest[..start]);
-        match value(&inside[..end])? {
-            Some(value) => out.push_str(&value),
-            None => out.push_str(&rest[start..start + open.len() + end + 1]),
+        let end = closing(inside);
+        match end.map(|end| value(&inside[..end])).transpose()?.flatten() {
+            Some(value) => {
+                out.push_str(&value);
+                rest = &inside[end.map_or(0, |end| end + 1)..];
+            }
+            // What stands within may be known: `%(%(a))`, `%(x%(a)`.
+            None => {
+                out.push_str(open);
+                rest = inside;
+            }
         }
-        rest = &inside[end + 1..];
     }
     out.push_str(rest);
     Ok(out)
@@ -167,7 +173,10 @@ mod tests {
             ("%(method) %(uri)", "%(method) %(uri)"),
             ("%(empty)|", "|"),
             ("%((a))", "%((a))"),
+            ("%(%(a))", "%(5)"),
+            ("%(x%(a)y)%(a)", "%(x5y)5"),
             ("%(a", "%(a"),
+            ("%(x%(a)", "%(x5"),
             ("%a", "%a"),
             ("100%", "100%"),
             ("%(me)", "xy%(me)"),

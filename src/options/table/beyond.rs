@@ -68,7 +68,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("spooler-*", Accepted("says nothing without a spooler")),
     ("farm", Refused(MULE)),
     ("mule-*", Accepted("says nothing without a mule")),
-    ("cache", Refused(CACHE)),
     ("cache-*", Accepted("says nothing without a cache")),
     ("add-cache-item", Refused(CACHE)),
     ("load-file-in-cache*", Refused(CACHE)),

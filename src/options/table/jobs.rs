@@ -19,8 +19,7 @@ pub const ROWS: &[Row] = &[
         .accepted(NO_SPOOLER),
     bare(&["cron"], Takes::Value("TIME COMMAND"), "run a command at these times"),
     bare(&["cron2"], Takes::Value("TIME COMMAND"), "run a command at these times, with options"),
-    bare(&["cache2"], Takes::Value("KEYS=VALUES"), "make a cache shared by the workers")
-        .refused("the application's uwsgi.cache_… are not there: use Redis, memcached or a database"),
+    bare(&["cache2"], Takes::Value("KEYS=VALUES"), "make a cache shared by the workers"),
     bare(&["sharedarea"], Takes::Value("PAGES"), "make memory shared by the workers")
         .short('A')
         .refused("the application's uwsgi.sharedarea_… are not there: use multiprocessing.shared_memory"),

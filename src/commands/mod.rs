@@ -1,0 +1,46 @@
+//! Commands that look at a configuration and serve nothing: `uwring check`, `uwring options`, `uwring migrate`, and what
+//! `uwring` says by itself. A file of such a name is meant by `./check`.
+
+mod check;
+mod list;
+mod migrate;
+
+use std::ffi::OsString;
+
+/// What `uwring` without anything prints.
+pub const HELLO: &str = "\
+uwring serves Python applications.
+
+  uwring --http :8080 app.py            the `application` or `app` of a file
+  uwring --http :8080 shop.wsgi:app     the callable of a module
+  uwring uwsgi.ini                      what uWSGI runs today: ini, yaml, json, xml; or uwring.toml
+  uwring check uwsgi.ini                every option, where it comes from, and what becomes of it
+  uwring migrate uwsgi.ini              the same in uwring.toml, with nginx and systemd beside it
+  uwring options                        all options
+  uwring ctl                            ask or command a running server
+
+uwring --help explains the options.";
+
+/// Runs the command `argv` begins with, if it is one. The code to end with: 0, where all is well.
+pub fn run(argv: &[OsString], env: &[(String, String)]) -> Option<u8> {
+    let name = argv.get(1)?.to_str()?;
+    // The words that follow are read as if there were no command.
+    let rest: Vec<OsString> = argv.iter().take(1).chain(&argv[2..]).cloned().collect();
+    Some(match name {
+        "check" => check::run(&rest, env),
+        "options" => list::run(&rest),
+        "migrate" => migrate::run(&rest, env),
+        _ => return None,
+    })
+}
+
+/// Prints a text. Who stops reading has read enough.
+fn say(text: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{}\n", text.trim_end()).as_bytes());
+}
+
+/// Takes a switch out of a command line, and says whether it was there.
+fn take(switch: &str, argv: &[OsString]) -> (bool, Vec<OsString>) {
+    let rest: Vec<OsString> = argv.iter().filter(|word| *word != switch).cloned().collect();
+    (rest.len() < argv.len(), rest)
+}

@@ -1,0 +1,280 @@
+//! `uwring check`, `options` and `migrate`, the first run, and configurations made at random that uWSGI takes too.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use std::time::Instant;
+
+use crate::support::{Address, Running, app, find, note, program, skipped, uwring_only};
+
+fn uwring(folder: &Path, args: &[&str]) -> Output {
+    Command::new(program()).args(args).current_dir(folder).output().expect("it runs")
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn a_configuration_is_explained_option_by_option() {
+    if uwring_only("it has no check") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let ini =
+        "[uwsgi]\nhttp = :8080\nmodule = app\nprocesses = 4 ; four\nvaccum = true\nthunder-lock = true\n";
+    std::fs::write(folder.path().join("app.ini"), ini).expect("written");
+    let good = uwring(folder.path(), &["check", "app.ini"]);
+    assert!(good.status.success(), "{}", stdout(&good));
+    let said = stdout(&good);
+    for part in [
+        "app.ini:4",
+        "a comment needs a line of its own",
+        "did you mean vacuum?",
+        "accepted: a worker accepts only",
+        "The site would run as under uWSGI.",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    let bad = uwring(folder.path(), &["check", "--json", "app.ini", "--https", ":443,a,b", "--threads=x"]);
+    assert_eq!(bad.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&bad.stdout).expect("JSON");
+    let row = |name: &str| {
+        let rows = report["options"].as_array().expect("a list");
+        rows.iter().find(|row| row["option"] == name).unwrap_or_else(|| panic!("{name} in {report}")).clone()
+    };
+    assert_eq!(row("https")["verdict"], "refused");
+    assert_eq!(row("https")["origin"], "command line");
+    assert!(row("threads")["note"].as_str().expect("text").contains("expected a number"), "{report}");
+    assert_eq!(row("http")["value"], ":8080");
+    assert_eq!(report["summary"]["starts"], false);
+    assert_eq!(report["summary"]["refused"], 1);
+    // What cannot be read is told in the same form.
+    let none = uwring(folder.path(), &["check", "--json", "none.ini"]);
+    let report: serde_json::Value = serde_json::from_slice(&none.stdout).expect("JSON");
+    assert!(report["remarks"][0]["text"].as_str().expect("text").contains("no such file"), "{report}");
+    assert_eq!(none.status.code(), Some(1));
+}
+
+#[test]
+fn a_check_is_quick() {
+    if uwring_only("it has no check") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut ini = "[uwsgi]\nhttp = :8080\nmodule = app\n".to_owned();
+    (0..38).for_each(|n| ini.push_str(&format!("placeholder{n} = %(http)\nenv = A{n}=%(placeholder{n})\n")));
+    std::fs::write(folder.path().join("app.ini"), ini).expect("written");
+    let start = Instant::now();
+    let output = uwring(folder.path(), &["check", "app.ini"]);
+    let taken = start.elapsed();
+    assert!(output.status.success(), "{}", stdout(&output));
+    note(&format!("uwring check of {} options took {} ms", 78, taken.as_millis()));
+    // It is 50 ms on a quiet machine; this says only that nothing is badly wrong.
+    assert!(taken.as_secs() < 10, "{taken:?}");
+}
+
+#[test]
+fn all_options_are_listed() {
+    if uwring_only("it has no such list") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let list = uwring(folder.path(), &["options", "--json"]);
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&list.stdout).expect("JSON");
+    let verdicts = ["done", "accepted", "planned", "refused"];
+    assert!(rows.iter().all(|row| verdicts.contains(&row["verdict"].as_str().expect("text"))));
+    assert!(rows.len() > 900, "{}", rows.len());
+    assert!(stdout(&uwring(folder.path(), &["options"])).contains("done      processes, workers"));
+}
+
+#[test]
+fn what_migrate_prints_serves_the_same_site() {
+    if uwring_only("it has no migrate") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    let ini = format!(
+        "[uwsgi]\nhere = %d\nhttp-socket = 127.0.0.1:0\nwsgi-file = {}/app.py\nworkers = 2\nenv = A=\"q\"\n",
+        app("hello").display()
+    );
+    std::fs::write(path.join("app.ini"), ini).expect("written");
+    let before: Vec<_> = std::fs::read_dir(path).expect("readable").map(|e| e.unwrap().file_name()).collect();
+    let printed = uwring(path, &["migrate", "app.ini"]);
+    assert!(printed.status.success());
+    let after: Vec<_> = std::fs::read_dir(path).expect("readable").map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(before, after, "nothing is touched");
+    std::fs::write(path.join("uwring.toml"), &printed.stdout).expect("written");
+    let mut command = Command::new(program());
+    command.arg("uwring.toml").current_dir(path);
+    let server = Running::spawn(command);
+    assert!(server.log.wait_n(2, |line| line.starts_with("spawned uWSGI worker ")).is_some());
+    first_address(&server).get("/").expect(200);
+}
+
+#[test]
+fn the_first_run_is_one_line() {
+    if uwring_only("it takes no module by itself") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let code = "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'mine']\n";
+    std::fs::write(folder.path().join("site_of_mine.py"), code).expect("written");
+    for word in ["site_of_mine:app", "site_of_mine.py:app"] {
+        let mut command = Command::new(program());
+        command.args(["--http", "127.0.0.1:0", word]).current_dir(folder.path());
+        let server = Running::spawn(command);
+        assert!(server.log.wait_n(1, |line| line.starts_with("spawned uWSGI worker ")).is_some(), "{word}");
+        assert_eq!(first_address(&server).get("/").expect(200).text(), "mine", "{word}");
+    }
+    let alone = Command::new(program()).env_clear().output().expect("it runs");
+    assert!(stdout(&alone).contains("uwring --http :8080 app.py"), "{alone:?}");
+}
+
+fn first_address(server: &Running) -> Address {
+    let line = server.log.wait_for(" bound to TCP address ");
+    let word = line.split(' ').find(|word| word.starts_with("127.0.0.1:")).expect("an address");
+    Address::Tcp(word.parse().expect("an address"))
+}
+
+/// Numbers that look random and are the same each time (Numerical Recipes' generator).
+struct Chance(u32);
+
+impl Chance {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 >> 8) as usize % n
+    }
+
+    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.below(of.len())]
+    }
+}
+
+/// A file as no one would write it, and uWSGI takes it.
+fn odd_file(chance: &mut Chance) -> String {
+    const KEYS: [&str; 16] = [
+        "a",
+        "b",
+        "c-d",
+        "processes",
+        "threads",
+        "master",
+        "env",
+        "module",
+        "pythonpath",
+        "buffer-size",
+        "vacuum",
+        "A",
+        "touch-reload",
+        "log-format",
+        "callable",
+        "max-requests",
+    ];
+    const VALUES: [&str; 20] = [
+        "1",
+        "4",
+        "true",
+        "false",
+        "x y",
+        "x ; y",
+        "x # y",
+        "\"q\"",
+        "'q'",
+        "a=b=c",
+        "%(a)",
+        "%(b)/%(a)",
+        "%(nope)",
+        "$(COLOUR)",
+        "$(NOPE)",
+        "%%d",
+        "%n.%e",
+        "%(a + 3)",
+        "é",
+        "[x]",
+    ];
+    let mut text = String::new();
+    let end = chance.one(&["\n", "\n", "\r\n"]);
+    for section in [chance.one(&["", "[other]", "[uwsgi]"]), "[uwsgi]", chance.one(&["[uwsgi]", "[x]"])] {
+        text.push_str(section);
+        text.push_str(end);
+        let mut inside = false;
+        for _ in 0..chance.below(9) {
+            let key = chance.one(&KEYS);
+            let line = match chance.below(14) {
+                0 => "# comment = 1".to_owned(),
+                1 => "   ; comment".to_owned(),
+                2 => String::new(),
+                3 => key.to_owned(),
+                4 => format!("{key} ="),
+                5 if !inside => {
+                    inside = true;
+                    chance
+                        .one(&["if-env = COLOUR", "if-env = NOPE", "for = 1 2", "if-not-env = NOPE"])
+                        .to_owned()
+                }
+                5 => {
+                    inside = false;
+                    "endif =".to_owned()
+                }
+                6 => format!("\t{key}\t=\t{} ", chance.one(&VALUES)),
+                _ => {
+                    // A number where one is needed; anything for the rest.
+                    let counts = ["processes", "threads", "buffer-size", "max-requests"].contains(&key);
+                    let value =
+                        if counts { chance.one(&["2", "4", "4 ; four"]) } else { chance.one(&VALUES) };
+                    format!("{key} = {value}")
+                }
+            };
+            let counted = ["processes", "threads", "buffer-size", "max-requests"];
+            // A placeholder of itself ends nowhere, and each server stops elsewhere.
+            let of_itself = ["a", "b"].contains(&key) && line.contains("%(");
+            if of_itself
+                || counted.contains(&line.trim_end_matches([' ', '=']))
+                || (line.starts_with('\t') && counted.contains(&key))
+            {
+                continue;
+            }
+            text.push_str(&line);
+            text.push_str(end);
+        }
+        if inside {
+            text.push_str("end =");
+            text.push_str(end);
+        }
+    }
+    text.truncate(text.len() - if chance.below(2) == 0 { end.len() } else { 0 });
+    text
+}
+
+/// The options as `--show-config` prints them.
+fn shown(program: &Path, folder: &Path) -> (Option<i32>, Vec<String>) {
+    let mut command = Command::new(program);
+    command.args(["--ini", "odd.ini", "--show-config", "--no-server"]).current_dir(folder);
+    let output = command.env("COLOUR", "blue").env_remove("NOPE").output().expect("it runs");
+    let both = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&both).into_owned();
+    let lines = text.lines().skip_while(|line| *line != ";uWSGI instance configuration").skip(1);
+    let lines = lines.take_while(|line| *line != ";end of configuration");
+    (output.status.code(), lines.map(|line| line.trim_end().to_owned()).collect())
+}
+
+#[test]
+fn any_file_that_uwsgi_takes_is_taken_as_it_takes_it() {
+    let uwsgi = find("uwsgi");
+    if uwsgi.is_none() {
+        skipped("no uwsgi to compare with: only that the files are taken is tested");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut chance = Chance(20_261_121);
+    for _ in 0..40 {
+        let text = odd_file(&mut chance);
+        std::fs::write(folder.path().join("odd.ini"), &text).expect("written");
+        let (code, ours) = shown(Path::new(env!("CARGO_BIN_EXE_uwring")), folder.path());
+        assert_eq!(code, Some(0), "not taken:\n{text}");
+        if let Some(uwsgi) = &uwsgi {
+            let (_, theirs) = shown(uwsgi, folder.path());
+            assert_eq!(ours, theirs, "{text}");
+        }
+    }
+}
