@@ -171,6 +171,8 @@ pub trait Reactor {
     fn cancel_accepts(&mut self, token: Token);
     /// Closes `fd` without waiting.
     fn close(&mut self, fd: OwnedFd);
+    /// Submits what was asked for, and waits for nothing.
+    fn submit(&mut self) -> io::Result<()>;
     /// Submits what was asked for and waits for events, at most `timeout` (`None`: until there is one).
     /// Appends to `events`.
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;

@@ -398,6 +398,14 @@ impl Reactor for Ring {
         self.push(&[entry.user_data(TAG_NONE << 56)]);
     }
 
+    fn submit(&mut self) -> io::Result<()> {
+        match self.ring.submit() {
+            // What could not be submitted now is with the next wait.
+            Err(e) if !matches!(e.raw_os_error(), Some(libc::EINTR | libc::EBUSY | libc::EAGAIN)) => Err(e),
+            _ => Ok(()),
+        }
+    }
+
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
         self.enter(timeout)?;
         // The iterator borrows the ring; completing may submit. Copying an entry costs 16 bytes.

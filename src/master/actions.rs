@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use super::channel::{self, MasterEnd, Order, Report, TemplateEnd};
 use super::handover::{Image, OfficeLeft};
 use super::jobs::Jobs;
+use super::lines;
 use super::logs::Logs;
 use super::state::{Action, Command, Event, Picture, WorkerPicture};
 use crate::base::clock;
@@ -91,7 +92,7 @@ impl Office {
     /// Makes what is shared with the other processes but the area.
     pub fn new(area: Area, control: Option<Server>, logs: Option<Logs>, image: Image) -> io::Result<Office> {
         let (near, far) = packets::life_line()?;
-        let bells = (0..2 * area.workers()).map(|_| event::new().map(Arc::new)).collect::<io::Result<_>>()?;
+        let bells = (0..area.slot_count()).map(|_| event::new().map(Arc::new)).collect::<io::Result<_>>()?;
         let notify = Arc::new(event::new()?);
         let shared = Shared { area: Arc::new(area), bells, life: Arc::new(near), notify };
         Ok(Office {
@@ -247,7 +248,7 @@ impl Office {
             Action::Tell { generation, worker, command } => self.tell(generation, worker, command),
             Action::Kill { pid } => self.kill(pid),
             Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
-            Action::Bury { pid } => self.bury(pid),
+            Action::Bury { pid, crashed } => self.bury(pid, crashed),
             Action::Announce => notify::tell("STATUS=uWSGI is ready\nREADY=1"),
             Action::Serve { generation } => {
                 self.shared.area.set_serving(generation);
@@ -322,7 +323,10 @@ impl Office {
         let number = self.shared.area.slot_number(worker, generation);
         self.shared.area.slot(number).set_command(command);
         if let Err(cause) = event::signal(self.shared.bell(number).as_raw_fd()) {
-            crate::log!("[uwring] master: cannot ring for worker {worker}: {cause}");
+            crate::log!(
+                "[uwring] master: cannot ring for worker {}: {cause}",
+                self.shared.area.id_of(worker)
+            );
         }
     }
 
@@ -364,14 +368,24 @@ impl Office {
         }
     }
 
-    fn bury(&mut self, pid: u32) {
+    fn bury(&mut self, pid: u32, crashed: Option<u32>) {
         self.processes.remove(&pid);
         for lock in self.shared.area.locks().release_all_of(pid) {
             crate::log!("[deadlock-detector] process {pid} died holding user lock {lock}: released");
         }
-        if let Some(slot) = self.shared.area.slots().find(|slot| slot.process() == pid) {
-            slot.vacate();
+        let area = &self.shared.area;
+        let Some(number) = (1..=area.slot_count()).find(|number| area.slot(*number).process() == pid) else {
+            return;
+        };
+        let now = clock::now();
+        for (thread, core) in area.cores_of(number) {
+            if let (Some(id), Some(busy)) = (crashed, core.busy()) {
+                let ms = now.since(busy.since) / 1000;
+                crate::logging::line(&lines::died_in(id, pid, thread, &core.text(), ms));
+            }
+            core.clear();
         }
+        area.slot(number).vacate();
     }
 
     fn answer(&mut self, client: ClientId, answer: &Answer, keep: bool) {
@@ -386,13 +400,14 @@ impl Office {
     fn report(&mut self, client: ClientId, picture: Picture) {
         let area = &self.shared.area;
         let worker = |known: WorkerPicture| {
-            let slot = area.slot(area.slot_number(known.id, known.generation));
+            let number = area.slot_number(known.seat, known.generation);
+            let slot = area.slot(number);
             control::Worker {
                 id: known.id,
                 pid: known.pid,
                 generation: known.generation,
                 state: known.state.to_owned(),
-                requests: slot.requests_total(),
+                requests: area.requests_of(number),
                 exceptions: slot.exceptions.load(Ordering::Relaxed),
                 write_errors: slot.write_errors.load(Ordering::Relaxed),
                 in_flight: slot.in_flight.load(Ordering::Relaxed),
@@ -437,23 +452,23 @@ mod tests {
     #[test]
     fn a_command_is_written_and_rung() {
         let mut office =
-            Office::new(Area::new(2, 1).expect("mapped"), None, None, Image::default()).expect("made");
+            Office::new(Area::new(2, 1, 1).expect("mapped"), None, None, Image::default()).expect("made");
         office.perform(Action::Tell { generation: 2, worker: 1, command: Command::Drain });
-        assert_eq!(office.area().slot(3).command(), Command::Drain);
-        assert!(event::take(office.shared.bell(3)));
+        assert_eq!(office.area().slot(5).command(), Command::Drain);
+        assert!(event::take(office.shared.bell(5)));
         assert!(!event::take(office.shared.bell(1)));
     }
 
     #[test]
     fn a_buried_worker_leaves_nothing_behind() {
         let mut office =
-            Office::new(Area::new(1, 1).expect("mapped"), None, None, Image::default()).expect("made");
+            Office::new(Area::new(1, 1, 1).expect("mapped"), None, None, Image::default()).expect("made");
         let slot = office.area().slot(1);
         slot.occupy(1);
         slot.set_state(State::Ready);
         slot.requests.store(3, Ordering::Relaxed);
         office.area().locks().lock(0);
-        office.perform(Action::Bury { pid: std::process::id() });
+        office.perform(Action::Bury { pid: std::process::id(), crashed: None });
         let slot = office.area().slot(1);
         assert_eq!((slot.state(), slot.process(), slot.requests_total()), (State::None, 0, 3));
         assert_eq!(office.area().locks().is_locked(0), Some(false));
@@ -462,7 +477,7 @@ mod tests {
     #[test]
     fn a_worker_asked_of_a_template_that_is_gone_is_no_news() {
         let mut office =
-            Office::new(Area::new(1, 0).expect("mapped"), None, None, Image::default()).expect("made");
+            Office::new(Area::new(1, 1, 0).expect("mapped"), None, None, Image::default()).expect("made");
         assert!(matches!(office.perform(Action::Fork { generation: 1, worker: 1 }), Outcome::Done));
         let (master, template) = channel::pair().expect("a channel");
         office.channels.insert(1, master);

@@ -12,7 +12,7 @@ use super::logs::Logs;
 use super::state::{Event, Wish};
 use super::touch::Touched;
 use crate::base::clock::{self, Millis};
-use crate::shared::area::{Ask, State as Doing};
+use crate::shared::area::{Ask, State as Doing, WorkerSlot};
 use crate::sys::signals::{Signal, SignalReader};
 use crate::sys::{event, process};
 
@@ -82,6 +82,7 @@ impl Ears {
         let mut events: Vec<Event> =
             office.reports().into_iter().map(|(generation, report)| event_of(generation, report)).collect();
         events.extend(ready_workers(office));
+        events.extend(tired_workers(office));
         events.extend(ended);
         tell_logs(office, &mut events);
         events.extend(wishes);
@@ -164,6 +165,12 @@ fn event_of(generation: u32, report: Report) -> Event {
         }
         Report::Exited { pid, status } => Event::Exited { pid, status },
     }
+}
+
+/// Workers that want to be replaced.
+fn tired_workers(office: &Office) -> Vec<Event> {
+    let tired = |slot: &WorkerSlot| Some(Event::Tired { pid: slot.process(), why: slot.tired()? });
+    office.area().slots().filter_map(tired).collect()
 }
 
 /// Workers that serve, by their own word. The state machine forgets those it knew.

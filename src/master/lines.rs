@@ -81,6 +81,28 @@ pub fn no_mercy(worker: u32, pid: u32) -> String {
     format!("worker {worker} (pid: {pid}) is taking too much time to die...NO MERCY !!!")
 }
 
+/// A worker's successor serves.
+pub fn relieved(worker: u32, pid: u32) -> String {
+    format!("worker {worker} (pid: {pid}) has a successor that serves: it finishes what it has in hand")
+}
+
+/// A worker's memory has grown beyond all bounds (`evil-reload-on-rss`, `evil-reload-on-as`).
+pub fn evil(worker: u32, pid: u32) -> String {
+    format!("*** EVIL RELOAD ON WORKER {worker} PID: {pid} ***")
+}
+
+/// A worker is in a request that should have ended long ago, and its own watch did nothing.
+pub fn frozen(worker: u32, pid: u32) -> String {
+    format!(
+        "*** HARAKIRI ON WORKER {worker} (pid: {pid}, try: 2, graceful: no) *** it does not react at all (stopped?): killed"
+    )
+}
+
+/// A request that a worker died in.
+pub fn died_in(worker: u32, pid: u32, core: u32, request: &str, ms: u64) -> String {
+    format!("worker {worker} (pid: {pid}) died in this request: [core {core}] {request} (since {ms} ms)")
+}
+
 /// A worker keeps dying at its start.
 pub fn forkbomb(worker: u32, deaths: u32, delay_ms: u64) -> String {
     format!(

@@ -25,6 +25,9 @@ use crate::{base::clock, log};
 /// Descriptors a worker needs beside its connections: files of the application, its databases.
 const SPARE_FILES: u64 = 1024;
 
+/// Interpreter threads that a reload may bring, where there are fewer at the start.
+const THREADS_ROOM: u32 = 16;
+
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -158,7 +161,8 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     drop_privileges(&identity, &settings.process.capabilities)?;
     hook(hooks, Moment::AsUser)?;
     let process = &settings.process;
-    let area = Area::new(process.processes, process.locks + 1)
+    let cores = process.threads.max(THREADS_ROOM);
+    let area = Area::new(process.processes, cores, process.locks + 1)
         .map_err(|cause| SysError::call("map", "the shared area", cause))?;
     log!("your mercy for graceful operations on workers is {} seconds", process.worker_reload_mercy);
     log!("{}", lines::mapped(area.bytes(), process.processes * process.threads));

@@ -100,6 +100,11 @@ fn settings(seat: &Seat) -> Result<Settings, i32> {
         new.process.processes = seat.settings.process.processes;
         new.sockets = seat.settings.sockets.clone();
     }
+    let cores = seat.shared.area.cores();
+    if new.process.threads > cores {
+        crate::log!("threads: a reload can bring no more than {cores}; more need a restart");
+        new.process.threads = cores;
+    }
     Ok(new)
 }
 
@@ -183,6 +188,8 @@ fn serve(seat: Seat, settings: Settings, plugin: Plugin) -> i32 {
     // A worker now; what only the template needed is dropped.
     let slot = shared.area.slot_number(worker, generation);
     shared.area.slot(slot).occupy(generation);
+    let seat = worker;
+    let worker = shared.area.id_of(seat);
     attach(worker);
     titles::set(&settings.process, &format!("worker {worker}"));
     if settings.process.no_orphans {

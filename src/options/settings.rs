@@ -39,6 +39,10 @@ pub struct Given {
 pub struct Settings {
     /// Processes, signals, privileges.
     pub process: Process,
+    /// When workers are replaced.
+    pub recycling: Recycling,
+    /// Requests that take too long.
+    pub harakiri: Harakiri,
     /// Listening sockets.
     pub sockets: Sockets,
     /// Requests, their limits and times.
@@ -83,8 +87,6 @@ pub struct Process {
     pub need_app: bool,
     /// `no-orphans`: workers die with the master at once.
     pub no_orphans: bool,
-    /// `max-requests`: replace a worker after so many requests; 0 never.
-    pub max_requests: u64,
     /// `worker-reload-mercy`, seconds a worker may take to finish its requests when told to end.
     pub worker_reload_mercy: u64,
     /// `forkbomb-delay`, seconds between respawns of workers that die at once.
@@ -161,7 +163,6 @@ impl Default for Process {
             lazy_apps: false,
             need_app: true,
             no_orphans: false,
-            max_requests: 0,
             worker_reload_mercy: 60,
             forkbomb_delay: 2,
             vacuum: false,
@@ -196,6 +197,72 @@ impl Default for Process {
             skip_atexit: false,
             locks: 0,
         }
+    }
+}
+
+/// When a worker is replaced; 0 never.
+#[derive(Clone, Copy, Debug)]
+pub struct Recycling {
+    /// `max-requests`.
+    pub max_requests: u64,
+    /// `max-requests-delta`: up to so many more, at random; a tenth where it is not set.
+    pub max_requests_delta: Option<u32>,
+    /// `max-worker-lifetime`, seconds.
+    pub max_lifetime: u64,
+    /// `max-worker-lifetime-delta`: up to so many seconds more, at random; a tenth where it is not set.
+    pub max_lifetime_delta: Option<u32>,
+    /// `min-worker-lifetime`, seconds.
+    pub min_lifetime: u64,
+    /// `reload-on-rss`, MB resident.
+    pub rss_mb: u64,
+    /// `reload-on-as`, MB of addresses.
+    pub as_mb: u64,
+    /// `reload-on-pss`, MB, shared ones in proportion.
+    pub pss_mb: u64,
+    /// `reload-on-uss`, MB of its own.
+    pub uss_mb: u64,
+    /// `evil-reload-on-rss`, MB.
+    pub evil_rss_mb: u64,
+    /// `evil-reload-on-as`, MB.
+    pub evil_as_mb: u64,
+}
+
+impl Default for Recycling {
+    fn default() -> Recycling {
+        Recycling {
+            max_requests: 0,
+            max_requests_delta: None,
+            max_lifetime: 0,
+            max_lifetime_delta: None,
+            min_lifetime: 10,
+            rss_mb: 0,
+            as_mb: 0,
+            pss_mb: 0,
+            uss_mb: 0,
+            evil_rss_mb: 0,
+            evil_as_mb: 0,
+        }
+    }
+}
+
+/// Requests that take too long.
+#[derive(Clone, Copy, Debug)]
+pub struct Harakiri {
+    /// `harakiri`: seconds with the application; 0 for ever.
+    pub seconds: u64,
+    /// `harakiri-graceful-timeout`: seconds to end after it was interrupted.
+    pub grace_seconds: u64,
+    /// `harakiri-graceful-signal`: sent to the worker besides.
+    pub signal: Option<u32>,
+    /// `harakiri-verbose`.
+    pub verbose: bool,
+    /// `harakiri-no-arh`: the after-request hook does not count.
+    pub without_hook: bool,
+}
+
+impl Default for Harakiri {
+    fn default() -> Harakiri {
+        Harakiri { seconds: 0, grace_seconds: 3, signal: None, verbose: false, without_hook: false }
     }
 }
 

@@ -62,6 +62,7 @@ impl<J, B> Exchange<J, B> {
             scheme: Slice::EMPTY,
             body_len: 0,
             body: Slice::EMPTY,
+            serial: 0,
         };
         Exchange { view, job, body }
     }
@@ -81,7 +82,22 @@ impl<J, B> Exchange<J, B> {
             scheme: Slice::new(view.scheme),
             body_len: view.body_len,
             body: Slice::new(view.body),
+            serial: 0,
         };
+    }
+}
+
+impl<J, B> Exchange<J, B> {
+    /// What was lent: the areas that [`View::areas`] says.
+    pub fn shown(&self) -> [&[u8]; 3] {
+        // SAFETY: `lend` took them from this exchange's own job, or from what lives as long as the worker, and whoever
+        // called it keeps them in place until the request is finished (see `View`); the result borrows from `self`.
+        self.view.areas.map(|area| unsafe { area.as_bytes() })
+    }
+
+    /// Says which request of its thread this is.
+    pub fn number(&mut self, serial: u64) {
+        self.view.serial = serial;
     }
 }
 

@@ -4,10 +4,10 @@
 //! worker), each command too (the master), and no lock guards any of it: a process may die anywhere.
 //!
 //! ```text
-//!  Instance | WorkerSlot 1 … N | WorkerSlot N+1 … 2N | lock words
+//!  Instance | WorkerSlot 1 … 2N (odd generations) | 2N+1 … 4N (even ones) | CoreSlots of each slot | lock words
 //! ```
-//! There are two slots for each worker number, since during a reload the old worker and the new one both live:
-//! generation 1 uses the first half, generation 2 the second, and so on in turn.
+//! A generation has two *seats* for each worker number: N is replaced by N+workers, and that by N again, so that the
+//! new one can be ready before the old one leaves. During a reload two generations live, hence twice as many slots.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -16,40 +16,16 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::core::CoreSlot;
 use super::locks::Locks;
+pub use super::slot::{State, Tired, WorkerSlot, bump};
 use crate::base::clock;
 use crate::sys::exec::Handed;
 use crate::sys::memory::SharedMap;
 pub use crate::sys::signals::Command;
 
 /// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
-const LAYOUT: u32 = 1;
-
-/// What a worker is doing.
-#[repr(u32)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// There is none.
-    #[default]
-    None = 0,
-    /// Forked, not serving yet.
-    Starting = 1,
-    /// Serving.
-    Ready = 2,
-    /// Finishing what is in hand.
-    Draining = 3,
-}
-
-impl State {
-    fn from_word(word: u32) -> State {
-        match word {
-            1 => State::Starting,
-            2 => State::Ready,
-            3 => State::Draining,
-            _ => State::None,
-        }
-    }
-}
+const LAYOUT: u32 = 2;
 
 /// What an application can ask of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,131 +45,6 @@ impl Ask {
     }
 }
 
-/// One worker's line. The size keeps neighbours out of each other's cache lines, and of the pair that the
-/// processor fetches together.
-#[repr(C, align(128))]
-#[derive(Debug, Default)]
-pub struct WorkerSlot {
-    /// Requests finished, by all workers that had this slot.
-    pub requests: AtomicU64,
-    /// Requests whose application raised.
-    pub exceptions: AtomicU64,
-    /// Bytes sent.
-    pub tx_bytes: AtomicU64,
-    /// Time spent in requests, microseconds.
-    pub running_time_us: AtomicU64,
-    /// Answers the client did not take.
-    pub write_errors: AtomicU64,
-    /// Requests refused with a status of 400 to 499 before the application could see them.
-    pub refused_4xx: AtomicU64,
-    /// The same, 500 to 599.
-    pub refused_5xx: AtomicU64,
-    /// The same, closed without an answer.
-    pub refused_unanswered: AtomicU64,
-    /// 1: the worker ends by itself, having served its `max-requests`.
-    pub recycled: AtomicU64,
-    /// When it was forked, seconds since the epoch.
-    pub last_spawn: AtomicU64,
-    /// How often it was forked.
-    pub spawns: AtomicU64,
-    /// Requests in hand, see [`WorkerSlot::in_hand`].
-    pub in_flight: AtomicU32,
-    /// 1 while it accepts connections.
-    pub accepting: AtomicU32,
-    pid: AtomicU32,
-    generation: AtomicU32,
-    command: AtomicU32,
-    state: AtomicU32,
-}
-
-impl WorkerSlot {
-    /// What the master wants of it.
-    pub fn command(&self) -> Command {
-        Command::from_word(self.command.load(Ordering::Acquire))
-    }
-
-    /// The master's word to it. The worker looks once its `control` eventfd is signalled.
-    pub fn set_command(&self, command: Command) {
-        self.command.store(command as u32, Ordering::Release);
-    }
-
-    /// What it is doing.
-    pub fn state(&self) -> State {
-        State::from_word(self.state.load(Ordering::Acquire))
-    }
-
-    /// Says what it is doing.
-    pub fn set_state(&self, state: State) {
-        self.state.store(state as u32, Ordering::Release);
-    }
-
-    /// Whether it takes nothing new.
-    pub fn is_draining(&self) -> bool {
-        self.state() == State::Draining
-    }
-
-    /// *Its worker.* Counts a request that the application never saw; `None`: closed without an answer.
-    pub fn count_refusal(&self, status: Option<u16>) {
-        let counter = match status {
-            None => &self.refused_unanswered,
-            Some(..500) => &self.refused_4xx,
-            Some(_) => &self.refused_5xx,
-        };
-        bump(counter, 1);
-    }
-
-    /// *Its worker.* Says how many requests it has in hand, waiting ones too.
-    pub fn set_in_hand(&self, requests: usize) {
-        self.in_flight.store(u32::try_from(requests).unwrap_or(u32::MAX), Ordering::Relaxed);
-    }
-
-    /// Requests it has in hand.
-    pub fn in_hand(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
-    }
-
-    /// Requests finished.
-    pub fn requests_total(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Its process id, 0 where there is none.
-    pub fn process(&self) -> u32 {
-        self.pid.load(Ordering::Acquire)
-    }
-
-    /// Which load of the application it serves.
-    pub fn generation(&self) -> u32 {
-        self.generation.load(Ordering::Relaxed)
-    }
-
-    /// Made ready by the master for the worker it asks the template for. Counters stay: they are the number's.
-    pub fn vacate(&self) {
-        self.pid.store(0, Ordering::Release);
-        self.set_state(State::None);
-        self.set_command(Command::Run);
-        self.recycled.store(0, Ordering::Relaxed);
-        self.in_flight.store(0, Ordering::Relaxed);
-        self.accepting.store(0, Ordering::Relaxed);
-    }
-
-    /// Taken by the freshly forked worker.
-    pub fn occupy(&self, generation: u32) {
-        self.generation.store(generation, Ordering::Relaxed);
-        self.last_spawn.store(clock::wall() / 1_000_000, Ordering::Relaxed);
-        bump(&self.spawns, 1);
-        self.set_state(State::Starting);
-        self.pid.store(std::process::id(), Ordering::Release);
-    }
-}
-
-/// Adds to a counter whose single writer is the caller: a load and a store are enough. Returns the sum.
-pub fn bump(counter: &AtomicU64, n: u64) -> u64 {
-    let sum = counter.load(Ordering::Relaxed).wrapping_add(n);
-    counter.store(sum, Ordering::Relaxed);
-    sum
-}
-
 /// What belongs to no worker.
 #[repr(C, align(128))]
 #[derive(Debug)]
@@ -209,36 +60,40 @@ struct Instance {
 pub struct Area {
     map: SharedMap,
     workers: u32,
+    cores: u32,
     locks: u32,
 }
 
 impl Area {
-    /// For `workers` workers and `locks` user locks (numbered from 0).
-    pub fn new(workers: u32, locks: u32) -> io::Result<Area> {
-        let area = Area { map: SharedMap::new(bytes(workers, locks))?, workers, locks };
+    /// For `workers` workers of at most `cores` interpreter threads, and `locks` user locks (numbered from 0).
+    pub fn new(workers: u32, cores: u32, locks: u32) -> io::Result<Area> {
+        let map = SharedMap::new(bytes(workers, cores, locks))?;
+        let area = Area { map, workers, cores, locks };
         area.instance().started_on.store(clock::wall() / 1_000_000, Ordering::Relaxed);
         Ok(area)
     }
 
     /// What another program needs to map it again.
     pub fn hand_over(&self) -> Left {
-        let Area { workers, locks, .. } = *self;
+        let Area { workers, cores, locks, .. } = *self;
         Left {
             file: Handed::of(&self.map),
             layout: LAYOUT,
             slot_bytes: size_of::<WorkerSlot>(),
             workers,
+            cores,
             locks,
         }
     }
 
     /// Maps the area of the program before.
     pub fn take_over(left: Left) -> io::Result<Area> {
-        let Left { file, workers, locks, .. } = left;
+        let Left { file, workers, cores, locks, .. } = left;
         if !left.fits() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the shared area is laid out otherwise"));
         }
-        Ok(Area { map: SharedMap::again(file.take()?, bytes(workers, locks))?, workers, locks })
+        let map = SharedMap::again(file.take()?, bytes(workers, cores, locks))?;
+        Ok(Area { map, workers, cores, locks })
     }
 
     /// Number of workers.
@@ -256,14 +111,35 @@ impl Area {
         self.instance().started_on.load(Ordering::Relaxed)
     }
 
-    /// Number of the slot that worker `id` (from 1) of `generation` (from 1) uses.
-    pub fn slot_number(&self, id: u32, generation: u32) -> u32 {
-        id + if generation.is_multiple_of(2) { self.workers } else { 0 }
+    /// Interpreter threads a worker can have here.
+    pub fn cores(&self) -> u32 {
+        self.cores
     }
 
-    /// Slot `number`, from 1 to twice the number of workers.
+    /// How many slots there are.
+    pub fn slot_count(&self) -> u32 {
+        4 * self.workers
+    }
+
+    /// Number of the slot that `seat` (from 1 to twice the number of workers) of `generation` (from 1) uses.
+    pub fn slot_number(&self, seat: u32, generation: u32) -> u32 {
+        seat + if generation.is_multiple_of(2) { 2 * self.workers } else { 0 }
+    }
+
+    /// The number, as people count, of the worker on `seat`.
+    pub fn id_of(&self, seat: u32) -> u32 {
+        (seat - 1) % self.workers + 1
+    }
+
+    /// The slot of the same worker's other seat.
+    pub fn partner(&self, number: u32) -> &WorkerSlot {
+        let (generation, seat) = ((number - 1) / (2 * self.workers), (number - 1) % (2 * self.workers));
+        self.slot(generation * 2 * self.workers + (seat + self.workers) % (2 * self.workers) + 1)
+    }
+
+    /// Slot `number`, from 1.
     pub fn slot(&self, number: u32) -> &WorkerSlot {
-        assert!((1..=2 * self.workers).contains(&number), "no slot {number} for {} workers", self.workers);
+        assert!((1..=self.slot_count()).contains(&number), "no slot {number} for {} workers", self.workers);
         let offset = size_of::<Instance>() + (number as usize - 1) * size_of::<WorkerSlot>();
         let slot = self.at(offset, size_of::<WorkerSlot>()).cast::<WorkerSlot>();
         // SAFETY: the bytes are the map's (`at`), which starts on a page, and both sizes are multiples of 128, so
@@ -271,15 +147,39 @@ impl Area {
         unsafe { slot.as_ref() }
     }
 
-    /// Every slot.
-    pub fn slots(&self) -> impl Iterator<Item = &WorkerSlot> {
-        (1..=2 * self.workers).map(|number| self.slot(number))
+    /// Interpreter thread `thread` (from 0) of slot `number`, if there is room for it.
+    pub fn core(&self, number: u32, thread: u32) -> Option<&CoreSlot> {
+        if thread >= self.cores || !(1..=self.slot_count()).contains(&number) {
+            return None;
+        }
+        let index = (number as usize - 1) * self.cores as usize + thread as usize;
+        let offset = core_offset(self.workers) + index * size_of::<CoreSlot>();
+        let core = self.at(offset, size_of::<CoreSlot>()).cast::<CoreSlot>();
+        // SAFETY: as for `slot`: inside the map, aligned (all sizes are multiples of 128), zeroed atomics.
+        Some(unsafe { core.as_ref() })
     }
 
-    /// Worker `id`, as the generation that serves now has it. A number above [`Area::workers`] is a slot's.
+    /// The interpreter threads of slot `number`, with their numbers.
+    pub fn cores_of(&self, number: u32) -> impl Iterator<Item = (u32, &CoreSlot)> {
+        (0..self.cores).map_while(move |thread| Some((thread, self.core(number, thread)?)))
+    }
+
+    /// Every slot.
+    pub fn slots(&self) -> impl Iterator<Item = &WorkerSlot> {
+        (1..=self.slot_count()).map(|number| self.slot(number))
+    }
+
+    /// Worker `id`, as the generation that serves now has it.
     pub fn worker(&self, id: u32) -> &WorkerSlot {
-        let generation = self.instance().serving.load(Ordering::Relaxed);
-        self.slot(if id <= self.workers { self.slot_number(id, generation.max(1)) } else { id })
+        let seats =
+            [id, id + self.workers].map(|seat| self.slot(self.slot_number(seat, self.serving().max(1))));
+        let best = seats.into_iter().find(|slot| slot.state() == State::Ready);
+        best.or(seats.into_iter().find(|slot| slot.process() != 0)).unwrap_or(seats[0])
+    }
+
+    /// Requests finished by the worker in slot `number`, and by those before it with the same number.
+    pub fn requests_of(&self, number: u32) -> u64 {
+        self.slot(number).requests_total() + self.partner(number).requests_total()
     }
 
     /// Which generation serves.
@@ -321,7 +221,9 @@ impl Area {
     /// The user locks.
     pub fn locks(&self) -> Locks<'_> {
         let words = self.locks as usize;
-        let first = self.at(lock_offset(self.workers), words * size_of::<AtomicU32>()).cast::<AtomicU32>();
+        let first = self
+            .at(lock_offset(self.workers, self.cores), words * size_of::<AtomicU32>())
+            .cast::<AtomicU32>();
         // SAFETY: the bytes are the map's (`at`), a multiple of 128 from a page's start; zero is a valid word;
         // the borrow of `self` keeps the map.
         Locks::new(unsafe { std::slice::from_raw_parts(first.as_ptr(), words) })
@@ -350,6 +252,8 @@ pub struct Left {
     layout: u32,
     slot_bytes: usize,
     workers: u32,
+    #[serde(default)]
+    cores: u32,
     locks: u32,
 }
 
@@ -361,13 +265,18 @@ impl Left {
 }
 
 /// Size of the map.
-fn bytes(workers: u32, locks: u32) -> usize {
-    lock_offset(workers) + locks as usize * size_of::<AtomicU32>()
+fn bytes(workers: u32, cores: u32, locks: u32) -> usize {
+    lock_offset(workers, cores) + locks as usize * size_of::<AtomicU32>()
+}
+
+/// Where the threads' lines begin.
+fn core_offset(workers: u32) -> usize {
+    size_of::<Instance>() + 4 * workers as usize * size_of::<WorkerSlot>()
 }
 
 /// Where the lock words begin.
-fn lock_offset(workers: u32) -> usize {
-    size_of::<Instance>() + 2 * workers as usize * size_of::<WorkerSlot>()
+fn lock_offset(workers: u32, cores: u32) -> usize {
+    core_offset(workers) + 4 * workers as usize * cores as usize * size_of::<CoreSlot>()
 }
 
 #[cfg(test)]
@@ -377,12 +286,21 @@ mod tests {
 
     #[test]
     fn slots_are_apart_and_on_their_own_lines() {
-        let area = Area::new(3, 2).expect("mapped");
-        for number in 1..=6 {
+        let area = Area::new(3, 2, 2).expect("mapped");
+        for number in 1..=12 {
             area.slot(number).requests.store(u64::from(number), Ordering::Relaxed);
+            for (_, core) in area.cores_of(number) {
+                core.set_thread(number);
+            }
         }
-        assert_eq!(area.slots().map(WorkerSlot::requests_total).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
-        assert_eq!(area.total_requests(), 21);
+        let counts: Vec<_> = area.slots().map(WorkerSlot::requests_total).collect();
+        assert_eq!(counts, (1..=12).collect::<Vec<_>>());
+        assert_eq!(area.total_requests(), 78);
+        let cores: Vec<_> =
+            (1..=12).flat_map(|number| area.cores_of(number)).map(|(_, c)| c.thread()).collect();
+        assert_eq!(cores.len(), 24);
+        assert_eq!((cores[2], cores[23]), (2, 12));
+        assert!(area.core(13, 0).is_none() && area.core(1, 2).is_none());
         assert!(area.slots().all(|slot| std::ptr::from_ref(slot).addr().is_multiple_of(128)));
         assert_eq!(area.slot(1).command(), Command::Run);
         assert_eq!(area.slot(1).state(), State::None);
@@ -391,7 +309,7 @@ mod tests {
 
     #[test]
     fn refusals_are_counted_by_class() {
-        let area = Area::new(1, 0).expect("mapped");
+        let area = Area::new(1, 1, 0).expect("mapped");
         let slot = area.slot(1);
         for status in [Some(400), Some(499), Some(500), Some(503), Some(505), None] {
             slot.count_refusal(status);
@@ -401,25 +319,45 @@ mod tests {
     }
 
     #[test]
-    fn generations_take_turns() {
-        let area = Area::new(2, 0).expect("mapped");
-        assert_eq!([1, 2, 3].map(|generation| area.slot_number(2, generation)), [2, 4, 2]);
-        area.slot(4).requests.store(7, Ordering::Relaxed);
+    fn generations_and_seats_take_turns() {
+        let area = Area::new(2, 1, 0).expect("mapped");
+        assert_eq!([1, 2, 3].map(|generation| area.slot_number(2, generation)), [2, 6, 2]);
+        assert_eq!([1, 2, 3, 4].map(|seat| area.id_of(seat)), [1, 2, 1, 2]);
+        area.slot(6).requests.store(7, Ordering::Relaxed);
         assert_eq!(area.worker(2).requests_total(), 0);
         area.set_serving(2);
         assert_eq!(area.worker(2).requests_total(), 7);
-        assert_eq!(area.worker(4).requests_total(), 7);
+        // Its other seat takes over.
+        area.slot(8).requests.store(3, Ordering::Relaxed);
+        area.slot(8).set_state(State::Ready);
+        assert_eq!(area.worker(2).requests_total(), 3);
+        assert_eq!((area.requests_of(6), area.requests_of(8)), (10, 10));
+        assert_eq!(area.partner(3).requests_total(), area.slot(1).requests_total());
     }
 
     #[test]
-    #[should_panic(expected = "no slot 5")]
+    fn a_worker_is_as_tired_as_it_ever_was() {
+        let area = Area::new(1, 1, 0).expect("mapped");
+        assert_eq!(area.slot(1).tired(), None);
+        for (why, then) in
+            [(Tired::Recycle, Tired::Recycle), (Tired::Evil, Tired::Evil), (Tired::Stuck, Tired::Evil)]
+        {
+            area.slot(1).tire(why);
+            assert_eq!(area.slot(1).tired(), Some(then));
+        }
+        area.slot(1).vacate();
+        assert_eq!(area.slot(1).tired(), None);
+    }
+
+    #[test]
+    #[should_panic(expected = "no slot 9")]
     fn a_slot_beyond_the_map_is_refused() {
-        Area::new(2, 0).expect("mapped").slot(5);
+        Area::new(2, 1, 0).expect("mapped").slot(9);
     }
 
     #[test]
     fn a_child_writes_what_the_parent_reads() {
-        let area = Area::new(1, 0).expect("mapped");
+        let area = Area::new(1, 1, 0).expect("mapped");
         let status = in_child(|| {
             area.slot(1).occupy(1);
             bump(&area.slot(1).requests, 5);
@@ -439,7 +377,7 @@ mod tests {
 
     #[test]
     fn a_stop_outranks_a_reload() {
-        let area = Area::new(1, 0).expect("mapped");
+        let area = Area::new(1, 1, 0).expect("mapped");
         area.ask(Ask::Reload);
         area.ask(Ask::Stop);
         assert_eq!(area.take_asked(), Some(Ask::Stop));

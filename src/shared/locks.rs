@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_lock_is_taken_and_given_back() {
-        let area = Area::new(1, 1).expect("mapped");
+        let area = Area::new(1, 1, 1).expect("mapped");
         let locks = area.locks();
         assert_eq!(locks.is_locked(0), Some(false));
         assert!(locks.lock(0));
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn another_process_cannot_give_it_back() {
-        let area = Area::new(1, 1).expect("mapped");
+        let area = Area::new(1, 1, 1).expect("mapped");
         area.locks().lock(0);
         assert_eq!(in_child(|| i32::from(!area.locks().unlock(0))), Status::Exited(0));
         assert_eq!(area.locks().owner(0), Some(std::process::id()));
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn processes_exclude_each_other() {
         const ROUNDS: u64 = 2000;
-        let area = Area::new(1, 1).expect("mapped");
+        let area = Area::new(1, 1, 1).expect("mapped");
         let children: Vec<u32> = (0..3)
             .map(|_| match fork_among_threads().expect("forked") {
                 Fork::Parent(pid) => pid,
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn what_a_dead_process_held_is_given_to_a_waiter() {
-        let area = Area::new(1, 2).expect("mapped");
+        let area = Area::new(1, 1, 2).expect("mapped");
         let Fork::Parent(holder) = fork_among_threads().expect("forked") else {
             area.locks().lock(1);
             exit_now(0)

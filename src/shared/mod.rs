@@ -1,4 +1,6 @@
 //! What outlives a worker: made before the first fork, shared by every process of the server.
 
 pub mod area;
+pub mod core;
 pub mod locks;
+pub mod slot;

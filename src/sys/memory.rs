@@ -14,6 +14,41 @@ pub fn page_bytes() -> u64 {
     size.and_then(|size| u64::try_from(size).ok()).unwrap_or(4096)
 }
 
+/// How much memory a process uses, bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Resident.
+    pub rss: u64,
+    /// Addresses in use.
+    pub address_space: u64,
+    /// Resident, pages shared with others in proportion; 0 where not asked for.
+    pub pss: u64,
+    /// Resident and shared with nobody; 0 where not asked for.
+    pub uss: u64,
+}
+
+/// That of this process. `walk`: all of it, for which the kernel looks at every page.
+pub fn usage(walk: bool) -> io::Result<Usage> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let mut pages =
+        statm.split_ascii_whitespace().map(|word| word.parse::<u64>().unwrap_or(0) * page_bytes());
+    let (address_space, rss) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
+    let mut usage = Usage { rss, address_space, pss: 0, uss: 0 };
+    if walk {
+        for line in std::fs::read_to_string("/proc/self/smaps_rollup")?.lines() {
+            let mut words = line.split_ascii_whitespace();
+            let (name, kb) =
+                (words.next(), words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0));
+            match name {
+                Some("Pss:") => usage.pss = kb * 1024,
+                Some("Private_Clean:" | "Private_Dirty:") => usage.uss += kb * 1024,
+                _ => {}
+            }
+        }
+    }
+    Ok(usage)
+}
+
 /// A shared mapping, zeroed at first, aligned to a page. It lies in a file of memory without a name, so that the next
 /// program of this process can map it again.
 #[derive(Debug)]

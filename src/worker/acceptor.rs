@@ -94,14 +94,15 @@ fn port(name: &str) -> u16 {
 }
 
 impl<R: Reactor> Ring<R> {
-    /// Arms or cancels accepts so that they agree with the room there is.
-    pub(super) fn regulate_accepts(&mut self) {
+    /// Arms or cancels accepts so that they agree with the room there is. Whether any was cancelled.
+    pub(super) fn regulate_accepts(&mut self) -> bool {
         if self.doors.paused_until.is_some_and(|until| until <= self.now.millis()) {
             self.doors.paused_until = None;
         }
         let busy = self.in_flight + self.backlog.len() + self.newcomers;
         if self.phase == Phase::Sweeping {
-            return self.arm_for_sweep();
+            self.arm_for_sweep();
+            return false;
         }
         let paused = self.doors.paused_until.is_some() || self.plan.area.is_paused();
         let open = !paused && self.phase == Phase::Open;
@@ -111,6 +112,7 @@ impl<R: Reactor> Ring<R> {
         let free = self.connections_free();
         let room = if open { self.accept_capacity().saturating_sub(busy).min(free) } else { 0 };
         let wanted = room.min(self.at_once());
+        let mut cancelled = false;
         for index in 0..self.doors.doors.len() {
             let token = Name::Listener(index).token();
             let armed = self.doors.armed[index];
@@ -124,8 +126,10 @@ impl<R: Reactor> Ring<R> {
             if wanted == 0 && armed > 0 && (paused || free == 0 || self.must_not_hold()) {
                 self.doors.cancelling[index] = true;
                 self.engine.cancel_accepts(token);
+                cancelled = true;
             }
         }
+        cancelled
     }
 
     /// Accepts under way on one socket.

@@ -37,10 +37,10 @@ impl<R: Reactor> Ring<R> {
             bump(&slot.exceptions, 1);
         }
         self.log_request(parcel, requests, took);
-        let max = plan.settings.process.max_requests;
-        let worn_out = max > 0 && requests - self.requests_before >= max;
-        if worn_out || job.outcome == Outcome::LastException {
-            self.recycle_worker();
+        self.consider_recycling(requests - self.requests_before);
+        if job.outcome == Outcome::LastException {
+            // What it has broken nobody shall meet: it ends at once, before its successor comes.
+            self.end_early("an exception (reload-on-exception)");
         }
     }
 
@@ -92,6 +92,7 @@ impl<R: Reactor> Ring<R> {
             header_bytes: job.head_sent,
             body_bytes: job.body_sent,
             content_length: job.body_len,
+            broken: sent == Sent::Broken,
             via: if job.via_sendfile { " via sendfile() " } else { " " },
             modifier1: request.modifier1,
             modifier2: request.modifier2,

@@ -14,6 +14,7 @@ mod logbook;
 pub mod office;
 mod queue;
 mod reading;
+mod recycle;
 mod refusing;
 mod ring_thread;
 mod room;

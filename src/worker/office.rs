@@ -32,7 +32,7 @@ pub fn control(area: &Area, notify: RawFd, master_pid: u32, worker: u32, what: u
             if worker == 0 {
                 0
             } else {
-                count(area.worker(worker).requests_total())
+                count(area.requests_of(worker))
             }
         }
         abi::CONTROL_TOTAL_REQUESTS => count(area.total_requests()),

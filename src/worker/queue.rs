@@ -2,6 +2,8 @@
 //! (`request-queue-size`, `request-queue-timeout`) who would wait too long is told at once, while the queue stays with
 //! the ring thread, which can still answer.
 
+use std::io;
+
 use super::Plan;
 use super::job::Parcel;
 use super::ring_thread::Ring;
@@ -69,7 +71,7 @@ impl<R: Reactor> Ring<R> {
         self.backlog.push_back(parcel);
     }
 
-    /// Gives waiting requests to the interpreter as far as there is room, and wakes it once.
+    /// Gives waiting requests to the interpreter as far as there is room; [`Ring::wake_interpreters`] follows.
     pub(super) fn hand_over(&mut self) {
         let room = self.room();
         while self.in_flight < room {
@@ -77,9 +79,19 @@ impl<R: Reactor> Ring<R> {
             self.pass_to_interpreter(parcel);
         }
         self.plan.slot().set_in_hand(self.in_flight + self.backlog.len());
-        if std::mem::take(&mut self.handed_over) {
-            self.desk.handoff.wake_interpreters();
+    }
+
+    /// Wakes the interpreter once for all that was given to it. By then accepts that are to end have ended: it may be
+    /// slow with a request, and a connection that came in meanwhile would wait for it while other workers idle.
+    pub(super) fn wake_interpreters(&mut self, accepts_end: bool) -> io::Result<()> {
+        if !std::mem::take(&mut self.handed_over) {
+            return Ok(());
         }
+        if accepts_end {
+            self.engine.submit()?;
+        }
+        self.desk.handoff.wake_interpreters();
+        Ok(())
     }
 
     /// Requests that may be with the interpreter: each adds an answer, perhaps to those nobody reads.

@@ -46,6 +46,7 @@ pub struct Ring<R> {
     pub(super) generation: u32,
     pub(super) gate: Gate,
     pub(super) bounds: Bounds,
+    pub(super) recycling: super::recycle::Bounds,
     /// Bytes of answers that the engine has and the kernel has not taken yet.
     pub(super) unsent: usize,
     /// Connections this worker holds at most.
@@ -88,6 +89,7 @@ impl<R: Reactor> Ring<R> {
             generation: 0,
             gate: Gate::new(threads, alone),
             bounds: Bounds::new(&plan, desk.handoff.capacity()),
+            recycling: super::recycle::Bounds::new(plan.settings.recycling, now.millis()),
             connections_max: super::room::connections_max(&plan),
             unsent: 0,
             crowding: Crowding::default(),
@@ -127,7 +129,8 @@ impl<R: Reactor> Ring<R> {
     fn turn(&mut self) -> io::Result<()> {
         self.read_replies();
         self.hand_over();
-        self.regulate_accepts();
+        let accepts_end = self.regulate_accepts();
+        self.wake_interpreters(accepts_end)?;
         let sweeping = self.phase == Phase::Sweeping;
         self.logbook.flush(&mut self.engine);
         let timeout = self.timeout();
@@ -150,6 +153,7 @@ impl<R: Reactor> Ring<R> {
         self.time_fresh(young);
         self.expire();
         self.expire_queue();
+        self.expire_recycling();
         if self.unsent > limits::UNSENT_BYTES_MAX {
             self.close_unread();
         }
@@ -193,7 +197,12 @@ impl<R: Reactor> Ring<R> {
         let stop = self.stop_poll();
         let log = self.logbook.number_due(self.now);
         let (full, queue) = (self.look_in(), self.queue_look_in());
-        [timer, pause, stop, log, full, queue].into_iter().flatten().min().map(Duration::from_millis)
+        let recycling = self.recycling.look_in(now);
+        [timer, pause, stop, log, full, queue, recycling]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(Duration::from_millis)
     }
 
     fn expire(&mut self) {

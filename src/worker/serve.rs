@@ -14,6 +14,7 @@ use super::{Plan, office};
 use crate::base::clock;
 use crate::plugin::host::{Host, Outcome, Refusal};
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
+use crate::shared::core::CoreSlot;
 
 /// What interpreter threads share.
 pub struct Desk {
@@ -30,6 +31,20 @@ thread_local! {
 }
 
 impl Desk {
+    /// The shared line of an interpreter thread.
+    fn core(&self, thread: u32) -> Option<&CoreSlot> {
+        self.plan.area.core(self.plan.slot, thread)
+    }
+
+    /// Writes there what the thread begins with; its number.
+    fn enter(&self, core: &CoreSlot, exchange: &Parcel) -> u64 {
+        let (job, [head, _, fixed]) = (&exchange.job, exchange.shown());
+        let text = |span| job.request.bytes(span, head, fixed);
+        let parts = [text(job.request.addr), b" - ", text(job.request.method), b" ", text(job.request.uri)];
+        let patience_ms = self.plan.settings.harakiri.seconds.saturating_mul(1000);
+        core.begin(job.started, patience_ms, job.token.map_or(0, |token| token.0), &parts)
+    }
+
     pub(super) fn start(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
         let Some(rules) = &self.rules else { return self.begin(job, head, length) };
         match rules.answer(job, head) {
@@ -148,6 +163,8 @@ impl Host for Desk {
         let mut exchange = self.handoff.take()?;
         exchange.job.started = clock::now();
         exchange.job.thread = thread;
+        let serial = self.core(thread).map_or(0, |core| self.enter(core, &exchange));
+        exchange.number(serial);
         Some(exchange)
     }
 
@@ -209,6 +226,9 @@ impl Host for Desk {
 
     fn finish(&self, mut exchange: Parcel, outcome: Outcome, app: u32) {
         let job = &mut exchange.job;
+        if let Some(core) = self.core(job.thread) {
+            core.end();
+        }
         job.outcome = outcome;
         job.app = app;
         self.complete(job, outcome);

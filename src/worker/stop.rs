@@ -1,8 +1,6 @@
 //! The end of a worker: the backlogs are emptied, connections that stay idle for a moment close, requests in hand are answered with
 //! `Connection: close`, then the loop is over. The master bounds the time.
 
-use std::sync::atomic::Ordering;
-
 use super::connection::Reading;
 use super::ring_thread::Ring;
 use crate::engine::{Reactor, Token};
@@ -52,8 +50,9 @@ impl<R: Reactor> Ring<R> {
         if self.phase != Phase::Open {
             return;
         }
-        // After a reload the next generation answers what waits.
-        let superseded = self.plan.slot().generation() < self.plan.area.serving();
+        // After a reload the next generation answers what waits, and where it was replaced its successor.
+        let succeeded = self.plan.area.partner(self.plan.slot).state() == State::Ready;
+        let superseded = succeeded || self.plan.slot().generation() < self.plan.area.serving();
         self.phase = if superseded { Phase::Draining } else { Phase::Sweeping };
         self.plan.slot().set_state(State::Draining);
         let last_call = self.now.millis().after(LAST_CALL_MS);
@@ -99,15 +98,6 @@ impl<R: Reactor> Ring<R> {
             Phase::Open | Phase::Over => None,
             Phase::Sweeping => Some(0),
             Phase::Draining => Some(POLL_MS),
-        }
-    }
-
-    /// `max-requests` is reached: this worker ends as if told to.
-    pub(super) fn recycle_worker(&mut self) {
-        if self.phase == Phase::Open {
-            crate::log!("...The work of process {} is done. Seeya!", std::process::id());
-            self.plan.slot().recycled.store(1, Ordering::Relaxed);
-            self.begin_drain();
         }
     }
 }

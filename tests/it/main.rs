@@ -31,6 +31,7 @@ mod packets;
 mod process;
 mod proxies;
 mod python;
+mod recycle;
 mod routes;
 mod soak;
 mod static_files;

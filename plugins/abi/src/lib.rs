@@ -111,6 +111,8 @@ pub struct RequestView {
     /// The first bytes of the body, already in memory. All of it when `body_len` equals its length.
     /// Where it is less and `body_fd` is -1, the rest comes by [`HostApi::read_body`].
     pub body: Slice,
+    /// Number of the request on its interpreter thread, from 1, for [`PluginApi::interrupt`].
+    pub serial: u64,
 }
 
 /// [`ResponseHead::flags`]: the application set `Date`.

@@ -85,9 +85,9 @@ fn pictures_of(generation: &Generation) -> Vec<WorkerPicture> {
         Life::Ready { .. } => Some("ready"),
         Life::Leaving { .. } => Some("leaving"),
     };
-    let picture = |(id, life): (u32, Life)| {
-        let pid = life.pid().unwrap_or(0);
-        state_of(life).map(|state| WorkerPicture { id, generation: generation.number, pid, state })
+    let picture = |(seat, life): (u32, Life)| {
+        let (id, pid) = (generation.id(seat), life.pid().unwrap_or(0));
+        state_of(life).map(|state| WorkerPicture { id, seat, generation: generation.number, pid, state })
     };
     generation.lives().filter_map(picture).collect()
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Action, Command, DISMISS_MS, EARLY_MS, FORK_MS, lines, pause};
 use crate::base::clock::Millis;
+use crate::shared::area::Tired;
 
 /// What a generation is there for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,10 +69,12 @@ impl Life {
     }
 }
 
-/// One worker number.
+/// One seat of a worker number: the other one is for its successor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Worker {
     pub(super) life: Life,
+    /// Why it wants to be replaced.
+    pub(super) tired: Option<Tired>,
     /// How often in a row it died of its start.
     pub(super) early_deaths: u32,
     /// Whether a worker of this number has been ready: later ones are respawned.
@@ -109,12 +112,18 @@ pub(super) struct Generation {
     pub(super) template_retry: Millis,
     pub(super) template_failures: u32,
     pub(super) leave: Option<Leave>,
+    /// Worker numbers.
+    count: u32,
+    /// Seats: those of `count` workers, then their other ones.
     workers: Vec<Worker>,
 }
 
 impl Generation {
     pub(super) fn new(number: u32, role: Role, workers: u32, now: Millis) -> Generation {
-        let worker = || Worker { life: Life::Wanted { at: now }, early_deaths: 0, has_served: false };
+        let worker = |seat: u32| {
+            let life = if seat < workers { Life::Wanted { at: now } } else { Life::Absent };
+            Worker { life, tired: None, early_deaths: 0, has_served: false }
+        };
         Generation {
             number,
             role,
@@ -122,31 +131,74 @@ impl Generation {
             template_retry: now,
             template_failures: 0,
             leave: None,
-            workers: std::iter::repeat_with(worker).take(workers as usize).collect(),
+            count: workers,
+            workers: (0..2 * workers).map(worker).collect(),
         }
+    }
+
+    /// The number, as people count, of the worker on `seat`.
+    pub(super) fn id(&self, seat: u32) -> u32 {
+        (seat - 1) % self.count + 1
+    }
+
+    /// The same worker's other seat.
+    pub(super) fn other(&self, seat: u32) -> u32 {
+        (seat - 1 + self.count) % (2 * self.count) + 1
+    }
+
+    /// Worker numbers.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The seats of those who want to be replaced.
+    pub(super) fn tired_seats(&self) -> Vec<u32> {
+        (1..).zip(&self.workers).filter(|(_, worker)| worker.tired.is_some()).map(|(seat, _)| seat).collect()
+    }
+
+    pub(super) fn life(&self, seat: u32) -> Life {
+        self.workers[seat as usize - 1].life
+    }
+
+    /// Whether somebody must sit on `seat`: the other one is nobody's, or of one who leaves or wants to.
+    pub(super) fn is_needed(&self, seat: u32) -> bool {
+        let other = &self.workers[self.other(seat) as usize - 1];
+        matches!(other.life, Life::Absent | Life::Leaving { .. }) || other.tired.is_some()
+    }
+
+    /// How many may be replaced at the same time.
+    pub(super) fn replaced_at_once(&self) -> usize {
+        (self.count as usize / 10).max(1)
+    }
+
+    /// Workers both of whose seats are taken: one of them comes, or leaves.
+    pub(super) fn being_replaced(&self) -> usize {
+        let (first, second) = self.workers.split_at(self.count as usize);
+        first.iter().zip(second).filter(|(a, b)| a.life != Life::Absent && b.life != Life::Absent).count()
     }
 
     pub(super) fn worker(&mut self, number: u32) -> Option<&mut Worker> {
         self.workers.get_mut((number as usize).checked_sub(1)?)
     }
 
-    /// Every worker with its number.
+    /// Every seat with its number.
     pub(super) fn workers(&mut self) -> impl Iterator<Item = (u32, &mut Worker)> {
         (1..).zip(self.workers.iter_mut())
     }
 
-    /// Every worker's life with its number.
+    /// Every seat's life with its number.
     pub(super) fn lives(&self) -> impl Iterator<Item = (u32, Life)> {
         (1..).zip(self.workers.iter().map(|worker| worker.life))
     }
 
-    /// The number of the worker with process `pid`.
+    /// The seat of the worker with process `pid`.
     pub(super) fn number_of(&self, pid: u32) -> Option<u32> {
         (1..).zip(&self.workers).find(|(_, worker)| worker.life.pid() == Some(pid)).map(|(number, _)| number)
     }
 
     pub(super) fn all_ready(&self) -> bool {
-        self.workers.iter().all(|worker| matches!(worker.life, Life::Ready { .. }))
+        let ready = |seat: u32| matches!(self.life(seat), Life::Ready { .. });
+        (1..=self.count).all(|seat| ready(seat) || ready(self.other(seat)))
     }
 
     pub(super) fn all_absent(&self) -> bool {
@@ -183,7 +235,7 @@ impl Generation {
         let leave = self.leave.get_or_insert(Leave { command, kill_at });
         *leave = Leave { command: leave.command.max(command), kill_at: leave.kill_at.min(kill_at) };
         let Leave { command, kill_at } = *leave;
-        let generation = self.number;
+        let (generation, count) = (self.number, self.count);
         for (worker, entry) in (1..).zip(self.workers.iter_mut()) {
             match entry.life {
                 Life::Absent => continue,
@@ -195,7 +247,7 @@ impl Generation {
                 Life::Forking { .. } => {}
                 Life::Starting { pid, .. } | Life::Ready { pid, .. } => {
                     if command == Command::Drain {
-                        actions.push(Action::Say(lines::finishing(worker, pid)));
+                        actions.push(Action::Say(lines::finishing((worker - 1) % count + 1, pid)));
                     }
                     entry.life = Life::Leaving { pid, since: now, kill_at, killed: false };
                 }

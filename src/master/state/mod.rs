@@ -32,6 +32,7 @@ use crate::base::clock::Millis;
 use crate::control::server::ClientId;
 use crate::control::words::Answer;
 use crate::options::settings::Touch;
+use crate::shared::area::Tired;
 use crate::sys::process::Status;
 use generation::{Generation, Life, Role, Template};
 
@@ -110,6 +111,8 @@ impl State {
                 self.not_forked(generation, worker, &why, now, &mut actions);
             }
             Event::Ready { pid } => self.ready(pid, now, &mut actions),
+            Event::Tired { pid, why } => self.tired(pid, why, &mut actions),
+            Event::Frozen { pid } => self.frozen(pid, &mut actions),
             Event::Exited { pid, status } => self.exited(pid, status, now, &mut actions),
             Event::Wished(wish) => self.wished(wish, now, &mut actions),
             Event::Touched { path, what } => {
@@ -209,17 +212,18 @@ impl State {
             return;
         }
         entry.life = Life::Starting { pid, since: now };
+        entry.tired = None;
         if entry.has_served {
-            actions.push(Action::Say(lines::respawned(worker, pid)));
+            actions.push(Action::Say(lines::respawned(generation.id(worker), pid)));
         }
     }
 
     fn not_forked(&mut self, number: u32, worker: u32, why: &str, now: Millis, actions: &mut Vec<Action>) {
         let delay_ms = self.policy.forkbomb_delay_ms.max(EARLY_MS);
         let Some(generation) = self.generation(number) else { return };
-        let role = generation.role;
+        let (role, id) = (generation.role, generation.id(worker));
         let Some(entry) = generation.worker(worker) else { return };
-        actions.push(Action::Say(lines::cannot_fork(worker, &why)));
+        actions.push(Action::Say(lines::cannot_fork(id, &why)));
         match role {
             Role::Leaving => entry.life = Life::Absent,
             Role::Coming => {
@@ -236,7 +240,7 @@ impl State {
     fn ready(&mut self, pid: u32, now: Millis, actions: &mut Vec<Action>) {
         let cores = self.policy.cores;
         let Some((generation, number)) = self.worker_with(pid) else { return };
-        let serving = generation.role == Role::Serving;
+        let (serving, id) = (generation.role == Role::Serving, generation.id(number));
         let Some(entry) = generation.worker(number) else { return };
         if !matches!(entry.life, Life::Starting { .. }) {
             return;
@@ -244,7 +248,7 @@ impl State {
         entry.life = Life::Ready { pid, since: now };
         if !entry.has_served {
             entry.has_served = true;
-            actions.push(Action::Say(lines::spawned_worker(number, pid, cores)));
+            actions.push(Action::Say(lines::spawned_worker(id, pid, cores)));
         }
         if serving && !self.served {
             self.served = true;
@@ -255,10 +259,51 @@ impl State {
     fn exited(&mut self, pid: u32, status: Status, now: Millis, actions: &mut Vec<Action>) {
         if let Some((generation, worker)) = self.worker_with(pid) {
             let number = generation.number;
-            actions.push(Action::Bury { pid });
+            let told = matches!(generation.life(worker), Life::Leaving { .. });
+            let crashed = (!told && !is_ordinary(status)).then_some(generation.id(worker));
+            let bury = Action::Bury { pid, crashed };
             self.worker_exited(number, worker, pid, status, now, actions);
+            // In which request it died is said behind the news that it did.
+            actions.push(bury);
         } else if let Some(number) = self.template_with(pid) {
             self.template_exited(number, pid, status, now, actions);
+        }
+    }
+
+    /// A worker asks to be replaced: [`settle`] sees to it.
+    fn tired(&mut self, pid: u32, why: Tired, actions: &mut Vec<Action>) {
+        let Some((generation, number)) = self.worker_with(pid) else { return };
+        let id = generation.id(number);
+        let Some(entry) = generation.worker(number) else { return };
+        if !matches!(entry.life, Life::Ready { .. }) || entry.tired >= Some(why) {
+            return;
+        }
+        entry.tired = Some(why);
+        if why == Tired::Evil {
+            actions.push(Action::Say(lines::evil(id, pid)));
+            actions.push(Action::Kill { pid });
+        }
+    }
+
+    /// All workers are to be replaced, one after the other: [`settle`] sees to it.
+    fn renew(&mut self) {
+        let Some(generation) = self.with_role(Role::Serving) else { return };
+        for (_, entry) in generation.workers() {
+            if matches!(entry.life, Life::Ready { .. }) {
+                entry.tired = entry.tired.max(Some(Tired::Recycle));
+            }
+        }
+    }
+
+    /// Nothing in that process moves: stopped, or worse.
+    fn frozen(&mut self, pid: u32, actions: &mut Vec<Action>) {
+        let Some((generation, number)) = self.worker_with(pid) else { return };
+        let id = generation.id(number);
+        let Some(entry) = generation.worker(number) else { return };
+        if matches!(entry.life, Life::Ready { .. }) && entry.tired != Some(Tired::Evil) {
+            entry.tired = Some(Tired::Evil);
+            actions.push(Action::Say(lines::frozen(id, pid)));
+            actions.push(Action::Kill { pid });
         }
     }
 
@@ -300,12 +345,13 @@ impl State {
     ) {
         let (served, delay_ms) = (self.served, self.policy.forkbomb_delay_ms);
         let Some(generation) = self.generation(number) else { return };
-        let role = generation.role;
+        let (role, id, needed) = (generation.role, generation.id(worker), generation.is_needed(worker));
         let Some(entry) = generation.worker(worker) else { return };
         let life = entry.life;
         entry.life = Life::Absent;
+        entry.tired = None;
         if let Life::Leaving { since, .. } = life {
-            actions.push(Action::Say(lines::buried(worker, now.since(since))));
+            actions.push(Action::Say(lines::buried(id, now.since(since))));
             return;
         }
         match role {
@@ -315,7 +361,7 @@ impl State {
                 entry.life = Life::Wanted { at: now };
             }
             Role::Coming => {
-                let why = format!("worker {worker} ended at its start ({})", lines::how(status));
+                let why = format!("worker {id} ended at its start ({})", lines::how(status));
                 self.abandon(&why, now, actions);
             }
             // It loads the application itself (lazy-apps), and could not.
@@ -324,12 +370,15 @@ impl State {
             }
             Role::Serving => {
                 let pause_ms = entry.pause_after(life, is_ordinary(status), delay_ms, now);
-                entry.life = Life::Wanted { at: now.after(pause_ms) };
                 if !is_ordinary(status) {
-                    actions.push(Action::Say(lines::died(worker, pid, status)));
+                    actions.push(Action::Say(lines::died(id, pid, status)));
                 }
-                if pause_ms > 0 {
-                    actions.push(Action::Say(lines::forkbomb(worker, entry.early_deaths, pause_ms)));
+                // Its successor may be there already.
+                if needed {
+                    entry.life = Life::Wanted { at: now.after(pause_ms) };
+                    if pause_ms > 0 {
+                        actions.push(Action::Say(lines::forkbomb(id, entry.early_deaths, pause_ms)));
+                    }
                 }
             }
         }
@@ -339,7 +388,7 @@ impl State {
         match (wish, self.phase) {
             (Wish::Totals, _) => actions.push(Action::Totals),
             (Wish::Reload, Phase::Running) => self.reload(now, actions),
-            (Wish::Renew, Phase::Running) => self.reload(now, actions),
+            (Wish::Renew, Phase::Running) => self.renew(),
             (Wish::Pause, Phase::Running) => {
                 self.paused = !self.paused;
                 actions.push(Action::Say(lines::paused(self.paused)));

@@ -3,10 +3,13 @@
 use super::generation::{Generation, Life, Role, Template};
 use super::{Action, DISMISS_MS, FORK_MS, Phase, State, lines};
 use crate::base::clock::Millis;
+use crate::shared::area::Tired;
 
 /// Brings the facts up to `now`. Called after every event; doing it twice does nothing more.
 pub(super) fn settle(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
+    let mercy_ms = state.policy.mercy_ms;
     for generation in &mut state.generations {
+        relieve(generation, mercy_ms, now, actions);
         supply(generation, now, actions);
         kill_the_late(generation, now, actions);
         let_template_go(generation, now, actions);
@@ -22,6 +25,44 @@ pub(super) fn settle(state: &mut State, now: Millis, actions: &mut Vec<Action>) 
         }
         actions.push(Action::Exit(code));
         state.phase = Phase::Over;
+    }
+}
+
+/// Workers that want to be replaced get a successor, a few at a time, and leave when it serves.
+fn relieve(generation: &mut Generation, mercy_ms: u64, now: Millis, actions: &mut Vec<Action>) {
+    if generation.role != Role::Serving {
+        return;
+    }
+    let mut room = generation.replaced_at_once().saturating_sub(generation.being_replaced());
+    for seat in generation.tired_seats() {
+        let (number, id, other) = (generation.number, generation.id(seat), generation.other(seat));
+        let after = generation.life(other);
+        let Some(entry) = generation.worker(seat) else { continue };
+        let Life::Ready { pid, .. } = entry.life else { continue };
+        let urgent = entry.tired == Some(Tired::Stuck);
+        match after {
+            Life::Ready { .. } => {
+                let kill_at = now.after(mercy_ms);
+                entry.tired = None;
+                entry.life = Life::Leaving { pid, since: now, kill_at, killed: false };
+                actions.push(Action::Say(lines::relieved(id, pid)));
+                actions.push(Action::Tell {
+                    generation: number,
+                    worker: seat,
+                    command: super::Command::Drain,
+                });
+            }
+            Life::Absent if urgent || room > 0 => {
+                room = room.saturating_sub(1);
+                if let Some(successor) = generation.worker(other) {
+                    successor.life = Life::Wanted { at: now };
+                    successor.tired = None;
+                    successor.early_deaths = 0;
+                    successor.has_served = true;
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -50,12 +91,13 @@ fn supply(generation: &mut Generation, now: Millis, actions: &mut Vec<Action>) {
 
 fn kill_the_late(generation: &mut Generation, now: Millis, actions: &mut Vec<Action>) {
     let leave = generation.leave;
+    let count = generation.count();
     let mut stuck = false;
     for (worker, entry) in generation.workers() {
         match &mut entry.life {
             Life::Leaving { pid, kill_at, killed, .. } if *kill_at <= now && !*killed => {
                 *killed = true;
-                actions.push(Action::Say(lines::no_mercy(worker, *pid)));
+                actions.push(Action::Say(lines::no_mercy((worker - 1) % count + 1, *pid)));
                 actions.push(Action::Kill { pid: *pid });
             }
             Life::Forking { since } => {

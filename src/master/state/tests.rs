@@ -1,5 +1,7 @@
 //! The table of decisions, played through with fake time.
 
+mod replacing;
+
 use super::*;
 use crate::control::words::Request;
 use crate::options::settings::Touch;
@@ -84,6 +86,14 @@ fn fork(generation: u32, worker: u32) -> Action {
     Action::Fork { generation, worker }
 }
 
+fn bury(pid: u32) -> Action {
+    Action::Bury { pid, crashed: None }
+}
+
+fn crashed(pid: u32, id: u32) -> Action {
+    Action::Bury { pid, crashed: Some(id) }
+}
+
 fn tell(generation: u32, worker: u32, command: Command) -> Action {
     Action::Tell { generation, worker, command }
 }
@@ -127,10 +137,10 @@ fn a_worker_that_cannot_load_the_application_ends_the_start_too() {
     play.on(Event::TemplateReady { generation: 1 });
     play.on(Event::Forked { generation: 1, worker: 1, pid: 11 });
     let last = play.on(exited(11, 22));
-    assert_eq!(last, [Action::Bury { pid: 11 }, tell(1, 2, Command::Quit)]);
+    assert_eq!(last, [tell(1, 2, Command::Quit), crashed(11, 1)]);
     // Worker 2 was being forked; it hears the command as soon as it lives.
     assert_eq!(play.on(Event::Forked { generation: 1, worker: 2, pid: 12 }), [tell(1, 2, Command::Quit)]);
-    assert_eq!(play.on(exited(12, 22)), [Action::Bury { pid: 12 }, Action::Dismiss { generation: 1 }]);
+    assert_eq!(play.on(exited(12, 22)), [bury(12), Action::Dismiss { generation: 1 }]);
     assert_eq!(play.on(exited(10, 0)), [Action::Exit(22)]);
     assert!(!play.said(lines::GOODBYE));
 }
@@ -147,7 +157,7 @@ fn a_template_that_cannot_be_forked_ends_the_start() {
 #[test]
 fn a_dead_worker_is_replaced_at_once() {
     let mut play = Play::serving();
-    assert_eq!(play.on(killed(11, 11)), [Action::Bury { pid: 11 }, fork(1, 1)]);
+    assert_eq!(play.on(killed(11, 11)), [crashed(11, 1), fork(1, 1)]);
     assert!(play.said("DAMN ! worker 1 (pid: 11) died, killed by signal 11 :( trying respawn ..."));
     play.on(Event::Forked { generation: 1, worker: 1, pid: 13 });
     assert!(play.said("Respawned uWSGI worker 1 (new pid: 13)"));
@@ -172,7 +182,7 @@ fn workers_that_die_of_their_start_are_tried_less_and_less_often() {
     let mut pauses = Vec::new();
     for _ in 0..8 {
         let actions = play.on(exited(pid, 1));
-        assert_eq!(actions[0], Action::Bury { pid });
+        assert_eq!(actions[0], crashed(pid, 1));
         if actions.len() == 1 {
             let deadline = play.state.deadline().expect("a pause ends");
             pauses.push(deadline.since(play.now));
@@ -188,7 +198,7 @@ fn workers_that_die_of_their_start_are_tried_less_and_less_often() {
     // One that holds out is forgiven.
     play.on(Event::Ready { pid });
     play.after(1_000);
-    assert_eq!(play.on(exited(pid, 1)), [Action::Bury { pid }, fork(1, 1)]);
+    assert_eq!(play.on(exited(pid, 1)), [crashed(pid, 1), fork(1, 1)]);
 }
 
 #[test]
@@ -207,12 +217,12 @@ fn workers_outlive_their_template() {
     assert_eq!(play.state.deadline(), None);
     assert!(play.said("workers go on"));
     // Needed again: loaded again, as the same generation.
-    assert_eq!(play.on(killed(12, 9)), [Action::Bury { pid: 12 }, Action::StartTemplate { generation: 1 }]);
+    assert_eq!(play.on(killed(12, 9)), [crashed(12, 2), Action::StartTemplate { generation: 1 }]);
     assert_eq!(play.on(Event::TemplateForked { generation: 1, pid: 110 }), []);
     assert_eq!(play.on(Event::TemplateReady { generation: 1 }), [fork(1, 2)]);
     play.start_worker(1, 2, 112);
     // This time it dies with a fork owed, and does not load the second time.
-    assert_eq!(play.on(killed(11, 9)), [Action::Bury { pid: 11 }, fork(1, 1)]);
+    assert_eq!(play.on(killed(11, 9)), [crashed(11, 1), fork(1, 1)]);
     assert_eq!(play.on(killed(110, 9)), []);
     assert_eq!(play.after(2_000), [Action::StartTemplate { generation: 1 }]);
     assert_eq!(play.on(Event::TemplateForked { generation: 1, pid: 210 }), []);
@@ -241,15 +251,15 @@ fn a_reload_starts_the_new_before_it_ends_the_old() {
     let drains = [tell(1, 1, Command::Drain), tell(1, 2, Command::Drain)];
     assert_eq!(last, [&[Action::Serve { generation: 2 }], &drains[..]].concat());
     assert!(play.said("Gracefully killing worker 1 (pid: 11)..."));
-    assert_eq!(play.on(exited(11, 0)), [Action::Bury { pid: 11 }]);
+    assert_eq!(play.on(exited(11, 0)), [bury(11)]);
     assert_eq!(play.after(59_999), []);
     assert_eq!(play.after(1), [Action::Kill { pid: 12 }]);
     assert!(play.said("worker 2 (pid: 12) is taking too much time to die...NO MERCY !!!"));
-    assert_eq!(play.on(killed(12, 9)), [Action::Bury { pid: 12 }, Action::Dismiss { generation: 1 }]);
+    assert_eq!(play.on(killed(12, 9)), [bury(12), Action::Dismiss { generation: 1 }]);
     assert_eq!(play.on(exited(10, 0)), []);
     assert_eq!(play.state.deadline(), None);
     // The new one is a server like any other, and so is the next.
-    assert_eq!(play.on(killed(21, 6)), [Action::Bury { pid: 21 }, fork(2, 1)]);
+    assert_eq!(play.on(killed(21, 6)), [crashed(21, 1), fork(2, 1)]);
     play.start_worker(2, 1, 31);
     assert_eq!(play.on(wish(Wish::Reload)), [Action::StartTemplate { generation: 3 }]);
 }
@@ -259,7 +269,7 @@ fn a_new_generation_that_does_not_load_changes_nothing() {
     let mut play = Play::reloading();
     assert_eq!(play.on(exited(20, 22)), []);
     assert!(play.said("reload failed: generation 2: no app loaded; generation 1 goes on serving"));
-    assert_eq!(play.on(killed(11, 9)), [Action::Bury { pid: 11 }, fork(1, 1)]);
+    assert_eq!(play.on(killed(11, 9)), [crashed(11, 1), fork(1, 1)]);
     assert_eq!(play.on(wish(Wish::Reload)), [Action::StartTemplate { generation: 2 }]);
 }
 
@@ -269,10 +279,10 @@ fn a_new_generation_whose_worker_dies_is_given_up() {
     play.on(Event::TemplateReady { generation: 2 });
     play.start_worker(2, 1, 21);
     play.on(Event::Forked { generation: 2, worker: 2, pid: 22 });
-    assert_eq!(play.on(exited(22, 22)), [Action::Bury { pid: 22 }, tell(2, 1, Command::Quit)]);
+    assert_eq!(play.on(exited(22, 22)), [tell(2, 1, Command::Quit), crashed(22, 2)]);
     assert!(play.said("worker 2 ended at its start (no app loaded)"));
     assert_eq!(play.after(3_000), [Action::Kill { pid: 21 }]);
-    assert_eq!(play.on(killed(21, 9)), [Action::Bury { pid: 21 }, Action::Dismiss { generation: 2 }]);
+    assert_eq!(play.on(killed(21, 9)), [bury(21), Action::Dismiss { generation: 2 }]);
     assert_eq!(play.after(3_000), [Action::Kill { pid: 20 }]);
     assert_eq!(play.on(killed(20, 9)), []);
     assert_eq!(play.state.deadline(), None);
@@ -283,7 +293,7 @@ fn a_new_worker_may_be_recycled_before_the_others_are_ready() {
     let mut play = Play::reloading();
     play.on(Event::TemplateReady { generation: 2 });
     play.start_worker(2, 1, 21);
-    assert_eq!(play.on(exited(21, 0)), [Action::Bury { pid: 21 }, fork(2, 1)]);
+    assert_eq!(play.on(exited(21, 0)), [bury(21), fork(2, 1)]);
 }
 
 #[test]
@@ -328,8 +338,8 @@ fn a_stop_waits_for_the_workers() {
     let mut play = Play::serving();
     assert_eq!(play.on(wish(Wish::Stop)), [tell(1, 1, Command::Drain), tell(1, 2, Command::Drain)]);
     assert_eq!(play.on(wish(Wish::Reload)), [], "too late");
-    assert_eq!(play.on(exited(11, 0)), [Action::Bury { pid: 11 }]);
-    assert_eq!(play.on(exited(12, 0)), [Action::Bury { pid: 12 }, Action::Dismiss { generation: 1 }]);
+    assert_eq!(play.on(exited(11, 0)), [bury(11)]);
+    assert_eq!(play.on(exited(12, 0)), [bury(12), Action::Dismiss { generation: 1 }]);
     assert_eq!(play.on(exited(10, 0)), [Action::Exit(0)]);
     assert!(play.said(lines::GOODBYE));
 }
@@ -396,7 +406,7 @@ fn a_stop_while_a_worker_waits_for_its_respawn_needs_no_fork() {
     play.on(killed(11, 9));
     play.on(Event::NotForked { generation: 1, worker: 1, why: String::new() });
     assert_eq!(play.on(wish(Wish::Stop)), [tell(1, 2, Command::Drain)]);
-    assert_eq!(play.on(exited(12, 0)), [Action::Bury { pid: 12 }, Action::Dismiss { generation: 1 }]);
+    assert_eq!(play.on(exited(12, 0)), [bury(12), Action::Dismiss { generation: 1 }]);
 }
 
 #[test]

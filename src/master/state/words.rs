@@ -8,6 +8,7 @@ use crate::control::server::ClientId;
 use crate::control::words::{Answer, Request};
 use crate::options::hooks;
 use crate::options::settings::Touch;
+use crate::shared::area::Tired;
 use crate::sys::process::Status;
 pub use crate::sys::signals::Command;
 
@@ -73,7 +74,7 @@ pub enum Event {
     Forked {
         /// Its generation.
         generation: u32,
-        /// Its number.
+        /// Its seat.
         worker: u32,
         /// Its process.
         pid: u32,
@@ -82,13 +83,25 @@ pub enum Event {
     NotForked {
         /// Its generation.
         generation: u32,
-        /// Its number.
+        /// Its seat.
         worker: u32,
         /// Why.
         why: String,
     },
     /// A worker serves.
     Ready {
+        /// Its process.
+        pid: u32,
+    },
+    /// A worker asks to be replaced. Said again and again.
+    Tired {
+        /// Its process.
+        pid: u32,
+        /// Why.
+        why: Tired,
+    },
+    /// A worker is in a request that has taken far too long, and does nothing about it.
+    Frozen {
         /// Its process.
         pid: u32,
     },
@@ -133,14 +146,14 @@ pub enum Action {
     Fork {
         /// Its generation.
         generation: u32,
-        /// Its number.
+        /// Its seat: its number, or its number plus that of all workers.
         worker: u32,
     },
     /// Give a worker a command.
     Tell {
         /// Its generation.
         generation: u32,
-        /// Its number.
+        /// Its seat.
         worker: u32,
         /// What it shall do.
         command: Command,
@@ -159,6 +172,8 @@ pub enum Action {
     Bury {
         /// Which.
         pid: u32,
+        /// Its number, where it should not have died: the log tells in which requests.
+        crashed: Option<u32>,
     },
     /// Tell whoever started us that we serve.
     Announce,
@@ -215,6 +230,8 @@ pub struct Picture {
 pub struct WorkerPicture {
     /// Number, from 1.
     pub id: u32,
+    /// Where it sits: its number, or its number plus that of all workers.
+    pub seat: u32,
     /// Its generation.
     pub generation: u32,
     /// Process id; 0 while there is none.

@@ -1,19 +1,93 @@
 //! Rows: when workers are replaced, and how many there are meanwhile.
 
 use super::super::draft::Draft;
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
 use super::super::settings::Touch;
 
 /// The rows.
 pub const ROWS: &[Row] = &[
-    bare(&["harakiri"], Takes::Value("SECONDS"), "end requests that take longer than this, 0 never")
-        .short('t'),
+    row(
+        &["harakiri"],
+        Seconds(|s| &mut s.harakiri.seconds),
+        "end a request the application works on for longer: 504, its stack in the log, 0 never",
+    )
+    .short('t'),
+    row(
+        &["harakiri-graceful-timeout"],
+        Seconds(|s| &mut s.harakiri.grace_seconds),
+        "time an interrupted request has to end before its worker is replaced (default 3)",
+    ),
+    row(
+        &["harakiri-graceful-signal"],
+        CountIfSet(|s| &mut s.harakiri.signal),
+        "send this signal (a number) to a worker whose request took too long",
+    ),
+    row(
+        &["harakiri-verbose"],
+        Flag(|s| &mut s.harakiri.verbose),
+        "tell also where in the kernel a request was that took too long",
+    ),
+    row(
+        &["harakiri-no-arh", "no-harakiri-arh", "no-harakiri-after-req-hook"],
+        Flag(|s| &mut s.harakiri.without_hook),
+        "do not count the time of the after-request hook",
+    ),
     row(
         &["max-requests"],
-        Number(|s| &mut s.process.max_requests),
+        Number(|s| &mut s.recycling.max_requests),
         "replace a worker after so many requests, 0 never",
     )
     .short('R'),
+    row(
+        &["max-requests-delta"],
+        CountIfSet(|s| &mut s.recycling.max_requests_delta),
+        "spread max-requests at random by up to so many (default a tenth of it)",
+    ),
+    row(
+        &["max-worker-lifetime"],
+        Seconds(|s| &mut s.recycling.max_lifetime),
+        "replace a worker of this age, 0 never",
+    ),
+    row(
+        &["max-worker-lifetime-delta"],
+        CountIfSet(|s| &mut s.recycling.max_lifetime_delta),
+        "spread max-worker-lifetime at random by up to so many seconds (default a tenth of it)",
+    ),
+    row(
+        &["min-worker-lifetime"],
+        Seconds(|s| &mut s.recycling.min_lifetime),
+        "do not replace a worker younger than this (default 10)",
+    ),
+    row(
+        &["reload-on-rss"],
+        Set(Takes::Value("MB"), |s, v| megabytes(v, &mut s.recycling.rss_mb)),
+        "replace a worker with more resident memory",
+    ),
+    row(
+        &["reload-on-as"],
+        Set(Takes::Value("MB"), |s, v| megabytes(v, &mut s.recycling.as_mb)),
+        "replace a worker with more address space",
+    ),
+    row(
+        &["reload-on-pss"],
+        Set(Takes::Value("MB"), |s, v| megabytes(v, &mut s.recycling.pss_mb)),
+        "replace a worker with more memory, shared memory counted in proportion",
+    ),
+    row(
+        &["reload-on-uss"],
+        Set(Takes::Value("MB"), |s, v| megabytes(v, &mut s.recycling.uss_mb)),
+        "replace a worker with more memory of its own",
+    ),
+    row(
+        &["evil-reload-on-rss"],
+        Set(Takes::Value("MB"), |s, v| megabytes(v, &mut s.recycling.evil_rss_mb)),
+        "kill a worker with more resident memory, whatever it is doing",
+    ),
+    row(
+        &["evil-reload-on-as"],
+        Set(Takes::Value("MB"), |s, v| megabytes(v, &mut s.recycling.evil_as_mb)),
+        "kill a worker with more address space, whatever it is doing",
+    ),
     row(
         &["worker-reload-mercy"],
         Seconds(|s| &mut s.process.worker_reload_mercy),
@@ -54,15 +128,8 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.process.exit_on_reload),
         "end the server where a reload was asked for",
     ),
-    bare(&["harakiri-verbose"], Takes::Nothing, "tell what the worker was doing when harakiri ended it"),
     bare(&["reload-mercy"], Takes::Value("SECONDS"), "time everything else has to end")
         .accepted("workers are waited for by worker-reload-mercy"),
-    bare(&["max-requests-delta"], Takes::Value("N"), "spread max-requests over the workers by so many"),
-    bare(&["max-worker-lifetime"], Takes::Value("SECONDS"), "replace a worker of this age"),
-    bare(&["min-worker-lifetime"], Takes::Value("SECONDS"), "do not replace a worker younger than this"),
-    bare(&["reload-on-rss"], Takes::Value("MB"), "replace a worker that holds more memory"),
-    bare(&["reload-on-as"], Takes::Value("MB"), "replace a worker with more address space"),
-    bare(&["evil-reload-on-rss"], Takes::Value("MB"), "kill a worker that holds more memory"),
     bare(&["cheap"], Takes::Nothing, "start workers at the first request"),
     bare(&["cheaper"], Takes::Value("N"), "keep this many workers, start more under load"),
     bare(&["cheaper-initial"], Takes::Value("N"), "workers at the start"),
@@ -72,6 +139,12 @@ pub const ROWS: &[Row] = &[
     bare(&["idle"], Takes::Value("SECONDS"), "end the workers when there are no requests for so long"),
     bare(&["die-on-idle"], Takes::Nothing, "end the server when it is idle"),
 ];
+
+fn megabytes(given: &str, field: &mut u64) -> Reading {
+    let mut remark = None;
+    *field = number(Some(given), &mut remark)?;
+    Ok(remark)
+}
 
 fn touch(draft: &mut Draft, path: &str, what: Touch) -> Reading {
     draft.process.touch.push((path.into(), what));

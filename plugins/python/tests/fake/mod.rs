@@ -143,6 +143,7 @@ impl Request {
                 scheme: Slice::new(self.scheme.as_bytes()),
                 body_len: self.body_len.unwrap_or(self.body.len() as u64),
                 body: Slice::EMPTY,
+                serial: 0,
             },
             request: self,
             reply: Reply::default(),

@@ -1,0 +1,87 @@
+//! Workers that want to be replaced, and their successors.
+
+use super::*;
+
+fn tired(pid: u32, why: Tired) -> Event {
+    Event::Tired { pid, why }
+}
+
+#[test]
+fn a_tired_worker_leaves_when_its_successor_serves() {
+    let mut play = Play::serving();
+    // Of two workers one at a time.
+    assert_eq!(play.on(tired(11, Tired::Recycle)), [fork(1, 3)]);
+    assert_eq!(play.on(tired(12, Tired::Recycle)), []);
+    assert_eq!(play.on(tired(11, Tired::Recycle)), [], "said again");
+    assert_eq!(play.on(Event::Forked { generation: 1, worker: 3, pid: 13 }), []);
+    assert!(play.said("Respawned uWSGI worker 1 (new pid: 13)"));
+    assert_eq!(play.on(Event::Ready { pid: 13 }), [tell(1, 1, Command::Drain)]);
+    assert!(play.said("worker 1 (pid: 11) has a successor that serves"));
+    // The next when the first is gone.
+    assert_eq!(play.on(exited(11, 0)), [bury(11), fork(1, 4)]);
+    assert!(play.said("worker 1 buried"));
+    assert_eq!(play.start_worker(1, 4, 14), [tell(1, 2, Command::Drain)]);
+    assert_eq!(play.on(exited(12, 0)), [bury(12)]);
+    // And back to the first seat.
+    assert_eq!(play.on(tired(13, Tired::Recycle)), [fork(1, 1)]);
+    assert_eq!(play.state.pids(), [10, 13, 14]);
+}
+
+#[test]
+fn a_successor_that_dies_is_tried_again_while_the_old_one_serves_on() {
+    let mut play = Play::serving();
+    assert_eq!(play.on(tired(11, Tired::Recycle)), [fork(1, 3)]);
+    play.on(Event::Forked { generation: 1, worker: 3, pid: 13 });
+    assert_eq!(play.on(exited(13, 1)), [crashed(13, 1), fork(1, 3)]);
+    play.on(Event::Forked { generation: 1, worker: 3, pid: 14 });
+    assert_eq!(play.on(exited(14, 1)), [crashed(14, 1)]);
+    assert_eq!(play.after(2_000), [fork(1, 3)]);
+    assert_eq!(play.start_worker(1, 3, 15), [tell(1, 1, Command::Drain)]);
+    // It does not end in its mercy.
+    assert_eq!(play.after(60_000), [Action::Kill { pid: 11 }]);
+    assert_eq!(play.on(killed(11, 9)), [bury(11)]);
+}
+
+#[test]
+fn a_tired_worker_that_dies_has_its_successor_already() {
+    let mut play = Play::serving();
+    play.on(tired(11, Tired::Recycle));
+    assert_eq!(play.on(killed(11, 11)), [crashed(11, 1)]);
+    assert_eq!(play.start_worker(1, 3, 13), []);
+    // And a successor that dies when the old one is leaving is replaced.
+    assert_eq!(play.on(tired(13, Tired::Recycle)), [fork(1, 1)]);
+    assert_eq!(play.start_worker(1, 1, 14), [tell(1, 3, Command::Drain)]);
+    play.now = play.now.after(5_000);
+    assert_eq!(play.on(killed(14, 9)), [crashed(14, 1), fork(1, 1)]);
+    assert_eq!(play.on(exited(13, 0)), [bury(13)]);
+}
+
+#[test]
+fn lost_threads_do_not_wait_for_their_turn_and_evil_waits_for_nobody() {
+    let mut play = Play::serving();
+    assert_eq!(play.on(tired(11, Tired::Recycle)), [fork(1, 3)]);
+    assert_eq!(play.on(tired(12, Tired::Stuck)), [fork(1, 4)]);
+    assert_eq!(play.on(tired(12, Tired::Evil)), [Action::Kill { pid: 12 }]);
+    assert!(play.said("EVIL RELOAD ON WORKER 2 PID: 12"));
+    assert_eq!(play.on(tired(12, Tired::Evil)), []);
+    assert_eq!(play.on(Event::Frozen { pid: 11 }), [Action::Kill { pid: 11 }]);
+    assert!(play.said("HARAKIRI ON WORKER 1 (pid: 11"));
+    assert_eq!(play.on(Event::Frozen { pid: 11 }), []);
+    assert_eq!(play.on(killed(11, 9)), [crashed(11, 1)]);
+}
+
+#[test]
+fn nobody_is_replaced_in_a_server_that_stops_or_a_generation_that_leaves() {
+    let mut play = Play::reloading();
+    play.on(Event::TemplateReady { generation: 2 });
+    // In the one that serves meanwhile a worker is, and its successor counts for it.
+    assert_eq!(play.on(tired(11, Tired::Recycle)), [fork(1, 3)]);
+    assert_eq!(play.start_worker(1, 3, 13), [tell(1, 1, Command::Drain)]);
+    assert_eq!(play.start_worker(2, 1, 21), []);
+    let serves = play.start_worker(2, 2, 22);
+    assert_eq!(serves[0], Action::Serve { generation: 2 });
+    assert!(serves.contains(&tell(1, 3, Command::Drain)) && serves.contains(&tell(1, 2, Command::Drain)));
+    assert_eq!(play.on(tired(12, Tired::Recycle)), []);
+    play.on(wish(Wish::Stop));
+    assert_eq!(play.on(tired(21, Tired::Recycle)), []);
+}
