@@ -110,6 +110,7 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
         ("no-default-app", python.no_default_app),
         ("ignore-script-name", python.ignore_script_name),
         ("catch-exceptions", python.catch_exceptions),
+        ("harakiri-no-arh", settings.harakiri.without_hook),
         ("wsgi-accept-buffer", python.accept_buffer),
         ("manage-script-name", settings.request.manage_script_name),
         ("need-app", settings.process.need_app),

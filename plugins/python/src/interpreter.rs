@@ -19,7 +19,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::config::{Config, config};
 use crate::host::{log, symbol};
-use crate::{module, traceback};
+use crate::{interrupt, module, traceback};
 
 // Start ---------------------------------------------------------------------------------------------------
 
@@ -169,6 +169,8 @@ fn prepare(py: Python<'_>, config: &Config) -> PyResult<()> {
         log(&format!("added {}/ to pythonpath.", folder.trim_end_matches('/')));
     }
     redirect_output(py, &sys)?;
+    // Whoever tells a stuck worker's stacks later must not have to import anything then.
+    py.import("traceback")?;
     module::install(py)
 }
 
@@ -245,6 +247,9 @@ pub fn worker_start(py: Python<'_>) -> i32 {
         Err(_) => Ok(()),
     };
     if let Err(error) = reseeded {
+        traceback::log(py, error);
+    }
+    if let Err(error) = interrupt::install(py) {
         traceback::log(py, error);
     }
     module::call_hook(py, "post_fork_hook");

@@ -21,6 +21,8 @@ mod config;
 mod host;
 #[allow(unsafe_code)]
 mod interpreter;
+#[allow(unsafe_code)]
+mod interrupt;
 
 mod traceback;
 

@@ -9,7 +9,7 @@ use crate::errors::Errors;
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
 use crate::start_response::Functions;
-use crate::{host, module, traceback, wsgi};
+use crate::{host, interrupt, module, traceback, wsgi};
 
 /// What a thread needs for every request, made once.
 pub struct Thread<'py> {
@@ -21,6 +21,8 @@ pub struct Thread<'py> {
     pub functions: Functions<'py>,
     /// `uwsgi`'s own dict, for hooks.
     pub hooks: Bound<'py, PyDict>,
+    /// Number of this thread.
+    pub number: u32,
 }
 
 /// Serves until the worker stops. Attached on entry; the thread keeps its Python state all the time.
@@ -51,12 +53,14 @@ impl<'py> Thread<'py> {
             let name = format!("uWSGIWorker{}Core{thread}", host::worker_id());
             py.import("threading")?.call_method0("current_thread")?.setattr("name", name)?;
         }
+        interrupt::enter(py, thread)?;
         let constant = constants(py, thread)?;
         Ok(Thread {
             environs: Environs::new(py, constant),
             input: Bound::new(py, Input::default())?,
             functions: Functions::new(py)?,
             hooks: module::dict(py)?,
+            number: thread,
         })
     }
 }

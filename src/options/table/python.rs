@@ -92,7 +92,11 @@ pub const ROWS: &[Row] = &[
         Takes::Value("SECONDS"),
         "look for changed modules so often, and reload",
     ),
-    bare(&["py-tracebacker"], Takes::Value("ADDRESS"), "serve tracebacks of the running threads here"),
+    row(
+        &["py-tracebacker"],
+        Text(|s| &mut s.python.tracebacker, "PREFIX"),
+        "tell the stacks of all threads to whoever connects to the unix socket of this name and the worker's number",
+    ),
     bare(&["reload-on-exception"], Takes::Nothing, "replace a worker after an unhandled exception"),
     bare(&["gevent"], Takes::Value("N"), "serve requests in so many greenlets (until then, use threads)"),
     bare(&["gevent-monkey-patch", "gevent-early-monkey-patch"], Takes::Nothing, "patch modules for gevent"),
