@@ -43,7 +43,7 @@ fn run(
     env: Vec<(String, String)>,
     handover: Option<Box<Handover>>,
 ) -> ExitCode {
-    let Loaded { command, warnings, notes } = loaded;
+    let Loaded { command, warnings, notes, .. } = loaded;
     match command {
         Command::Serve(settings) => {
             let program = argv.clone();

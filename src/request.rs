@@ -182,8 +182,29 @@ impl Request {
 
     /// Sets CONTENT_LENGTH once the length of a chunked body is known: frameworks read no body without it.
     pub fn set_content_length(&mut self, len: u64) {
-        let name = self.derive(b"CONTENT_LENGTH");
-        let value = self.derive(len.to_string().as_bytes());
+        self.add(b"CONTENT_LENGTH", len.to_string().as_bytes());
+    }
+
+    /// Sets a variable beside those received, of which it takes the place.
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        let span = self.add(name, value);
+        match name {
+            // Whether the answer has a body is still the received method's matter.
+            b"REQUEST_METHOD" => self.method = span,
+            b"REQUEST_URI" => self.uri = span,
+            b"REMOTE_ADDR" => self.addr = span,
+            b"REMOTE_USER" => self.user = span,
+            b"HTTP_HOST" => self.host = span,
+            b"HTTP_USER_AGENT" => self.agent = span,
+            b"HTTP_REFERER" => self.referer = span,
+            b"UWSGI_SCHEME" => self.scheme = span,
+            b"HTTPS" => self.https = matches!(value, b"on" | b"1"),
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, name: &[u8], value: &[u8]) -> Span {
+        let (name, value) = (self.derive(name), self.derive(value));
         self.vars.push(Var {
             name_area: name.area,
             value_area: value.area,
@@ -193,6 +214,7 @@ impl Request {
             value_off: value.off,
             value_len: value.len,
         });
+        value
     }
 
     /// The value of the variable that the environ knows as `name`; of several the last.
@@ -243,6 +265,15 @@ mod tests {
         ] {
             assert_eq!(is_key_of(key.as_bytes(), field.as_bytes()), same, "{key} {field}");
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_set_counts_more_than_the_received_one() {
+        let mut request = Request::default();
+        request.set(b"REMOTE_USER", b"eve");
+        request.set(b"REMOTE_USER", b"bob");
+        assert_eq!(request.value(b"REMOTE_USER", b"", b""), Some(b"bob".as_slice()));
+        assert_eq!(request.bytes(request.user, b"", b""), b"bob");
     }
 
     #[test]

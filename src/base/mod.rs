@@ -1,5 +1,6 @@
 //! No policy; the clock is its only contact with the world.
 
+pub mod base64;
 pub mod clock;
 pub mod date;
 pub mod digits;

@@ -56,19 +56,32 @@ pub trait Variables: std::fmt::Debug {
 }
 
 /// Whether a request gets a line: all do, unless `disable-logging`; then those the `log-*` options name.
-pub fn wanted(logging: &Logging, status: u16, took_us: u64, body_bytes: u64) -> bool {
+pub fn wanted(logging: &Logging, status: u16, took_us: u64, body_bytes: u64, how: Sent) -> bool {
     !logging.disable_requests
         || logging.log_4xx && (400..500).contains(&status)
         || logging.log_5xx && (500..600).contains(&status)
         || logging.log_zero && body_bytes == 0
         || logging.log_slow_ms > 0 && took_us / 1000 >= logging.log_slow_ms
         || logging.log_big > 0 && body_bytes >= logging.log_big
+        || logging.log_sendfile && how == Sent::File
+        || logging.log_ioerror && how == Sent::Broken
+}
+
+/// How the answer went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// As usual.
+    Whole,
+    /// From a file.
+    File,
+    /// Not to its end.
+    Broken,
 }
 
 /// A compiled form of line.
 #[derive(Debug)]
 pub struct Line {
-    items: Option<Vec<Item>>,
+    form: Form,
     micros: bool,
     forwarded_for: bool,
     memory: bool,
@@ -76,6 +89,17 @@ pub struct Line {
     ctime: RefCell<Stamp>,
     ltime: RefCell<Stamp>,
     ftime: RefCell<Stamp>,
+}
+
+/// Which kind of line.
+#[derive(Debug)]
+enum Form {
+    /// uWSGI's own.
+    Default,
+    /// `log-format`.
+    Items(Vec<Item>),
+    /// `log-format = json`, `log-json`.
+    Json,
 }
 
 /// A form of time, and its text in one second: requests are many to a second, and time zones take their time.
@@ -201,21 +225,33 @@ impl Line {
     /// As the options say.
     pub fn compile(logging: &Logging) -> Line {
         Line {
-            items: logging.format.as_deref().map(items),
+            form: match &logging.format {
+                _ if logging.json => Form::Json,
+                Some(format) => Form::Items(items(format)),
+                None => Form::Default,
+            },
             micros: logging.micros,
             forwarded_for: logging.x_forwarded_for,
             memory: logging.memory_report,
             ctime: Stamp::new(time::CTIME),
             ltime: Stamp::new(LTIME),
-            ftime: Stamp::new(logging.date.as_deref().filter(|form| !form.is_empty()).unwrap_or(LTIME)),
+            // As in uWSGI, only with both options.
+            ftime: Stamp::new(
+                logging
+                    .date
+                    .as_deref()
+                    .filter(|form| logging.format_strftime && !form.is_empty())
+                    .unwrap_or(LTIME),
+            ),
         }
     }
 
     /// Appends the line of one request.
     pub fn append(&self, out: &mut Vec<u8>, record: &Record<'_>) {
-        match &self.items {
-            None => self.append_default(out, record),
-            Some(items) => items.iter().for_each(|item| self.append_item(out, item, record)),
+        match &self.form {
+            Form::Default => self.append_default(out, record),
+            Form::Items(items) => items.iter().for_each(|item| self.append_item(out, item, record)),
+            Form::Json => return super::json::request(out, record, self.addr(record)),
         }
         out.push(b'\n');
     }

@@ -1,9 +1,14 @@
 //! Server messages and request lines: one event, one line, one `write`.
 
 pub mod format;
+pub mod json;
+pub mod relay;
 
 use std::io::Write;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+use relay::ports;
 
 use crate::base::clock;
 use crate::sys::time;
@@ -16,8 +21,40 @@ pub fn set_date(form: Option<String>) {
     let _ = DATE.set(form);
 }
 
-/// Writes one line to the server log (standard error) in one `write`.
+/// Lines of a start whose log process is not there yet.
+static HELD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// Whether they are held back: then this process has one thread, and the lock above is free at every fork.
+static HOLDING: AtomicBool = AtomicBool::new(false);
+
+/// Holds lines back until [`release`]: the log process that will write them is started later, without the rights
+/// that the start needs. For a process with one thread.
+pub fn hold() {
+    HOLDING.store(true, Ordering::Relaxed);
+}
+
+/// Lines are not held back any more, and those that were are said now.
+pub fn release() {
+    HOLDING.store(false, Ordering::Relaxed);
+    let lines = std::mem::take(&mut *held());
+    lines.iter().for_each(|message| line(message));
+}
+
+fn held() -> MutexGuard<'static, Vec<String>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes one line to the server log: to the log process where there is one, else to standard error in one `write`.
 pub fn line(message: &str) {
+    if ports::relayed() {
+        let mut text = Vec::with_capacity(message.len() + 32);
+        append(&mut text, message);
+        text.pop();
+        if ports::send(&text) {
+            return;
+        }
+    } else if HOLDING.load(Ordering::Relaxed) {
+        return held().push(message.to_owned());
+    }
     let mut text = Vec::with_capacity(message.len() + 32);
     append(&mut text, message);
     // A log that cannot be written has nowhere to be reported.

@@ -10,10 +10,12 @@ use std::sync::atomic::Ordering;
 use super::channel::{self, MasterEnd, Order, Report, TemplateEnd};
 use super::handover::{Image, OfficeLeft};
 use super::lines;
+use super::logs::Logs;
 use super::state::{Action, Command, Event, Picture, WorkerPicture};
 use crate::base::clock;
 use crate::control::server::{ClientId, Server};
 use crate::control::words::{self as control, Answer};
+use crate::logging::relay::process::Setup;
 use crate::shared::area::Area;
 use crate::sys::exec::Handed;
 use crate::sys::process::{self, Fork};
@@ -29,6 +31,8 @@ pub enum Outcome {
     Event(Event),
     /// The server ends.
     Exit(i32),
+    /// The pidfiles are to be written anew.
+    Pidfiles,
     /// The program was replaced: the master becomes the new one, and starts the template of this generation then.
     Replace {
         /// Which.
@@ -73,6 +77,7 @@ pub struct Office {
     /// Who can be killed, without a chance to hit a newcomer with the same number.
     processes: HashMap<u32, OwnedFd>,
     control: Option<Server>,
+    logs: Option<Logs>,
     image: Image,
     /// Another program lies in the place of this one, and could not take over: this one does the next thing.
     stays: bool,
@@ -80,7 +85,7 @@ pub struct Office {
 
 impl Office {
     /// Makes what is shared with the other processes but the area.
-    pub fn new(area: Area, control: Option<Server>, image: Image) -> io::Result<Office> {
+    pub fn new(area: Area, control: Option<Server>, logs: Option<Logs>, image: Image) -> io::Result<Office> {
         let (near, far) = packets::life_line()?;
         let bells = (0..area.slot_count()).map(|_| event::new().map(Arc::new)).collect::<io::Result<_>>()?;
         let notify = Arc::new(event::new()?);
@@ -91,6 +96,7 @@ impl Office {
             channels: HashMap::new(),
             processes: HashMap::new(),
             control,
+            logs,
             image,
             stays: false,
         })
@@ -107,12 +113,21 @@ impl Office {
             notify: Handed::of(&**notify),
             channels: self.channels.iter().map(|(number, end)| (*number, end.hand_over())).collect(),
             control: self.control.as_ref().map(Server::hand_over),
+            logs: self.logs.as_ref().map(Logs::hand_over),
         }
     }
 
     /// Goes on where the program before has left. `pids` are the processes it knew.
-    pub fn take_over(left: OfficeLeft, image: Image, pids: &[u32]) -> io::Result<Office> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control } = left;
+    /// `logs` would make another log process.
+    pub fn take_over(
+        left: OfficeLeft,
+        logs: Option<Setup>,
+        image: Image,
+        pids: &[u32],
+    ) -> io::Result<Office> {
+        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs: logs_left } = left;
+        // First of all: whatever happens, it can be said then.
+        let logs = logs_left.map(|left| Logs::take_over(left, logs)).transpose()?;
         let bells = bells.into_iter().map(|bell| bell.take().map(Arc::new)).collect::<io::Result<_>>()?;
         let shared = Shared {
             area: Arc::new(Area::take_over(area)?),
@@ -127,6 +142,7 @@ impl Office {
             channels: channels.collect::<io::Result<_>>()?,
             processes: HashMap::new(),
             control: control.map(Server::take_over).transpose()?,
+            logs,
             image,
             stays: false,
         };
@@ -162,6 +178,16 @@ impl Office {
     /// The control socket, for waiting.
     pub fn control(&self) -> Option<&Server> {
         self.control.as_ref()
+    }
+
+    /// The log process.
+    pub fn logs(&self) -> Option<&Logs> {
+        self.logs.as_ref()
+    }
+
+    /// The log process, for what happens to it.
+    pub fn logs_mut(&mut self) -> Option<&mut Logs> {
+        self.logs.as_mut()
     }
 
     /// The control socket, for what was asked there.
@@ -209,6 +235,9 @@ impl Office {
             Action::Serve { generation } => self.shared.area.set_serving(generation),
             Action::Say(line) => crate::logging::line(&line),
             Action::Totals => self.totals(),
+            Action::Pause(paused) => self.pause(paused),
+            Action::Run(command) => run(&command),
+            Action::Pidfiles => return Outcome::Pidfiles,
             Action::Answer { client, answer, keep } => self.answer(client, &answer, keep),
             Action::Report { client, picture } => self.report(client, picture),
             Action::Exit(code) => return Outcome::Exit(code),
@@ -221,6 +250,9 @@ impl Office {
         let reloads = generation > self.shared.area.serving().max(1);
         if reloads && !std::mem::take(&mut self.stays) && self.image.was_replaced() {
             return Outcome::Replace { generation };
+        }
+        if let (true, Some(logs)) = (reloads, &self.logs) {
+            logs.reload();
         }
         let failed = |cause: io::Error| {
             Outcome::Event(Event::TemplateNotForked { generation, why: format!("cannot fork: {cause}") })
@@ -265,6 +297,15 @@ impl Office {
                 "[uwring] master: cannot ring for worker {}: {cause}",
                 self.shared.area.id_of(worker)
             );
+        }
+    }
+
+    /// The workers look at it when their bells ring.
+    fn pause(&self, paused: bool) {
+        self.shared.area.set_paused(paused);
+        for bell in &self.shared.bells {
+            // A bell that cannot be rung has rung already.
+            let _ = event::signal(bell.as_raw_fd());
         }
     }
 
@@ -373,6 +414,16 @@ impl Office {
     }
 }
 
+/// Runs a shell command beside the server; how it ends is its own affair.
+fn run(command: &str) {
+    use std::os::unix::process::CommandExt;
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", command]).stdin(std::process::Stdio::null()).process_group(0);
+    if let Err(cause) = shell.spawn() {
+        crate::log!("[uwring] master: cannot run {command}: {cause}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -381,7 +432,7 @@ mod tests {
     #[test]
     fn a_command_is_written_and_rung() {
         let mut office =
-            Office::new(Area::new(2, 1, 1).expect("mapped"), None, Image::default()).expect("made");
+            Office::new(Area::new(2, 1, 1).expect("mapped"), None, None, Image::default()).expect("made");
         office.perform(Action::Tell { generation: 2, worker: 1, command: Command::Drain });
         assert_eq!(office.area().slot(5).command(), Command::Drain);
         assert!(event::take(office.shared.bell(5)));
@@ -391,7 +442,7 @@ mod tests {
     #[test]
     fn a_buried_worker_leaves_nothing_behind() {
         let mut office =
-            Office::new(Area::new(1, 1, 1).expect("mapped"), None, Image::default()).expect("made");
+            Office::new(Area::new(1, 1, 1).expect("mapped"), None, None, Image::default()).expect("made");
         let slot = office.area().slot(1);
         slot.occupy(1);
         slot.set_state(State::Ready);
@@ -406,7 +457,7 @@ mod tests {
     #[test]
     fn a_worker_asked_of_a_template_that_is_gone_is_no_news() {
         let mut office =
-            Office::new(Area::new(1, 1, 0).expect("mapped"), None, Image::default()).expect("made");
+            Office::new(Area::new(1, 1, 0).expect("mapped"), None, None, Image::default()).expect("made");
         assert!(matches!(office.perform(Action::Fork { generation: 1, worker: 1 }), Outcome::Done));
         let (master, template) = channel::pair().expect("a channel");
         office.channels.insert(1, master);

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use super::actions::Office;
 use super::channel::Report;
+use super::fifo::{self, Fifos, Letter};
+use super::logs::Logs;
 use super::state::{Event, Wish};
 use super::touch::Touched;
 use crate::base::clock::{self, Millis};
@@ -18,21 +20,34 @@ use crate::sys::{event, process};
 pub struct Ears {
     signals: SignalReader,
     touched: Touched,
+    fifos: Fifos,
 }
 
 impl Ears {
-    /// `touched` are the files of `touch-reload`.
-    pub fn new(touched: Touched) -> io::Result<Ears> {
-        Ok(Ears { signals: SignalReader::new()?, touched })
+    /// `touched` are the files of `touch-reload` and its family, `fifos` those of `master-fifo`.
+    pub fn new(touched: Touched, fifos: Fifos) -> io::Result<Ears> {
+        Ok(Ears { signals: SignalReader::new()?, touched, fifos })
+    }
+
+    /// The pipes.
+    pub fn fifos(&self) -> &Fifos {
+        &self.fifos
     }
 
     /// Waits until something happens or `deadline` comes, and says what it was. Never empty.
     pub fn wait(&mut self, office: &mut Office, deadline: Option<Millis>) -> Vec<Event> {
         let deadline = deadline.into_iter().chain(self.touched.deadline()).min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
+        let logs_due = office.logs().and_then(Logs::due).map(|due| {
+            let left = due.saturating_duration_since(std::time::Instant::now());
+            u64::try_from(left.as_millis()).unwrap_or(u64::MAX) + 1
+        });
+        let patience_ms = patience_ms.into_iter().chain(logs_due).min();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
+        fds.extend(office.logs().map(|logs| logs.fd()));
         fds.extend(self.touched.fd());
+        fds.extend(self.fifos.fd());
         fds.extend(office.channels().map(AsFd::as_fd));
         if let Err(error) = event::readable(&fds, patience_ms) {
             // Nothing can be done about it, and going on without a pause would only burn the processor.
@@ -56,13 +71,56 @@ impl Ears {
         events.extend(ready_workers(office));
         events.extend(tired_workers(office));
         events.extend(ended);
+        tell_logs(office, &mut events);
         events.extend(wishes);
         events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
         let asked = office.control_mut().map(|control| control.requests()).unwrap_or_default();
         events.extend(asked.into_iter().map(|(client, request)| Event::Asked { client, request }));
-        events.extend(self.touched.changed(clock::now().millis()).map(Event::Touched));
+        let touched = self.touched.changed(clock::now().millis());
+        events.extend(touched.into_iter().map(|(path, what)| Event::Touched { path, what }));
+        events.extend(self.letters(office));
         events
     }
+
+    /// What came by `master-fifo`.
+    fn letters(&mut self, office: &Office) -> Vec<Event> {
+        let mut events = Vec::new();
+        for byte in self.fifos.read() {
+            match fifo::letter(byte) {
+                Letter::Wish(wish) => events.push(Event::Wished(wish)),
+                Letter::Log(order) => match office.logs() {
+                    Some(logs) => logs.order(order),
+                    None => crate::log!("[uwring] master-fifo: only with log-master is the log opened anew"),
+                },
+                Letter::Pidfiles => events.push(Event::PidfilesWanted),
+                Letter::Slot(slot) => {
+                    if let Err(error) = self.fifos.choose(slot) {
+                        crate::log!("[uwring] master-fifo: {error}");
+                    }
+                }
+                Letter::Blank => {}
+                Letter::Foreign => {
+                    crate::log!("[uwring] master-fifo: command {:?} is not offered", char::from(byte));
+                }
+                Letter::Unknown => {
+                    crate::log!("[uwring] master-fifo: nobody knows command {:?}", char::from(byte));
+                }
+            }
+        }
+        events
+    }
+}
+
+/// The log process takes the pipes of new processes, and forgets those that ended. That it ended itself is no
+/// event for anybody else.
+fn tell_logs(office: &mut Office, events: &mut Vec<Event>) {
+    let Some(logs) = office.logs_mut() else { return };
+    logs.take_pipes();
+    logs.restart();
+    events.retain(|event| match event {
+        Event::Exited { pid, .. } => !logs.ended(*pid),
+        _ => true,
+    });
 }
 
 fn wish_of(signal: Signal) -> Option<Event> {
@@ -71,10 +129,7 @@ fn wish_of(signal: Signal) -> Option<Event> {
         Signal::SIGTERM | Signal::SIGQUIT => Wish::Stop,
         Signal::SIGINT => Wish::StopNow,
         Signal::SIGUSR1 => Wish::Totals,
-        Signal::SIGTSTP => {
-            crate::log!("SIGTSTP ignored: pause and resume are not offered");
-            return None;
-        }
+        Signal::SIGTSTP => Wish::Pause,
         // Somebody's habit (a terminal's new size, uWSGI's worker signals): the default would end us.
         _ => return None,
     };

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::logs;
 use super::pidfile::Vacuum;
 use super::state::State;
 use crate::base::protocol::SocketProtocol;
@@ -126,6 +127,9 @@ pub struct OfficeLeft {
     pub channels: HashMap<u32, Handed>,
     /// The control socket.
     pub control: Option<server::Left>,
+    /// The log process.
+    #[serde(default)]
+    pub logs: Option<logs::Left>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -201,11 +205,12 @@ impl Handover {
     }
 
     fn descriptors(&self) -> Vec<Handed> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control } = &self.office;
+        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs } = &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify];
         all.extend(bells);
         all.extend(channels.values());
         all.extend(control.iter().flat_map(server::Left::descriptors));
+        all.extend(logs.iter().flat_map(logs::Left::descriptors));
         all.extend(self.listeners.iter().map(|listener| listener.fd));
         all
     }

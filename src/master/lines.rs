@@ -2,7 +2,9 @@
 //! them.
 
 use std::fmt::Display;
+use std::path::Path;
 
+use crate::options::settings::Touch;
 use crate::sys::process::Status;
 
 /// First line.
@@ -155,6 +157,22 @@ pub fn new_program(version: &str) -> String {
 /// It could not be.
 pub fn old_program(why: &dyn Display) -> String {
     format!("*** the program was replaced, but the new one cannot take over ({why}): this one goes on ***")
+}
+
+/// A file was touched.
+pub fn touched(path: &Path, what: &Touch) -> String {
+    let what = match what {
+        Touch::Reload => "grace them all !!!".to_owned(),
+        Touch::Workers => "replacing the workers one by one".to_owned(),
+        Touch::Run(command) => format!("running {command}"),
+    };
+    format!("*** {} has been touched... {what} ***", path.display())
+}
+
+/// TSTP.
+pub fn paused(paused: bool) -> String {
+    let text = if paused { "*** PAUSE (send SIGTSTP again to go on) ***" } else { "*** going on ***" };
+    text.to_owned()
 }
 
 /// A template that does not answer.

@@ -10,9 +10,11 @@
 pub mod actions;
 pub mod channel;
 pub mod events;
+pub mod fifo;
 pub mod handover;
 pub mod lines;
 pub mod listeners;
+pub mod logs;
 pub mod pidfile;
 pub mod startup;
 pub mod state;
@@ -27,6 +29,7 @@ use std::io;
 use actions::{Office, Outcome};
 use channel::TemplateEnd;
 use events::Ears;
+use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use pidfile::Vacuum;
 use startup::Prepared;
@@ -63,7 +66,9 @@ pub struct Start {
 /// return.
 pub fn serve(start: Start) -> i32 {
     run(start).unwrap_or_else(|error| {
-        crate::log!("{error}");
+        if !matches!(error, startup::Error::Said) {
+            crate::log!("{error}");
+        }
         1
     })
 }
@@ -83,7 +88,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     };
     let made = Made { processes: settings.process.processes, sockets: settings.sockets.clone() };
     titles::set(&settings.process, "master");
-    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch_reload))
+    let fifos = Fifos::open(&settings.process.fifos)?;
+    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos)
         .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
@@ -92,8 +98,12 @@ fn run(start: Start) -> Result<i32, startup::Error> {
             if let Some(file) = office.control().and_then(|control| control.file()) {
                 let _ = std::fs::remove_file(file);
             }
+            ears.fifos().remove();
             if settings.process.vacuum {
                 vacuum.clean();
+            }
+            if let Some(logs) = office.logs() {
+                logs.sync();
             }
             Ok(code)
         }
@@ -131,9 +141,9 @@ fn move_in(
     policy: Policy,
 ) -> Result<House, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
-    let Prepared { listeners, area, vacuum, control } = startup::prepare(settings, notes, warnings)?;
+    let Prepared { listeners, area, vacuum, control, logs } = startup::prepare(settings, notes, warnings)?;
     process::adopt_orphans().map_err(failed("adopt orphans"))?;
-    let office = Office::new(area, control, image).map_err(failed("make pipes"))?;
+    let office = Office::new(area, control, logs, image).map_err(failed("make pipes"))?;
     Ok(House { office, listeners, vacuum, state: State::new(policy), first: First::Event(Event::Start) })
 }
 
@@ -145,14 +155,17 @@ fn take_over(
     policy: Policy,
 ) -> Result<House, startup::Error> {
     let failed = |cause: io::Error| SysError::call("take over", "from the running server", cause);
-    crate::logging::set_date(settings.logging.date.clone());
+    startup::set_date(&settings.logging);
     crate::log!("{}", lines::new_program(crate::options::VERSION));
     startup::enter(&settings.process)?;
     let listeners = handover.listeners().map_err(failed)?;
+    // Should the log process die. Without (its options are wrong now), it is not replaced.
+    let original = handover.office.logs.as_ref().and_then(|left| left.original()).and_then(Result::ok);
+    let setup = original.and_then(|original| startup::log_setup(settings, original).ok().flatten());
     let Handover { begin, mut state, office, vacuum, made, .. } = handover;
     settings.process.processes = made.processes;
     settings.sockets = made.sockets;
-    let office = Office::take_over(office, image, &state.pids()).map_err(failed)?;
+    let office = Office::take_over(office, setup, image, &state.pids()).map_err(failed)?;
     state.adopt(policy);
     let first = First::Action(Action::StartTemplate { generation: begin });
     Ok(House { office, listeners, vacuum, state, first })
@@ -189,6 +202,7 @@ impl Turn<'_> {
                 match self.office.perform(action) {
                     Outcome::Done => {}
                     Outcome::Event(event) => events.push_back(event),
+                    Outcome::Pidfiles => self.vacuum.write_pidfiles(),
                     Outcome::Replace { generation } => replace = Some(generation),
                     Outcome::Exit(code) => return Over::Exit(code),
                     Outcome::Template { generation, channel } => {

@@ -53,6 +53,16 @@ impl Vacuum {
         Vacuum { pidfiles, sockets: listeners.iter().filter_map(path).map(Kept::of).collect() }
     }
 
+    /// Writes the pidfiles again: somebody may have removed them.
+    pub fn write_pidfiles(&self) {
+        for kept in &self.pidfiles {
+            match write(&kept.path) {
+                Ok(_) => crate::log!("pidfile {} written again", kept.path.display()),
+                Err(error) => crate::log!("[uwring] master: {error}"),
+            }
+        }
+    }
+
     /// Removes everything, and says so.
     pub fn clean(&self) {
         let kinds = [("pidfile", &self.pidfiles), ("unix socket", &self.sockets)];

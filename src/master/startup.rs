@@ -2,19 +2,22 @@
 //! memory. Ports and pidfiles need root, the rest shall not have it. Pidfiles come after the sockets (before them
 //! in uWSGI): a second start that finds its port taken must not overwrite the pidfile of the server that has it.
 
+use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use super::lines;
 use super::listeners;
+use super::logs::Logs;
 use super::pidfile::{self, Kept, Vacuum};
 use crate::control::server::Server;
+use crate::logging::relay::process::{self as relay, Setup};
 use crate::options::VERSION;
-use crate::options::settings::{Process, Settings};
+use crate::options::settings::{Logging, Process, Settings, is_elsewhere};
 use crate::shared::area::Area;
 use crate::sys::identity::{self, Identity};
 use crate::sys::socket::{Kind, Listener};
-use crate::sys::{Error as SysError, files, host, process};
+use crate::sys::{Error as SysError, files, host, limits, process};
 use crate::{base::clock, log};
 
 /// Descriptors a worker needs beside its connections: files of the application, its databases.
@@ -29,9 +32,12 @@ pub enum Error {
     /// Nothing to listen on.
     #[error("{}", lines::NO_SOCKET)]
     NoSocket,
-    /// A log on another machine.
-    #[error("log {0}: only files can be written to (let the service manager send them on)")]
-    LogElsewhere(String),
+    /// The log has it already.
+    #[error("the server cannot start")]
+    Said,
+    /// A destination of the log.
+    #[error("cannot open log {0}: {1}")]
+    Log(String, std::io::Error),
     /// Only root becomes somebody else.
     #[error("cannot set{kind}() as non-root user: start as root, or without {kind}")]
     NotRoot {
@@ -70,28 +76,61 @@ pub struct Prepared {
     pub vacuum: Vacuum,
     /// Where `uwring ctl` asks.
     pub control: Option<Server>,
+    /// The log process.
+    pub logs: Option<Logs>,
 }
 
 /// Does it all. `notes` and `warnings` are what reading the options had to say.
 pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {
-    open_log(settings)?;
+    let mut setup = open_log(settings)?;
+    let made = make(settings, notes, warnings).and_then(|made| {
+        if let Some(file) = &settings.logging.logto2 {
+            match &mut setup {
+                Some(setup) => {
+                    let original = setup
+                        .original()
+                        .try_clone()
+                        .map_err(|cause| SysError::call("copy", "standard error", cause))?;
+                    *setup = open_setup(&settings.logging, Some(file), original)?;
+                }
+                None => log_to(&settings.logging, file)?,
+            }
+        }
+        Ok(made)
+    });
+    let logs = setup.map(|setup| Logs::start(setup, settings.logging.reopen)).transpose();
+    let logs = logs.map_err(|cause| SysError::call("start", "the log process", cause))?;
+    match made {
+        Ok(made) => Ok(Prepared { logs, ..made }),
+        Err(error) => match logs {
+            Some(logs) => {
+                log!("{error}");
+                logs.sync();
+                Err(Error::Said)
+            }
+            None => Err(error),
+        },
+    }
+}
+
+/// All of it but the log.
+fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {
     banner();
     notes.iter().chain(warnings).for_each(|line| crate::logging::line(line));
     let identity = wanted_identity(&settings.process)?;
     // Named from where the server was started.
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let pidfiles: Vec<PathBuf> = settings.process.pidfiles.iter().map(absolute).collect();
+    give_log_away(settings, &identity)?;
     enter(&settings.process)?;
     crate::engine::probe()?;
     let listeners = listeners::open(&settings.sockets)?;
     let control = open_control(&settings.process, &identity)?;
     let pidfiles = write_pidfiles(&pidfiles)?;
+    set_limits(&settings.process)?;
     raise_limits(settings);
     give_away(settings, &identity, &listeners)?;
-    drop_privileges(&identity)?;
-    if let Some(file) = &settings.logging.logto2 {
-        log_to(file)?;
-    }
+    drop_privileges(&identity, &settings.process.capabilities)?;
     let process = &settings.process;
     let cores = process.threads.max(THREADS_ROOM);
     let area = Area::new(process.processes, cores, process.locks + 1)
@@ -99,7 +138,8 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     log!("your mercy for graceful operations on workers is {} seconds", process.worker_reload_mercy);
     log!("{}", lines::mapped(area.bytes(), process.processes * process.threads));
     log!("{}", lines::mode(process.processes, process.threads));
-    Ok(Prepared { vacuum: Vacuum::new(pidfiles, &listeners), listeners, area, control })
+    let vacuum = Vacuum::new(pidfiles, &listeners);
+    Ok(Prepared { vacuum, listeners, area, control, logs: None })
 }
 
 /// The control socket. That nobody asked for it is no reason not to start, should it fail.
@@ -140,22 +180,29 @@ pub fn enter(settings: &Process) -> Result<(), SysError> {
     Ok(())
 }
 
-/// Into the background, with the log open before: what goes wrong until then is said on the terminal.
-fn open_log(settings: &Settings) -> Result<(), Error> {
-    crate::logging::set_date(settings.logging.date.clone());
+/// Into the background, with the log open before: what goes wrong until then is said on the terminal. The result
+/// is what the log process will be made of, where there is to be one; lines are held back then.
+fn open_log(settings: &Settings) -> Result<Option<Setup>, Error> {
+    let logging = &settings.logging;
+    set_date(logging);
     let null = |cause| SysError::call("open", "/dev/null", cause);
+    let file = settings.process.daemonize.as_deref().or(logging.logto.as_deref());
+    if let (true, Some(file)) = (logging.truncate, file.filter(|file| !is_elsewhere(file))) {
+        files::truncate(Path::new(file)).map_err(|cause| SysError::call("empty log", file, cause))?;
+    }
+    if let Some(file) = file.filter(|file| !is_elsewhere(file)) {
+        log_to(logging, file)?;
+    }
+    let original = process::stderr_copy().map_err(|cause| SysError::call("copy", "standard error", cause))?;
+    let setup = log_setup(settings, original)?;
     match &settings.process.daemonize {
-        Some(file) => {
-            log_to(file)?;
-            process::daemonize().map_err(|cause| SysError::call("daemonize", "", cause))?;
-        }
-        None => {
-            // A listening socket may have come as standard input.
-            if !listeners::is_stdin() {
-                process::null_stdin().map_err(null)?;
-            }
-            settings.logging.logto.as_deref().map_or(Ok(()), log_to)?;
-        }
+        Some(_) => process::daemonize().map_err(|cause| SysError::call("daemonize", "", cause))?,
+        // A listening socket may have come as standard input.
+        None if !listeners::is_stdin() => process::null_stdin().map_err(null)?,
+        None => {}
+    }
+    if setup.is_some() {
+        crate::logging::hold();
     }
     // As uWSGI: a daemon's sockets are open to the web server unless a mask says otherwise.
     match (settings.process.umask, &settings.process.daemonize) {
@@ -163,15 +210,38 @@ fn open_log(settings: &Settings) -> Result<(), Error> {
         (None, Some(_)) => process::set_umask(0),
         (None, None) => {}
     }
-    Ok(())
+    Ok(setup)
 }
 
-fn log_to(file: &str) -> Result<(), Error> {
-    if file.contains(':') && !file.contains('/') {
-        return Err(Error::LogElsewhere(file.to_owned()));
-    }
-    let opened = files::open_log(Path::new(file)).and_then(|opened| process::redirect_output(&opened));
+/// `log-date`. A line of JSON has its time anyway.
+pub fn set_date(logging: &Logging) {
+    crate::logging::set_date(logging.date.clone().filter(|_| !logging.json));
+}
+
+/// What the log process is made of, where the options ask for one. `original`: where the log goes without.
+pub fn log_setup(settings: &Settings, original: File) -> Result<Option<Setup>, Error> {
+    let logging = &settings.logging;
+    let relayed = logging.relayed() || settings.process.daemonize.as_deref().is_some_and(is_elsewhere);
+    let file = settings.process.daemonize.as_deref().or(logging.logto.as_deref());
+    relayed.then(|| open_setup(logging, file, original)).transpose()
+}
+
+fn open_setup(logging: &Logging, file: Option<&str>, original: File) -> Result<Setup, Error> {
+    relay::open(logging, file, original).map_err(|(what, cause)| Error::Log(what, cause))
+}
+
+fn log_to(logging: &Logging, file: &str) -> Result<(), Error> {
+    let opened =
+        files::open_log(Path::new(file), logging.chmod).and_then(|opened| process::redirect_output(&opened));
     Ok(opened.map_err(|cause| SysError::call("open log", file, cause))?)
+}
+
+/// `logfile-chown`.
+fn give_log_away(settings: &Settings, identity: &Identity) -> Result<(), SysError> {
+    let file = settings.process.daemonize.as_deref().or(settings.logging.logto.as_deref());
+    let Some(file) = file.filter(|file| settings.logging.chown && !is_elsewhere(file)) else { return Ok(()) };
+    let uid = identity.user.as_ref().map(|user| user.uid);
+    files::chown(Path::new(file), uid, identity.group).map_err(|cause| SysError::call("chown", file, cause))
 }
 
 fn banner() {
@@ -197,7 +267,28 @@ fn write_pidfiles(paths: &[PathBuf]) -> Result<Vec<Kept>, SysError> {
     paths.iter().map(write).collect()
 }
 
+/// What the kernel shall allow this process and all it starts.
+fn set_limits(settings: &Process) -> Result<(), SysError> {
+    let limit = |name: &'static str, set: fn(u64) -> std::io::Result<()>, value: Option<u64>| {
+        value.map_or(Ok(()), |value| {
+            log!("limiting {name} to {value}");
+            set(value).map_err(|cause| SysError::call("set limit", format!("{name} = {value}"), cause))
+        })
+    };
+    limit("limit-as", |megabytes| limits::address_space(megabytes << 20), settings.limit_as)?;
+    limit("limit-nproc", limits::processes, settings.limit_nproc)?;
+    limit("max-fd", limits::open_files, settings.max_fd)?;
+    match settings.nice {
+        Some(nice) => limits::be_nice(nice)
+            .map_err(|cause| SysError::call("set priority", format!("prio = {nice}"), cause)),
+        None => Ok(()),
+    }
+}
+
 fn raise_limits(settings: &Settings) {
+    if settings.process.max_fd.is_some() {
+        return;
+    }
     let wanted = u64::from(settings.request.connections_max) + SPARE_FILES;
     match process::raise_open_files(wanted) {
         Ok(limit) => log!("detected max file descriptor number: {limit}"),
@@ -232,7 +323,7 @@ fn give_away(settings: &Settings, identity: &Identity, listeners: &[Listener]) -
     Ok(())
 }
 
-fn drop_privileges(identity: &Identity) -> Result<(), Error> {
+fn drop_privileges(identity: &Identity, capabilities: &[String]) -> Result<(), Error> {
     if !identity::is_root() {
         // Asking for what we are is fine.
         return match identity.differs() {
@@ -246,7 +337,17 @@ fn drop_privileges(identity: &Identity) -> Result<(), Error> {
     if let Some(user) = &identity.user {
         log!("setuid() to {}", user.uid);
     }
+    let kept = limits::capabilities(capabilities)
+        .map_err(|cause| SysError::call("understand", format!("cap = {}", capabilities.join(",")), cause))?;
+    let keeping = |cause| SysError::call("keep capabilities", capabilities.join(","), cause);
+    if let Some(kept) = &kept {
+        kept.hold().map_err(keeping)?;
+    }
     identity.assume()?;
+    if let Some(kept) = &kept {
+        kept.raise().map_err(keeping)?;
+        log!("capabilities kept: {}", capabilities.join(","));
+    }
     if identity::is_root() {
         log!("{}", lines::ROOT_WARNING);
     }
@@ -282,10 +383,5 @@ mod tests {
         assert_eq!(identity.group.map(|gid| gid.as_raw()), Some(0));
         let settings = Process { uid: Some("nobody-at-all".to_owned()), ..Process::default() };
         assert!(wanted_identity(&settings).is_err());
-    }
-
-    #[test]
-    fn logs_go_to_files_only() {
-        assert!(matches!(log_to("10.0.0.1:514"), Err(Error::LogElsewhere(_))));
     }
 }

@@ -69,6 +69,7 @@ fn prepare(seat: &Seat) -> Result<Settings, i32> {
         crate::log!("[uwring] template: signals: {cause}");
         return Err(EXIT_FAILED);
     }
+    attach(0);
     let settings = settings(seat)?;
     titles::set(&settings.process, "template");
     if settings.process.no_orphans {
@@ -106,6 +107,13 @@ fn settings(seat: &Seat) -> Result<Settings, i32> {
     Ok(new)
 }
 
+/// Output of its own to the log process, if there is one. Without, it goes where that of the parent goes.
+fn attach(worker: u32) {
+    if let Err(cause) = crate::logging::relay::ports::attach(worker) {
+        crate::log!("[uwring] no way of its own to the log: {cause}");
+    }
+}
+
 fn follow(parent: u32) {
     if let Err(cause) = process::die_with_parent(parent) {
         crate::log!("[uwring] no-orphans: {cause}");
@@ -123,6 +131,7 @@ fn load_application(seat: &Seat, settings: Settings) -> Result<(Settings, Plugin
         area: Arc::clone(&shared.area),
         notify: Arc::clone(&shared.notify),
         master_pid: seat.master_pid,
+        generation: seat.generation,
     };
     // The plugin keeps both as long as the process lives.
     let desk: &'static Desk = Box::leak(Box::new(desk));
@@ -139,6 +148,7 @@ struct Desk {
     area: Arc<Area>,
     notify: Arc<OwnedFd>,
     master_pid: u32,
+    generation: u32,
 }
 
 impl host::Office for Desk {
@@ -147,6 +157,9 @@ impl host::Office for Desk {
     }
 
     fn control(&self, what: u32, arg: u64) -> i64 {
+        if what == uwring_abi::CONTROL_GENERATION {
+            return i64::from(self.generation);
+        }
         office::control(&self.area, self.notify.as_raw_fd(), self.master_pid, 0, what, arg)
     }
 }
@@ -164,6 +177,7 @@ fn serve(seat: Seat, settings: Settings, plugin: Plugin) -> i32 {
     shared.area.slot(slot).occupy(generation);
     let seat = worker;
     let worker = shared.area.id_of(seat);
+    attach(worker);
     titles::set(&settings.process, &format!("worker {worker}"));
     if settings.process.no_orphans {
         follow(template_pid);

@@ -1,4 +1,4 @@
-//! `touch-reload`: noticing that a file was touched, made or removed.
+//! `touch-reload` and its family: noticing that a file was touched, made or removed.
 //!
 //! inotify on the folders says when to look; looking (a stat) says which file it was. One `touch` is several
 //! changes, so the look waits a moment for the last of them. Where a folder cannot be watched, the files are
@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::base::clock::Millis;
+use crate::options::settings::Touch;
 use crate::sys::watch::Watch;
 
 /// How often files are looked at whose folders cannot be watched, milliseconds.
@@ -16,11 +17,19 @@ const LOOK_MS: u64 = 1_000;
 /// How long after the first change of several they are looked at, milliseconds.
 const SETTLE_MS: u64 = 100;
 
+/// A file under watch.
+#[derive(Debug)]
+struct File {
+    path: PathBuf,
+    leads_to: Touch,
+    seen: Stamp,
+}
+
 /// The files under watch.
 #[derive(Debug)]
 pub struct Touched {
     watch: Option<Watch>,
-    files: Vec<(PathBuf, Stamp)>,
+    files: Vec<File>,
     /// Whether some folder cannot be watched.
     unwatched: bool,
     /// When to look.
@@ -36,11 +45,11 @@ fn stamp(path: &Path) -> Stamp {
 }
 
 impl Touched {
-    /// Watches `paths` from now on.
-    pub fn new(paths: &[PathBuf]) -> Touched {
-        let watch = if paths.is_empty() { None } else { Watch::new().ok() };
+    /// Watches `files` from now on.
+    pub fn new(files: &[(PathBuf, Touch)]) -> Touched {
+        let watch = if files.is_empty() { None } else { Watch::new().ok() };
         let mut touched = Touched { watch, files: Vec::new(), unwatched: false, due: None };
-        for path in paths {
+        for (path, leads_to) in files {
             let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
             let now = stamp(&path);
             if now.is_none() {
@@ -51,7 +60,7 @@ impl Touched {
             }
             let folder = path.parent().unwrap_or(Path::new("/"));
             touched.unwatched |= touched.watch.as_ref().is_none_or(|watch| watch.add(folder).is_err());
-            touched.files.push((path, now));
+            touched.files.push(File { path, leads_to: leads_to.clone(), seen: now });
         }
         touched
     }
@@ -66,27 +75,26 @@ impl Touched {
         self.due
     }
 
-    /// A file that changed since the last look; of several, one: they lead to the same reload.
-    pub fn changed(&mut self, now: Millis) -> Option<PathBuf> {
+    /// Files that changed since the last look, with what that leads to. Of several that lead to the same one is told.
+    pub fn changed(&mut self, now: Millis) -> Vec<(PathBuf, Touch)> {
         if self.watch.as_ref().is_some_and(Watch::clear) {
             let soon = now.after(SETTLE_MS);
             self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
         }
-        let found = if self.due.is_some_and(|due| due <= now) { self.look() } else { None };
+        let found = if self.due.is_some_and(|due| due <= now) { self.look() } else { Vec::new() };
         if self.unwatched && self.due.is_none() {
             self.due = Some(now.after(LOOK_MS));
         }
         found
     }
 
-    fn look(&mut self) -> Option<PathBuf> {
+    fn look(&mut self) -> Vec<(PathBuf, Touch)> {
         self.due = None;
-        let mut found = None;
-        for (path, seen) in &mut self.files {
+        let mut found: Vec<(PathBuf, Touch)> = Vec::new();
+        for File { path, leads_to, seen } in &mut self.files {
             let now = stamp(path);
-            if now != *seen {
-                *seen = now;
-                found = Some(path.clone());
+            if std::mem::replace(seen, now) != now && !found.iter().any(|(_, other)| other == leads_to) {
+                found.push((path.clone(), leads_to.clone()));
             }
         }
         found
@@ -102,10 +110,19 @@ mod tests {
     fn told(touched: &mut Touched, now: &mut Millis) -> Option<PathBuf> {
         let fd = touched.fd().expect("inotify");
         assert_eq!(readable(&[fd], Some(1_000)).expect("polled"), [true]);
-        assert_eq!(touched.changed(*now), None, "too soon");
+        assert_eq!(touched.changed(*now), [], "too soon");
         assert_eq!(touched.deadline(), Some(now.after(SETTLE_MS)));
         *now = now.after(SETTLE_MS);
-        touched.changed(*now)
+        only(touched.changed(*now))
+    }
+
+    fn only(mut changed: Vec<(PathBuf, Touch)>) -> Option<PathBuf> {
+        assert!(changed.len() < 2, "{changed:?}");
+        changed.pop().map(|(path, _)| path)
+    }
+
+    fn reloaded_by(path: &Path) -> Touched {
+        Touched::new(&[(path.to_owned(), Touch::Reload)])
     }
 
     #[test]
@@ -113,12 +130,12 @@ mod tests {
         let mut now = Millis(1_000);
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("reload");
-        let mut touched = Touched::new(std::slice::from_ref(&path));
-        assert_eq!((touched.changed(now), touched.deadline()), (None, None));
+        let mut touched = reloaded_by(&path);
+        assert_eq!((touched.changed(now), touched.deadline()), (vec![], None));
         std::fs::write(&path, "").expect("made");
         std::fs::write(&path, "twice").expect("written");
         assert_eq!(told(&mut touched, &mut now).as_ref(), Some(&path));
-        assert_eq!((touched.changed(now), touched.deadline()), (None, None));
+        assert_eq!((touched.changed(now), touched.deadline()), (vec![], None));
         std::fs::write(dir.path().join("other"), "").expect("made");
         assert_eq!(told(&mut touched, &mut now), None);
         std::fs::remove_file(&path).expect("removed");
@@ -129,14 +146,14 @@ mod tests {
     fn a_file_in_no_folder_is_looked_for() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("later/reload");
-        let mut touched = Touched::new(std::slice::from_ref(&path));
-        assert_eq!(touched.changed(Millis(0)), None);
+        let mut touched = reloaded_by(&path);
+        assert_eq!(touched.changed(Millis(0)), []);
         assert_eq!(touched.deadline(), Some(Millis(LOOK_MS)));
         std::fs::create_dir(dir.path().join("later")).expect("made");
         std::fs::write(&path, "").expect("made");
         // The folder above is not ours to watch, so nothing but the time makes us look.
-        assert_eq!(touched.changed(Millis(LOOK_MS - 1)), None);
-        assert_eq!(touched.changed(Millis(LOOK_MS)), Some(path));
+        assert_eq!(touched.changed(Millis(LOOK_MS - 1)), []);
+        assert_eq!(only(touched.changed(Millis(LOOK_MS))), Some(path));
         assert_eq!(touched.deadline(), Some(Millis(2 * LOOK_MS)));
     }
 }

@@ -82,15 +82,17 @@ pub fn page() -> String {
             text.push_str(&line_of(row));
         }
     }
-    text.push_str("\n## Also known\n\nOptions of uWSGI without a row above: planned.\n\n");
-    let mut rest: Vec<String> = table::names()
-        .iter()
-        .filter(|(_, known)| matches!(known, table::Known::NameOnly(_)))
-        .map(|(name, _)| format!("`{name}`"))
-        .collect();
-    rest.sort();
-    text.push_str(&rest.join(" "));
-    text.push('\n');
+    text.push_str("\n## Also known\n\nThe other options of uWSGI, by what becomes of them.\n");
+    let mut rest: std::collections::BTreeMap<String, Vec<String>> = std::collections::BTreeMap::new();
+    for (name, known) in table::names() {
+        if let table::Known::NameOnly(_, verdict) = known {
+            rest.entry(said_of(*verdict)).or_default().push(format!("`{name}`"));
+        }
+    }
+    for (verdict, mut names) in rest {
+        names.sort();
+        text.push_str(&format!("\n**{verdict}**\n\n{}\n", names.join(" ")));
+    }
     text
 }
 
@@ -103,14 +105,19 @@ fn line_of(row: &Row) -> String {
         Takes::Maybe(what) => format!("{what}, or none"),
         Takes::Value(what) => what.to_owned(),
     };
-    let verdict = match row.verdict {
+    let verdict = said_of(row.verdict);
+    let cell = |text: &str| text.replace('|', "\\|");
+    format!("| {}{short} | {} | {} | {} |\n", names.join(", "), cell(&value), cell(row.help), cell(&verdict))
+}
+
+#[cfg(test)]
+fn said_of(verdict: Verdict) -> String {
+    match verdict {
         Verdict::Done => "works".to_owned(),
         Verdict::Accepted(why) => format!("accepted: {why}"),
         Verdict::Planned => "planned".to_owned(),
         Verdict::Refused(instead) => format!("refused: {instead}"),
-    };
-    let cell = |text: &str| text.replace('|', "\\|");
-    format!("| {}{short} | {} | {} | {} |\n", names.join(", "), cell(&value), cell(row.help), cell(&verdict))
+    }
 }
 
 /// The options as they were understood, as uWSGI's `show-config` writes them.

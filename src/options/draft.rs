@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use super::settings::{Settings, SocketProtocol, SocketSpec};
 
+/// Threads in place of greenlets, at most.
+const GREENLET_THREADS_MAX: u32 = 64;
+
 /// Settings in the making.
 #[derive(Debug, Default)]
 pub struct Draft {
@@ -23,10 +26,16 @@ pub struct Draft {
     pub header_timeout_ms: Option<u64>,
     /// `pidfile`, `pidfile2`, `safe-pidfile`, `safe-pidfile2`: each by itself is a single value.
     pub pidfiles: [Option<PathBuf>; 4],
+    /// `gevent`: requests at a time, served by threads.
+    pub greenlets: Option<u32>,
+    /// `http-to`: who answers in place of this server, if it is another.
+    pub http_to: Vec<String>,
     /// `show-config`.
     pub show_config: bool,
     /// `no-server`.
     pub no_server: bool,
+    /// `print`: lines for the log.
+    pub printed: Vec<String>,
     /// `get`: names of options to print.
     pub get: Vec<String>,
 }
@@ -82,6 +91,10 @@ impl Draft {
         settings.process.pidfiles = self.pidfiles.into_iter().flatten().collect();
         // uWSGI takes `threads = 0` for "no thread support": one.
         settings.process.threads = settings.process.threads.max(1);
+        // Greenlets are cheaper than threads: more of these than that help nobody.
+        if let (1, Some(greenlets)) = (settings.process.threads, self.greenlets) {
+            settings.process.threads = greenlets.clamp(1, GREENLET_THREADS_MAX);
+        }
         settings
     }
 }

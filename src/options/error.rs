@@ -1,5 +1,6 @@
 //! What can be wrong with what the user asked for. Each is one line: where, what was written, what to do.
 
+use super::remark::{Remark, Weight};
 use super::settings::Origin;
 
 /// Why the options cannot be used. The server ends with code 1.
@@ -28,6 +29,22 @@ pub enum Error {
     /// A command line that makes no sense.
     #[error("command line: {0}")]
     Usage(String),
+}
+
+impl Error {
+    /// As a remark among others.
+    pub fn into_remark(self) -> Remark {
+        let all = self.to_string();
+        let (origin, key) = match self {
+            Error::Value { origin, key, .. }
+            | Error::Refused { origin, key, .. }
+            | Error::Strict { origin, key, .. } => (origin, key),
+            Error::File { origin, .. } | Error::Structure { origin, .. } => (origin, String::new()),
+            Error::Usage(_) => return Remark::about_all(Weight::Fatal, all),
+        };
+        let text = all.strip_prefix(&format!("{origin}: ")).unwrap_or(&all).to_owned();
+        Remark::at(Weight::Fatal, &origin, &key, text)
+    }
 }
 
 /// The end of a message about an unknown name.

@@ -7,11 +7,13 @@
 //! Values of options that act at once are expanded with what is known by then; uWSGI leaves them as they are,
 //! so that `include = $(HOME)/x.ini` finds no file.
 
+mod declared;
 mod expanding;
 mod finishing;
+mod reading;
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -20,9 +22,10 @@ use super::draft::Draft;
 use super::error::{Error, did_you_mean};
 use super::expand::logic::{self, Block, Facts};
 use super::expand::{self, magic};
-use super::row::{Kind, Row, Step, Test, Verdict};
+use super::remark::{Remark, Weight};
+use super::row::{Kind, Row, Step, Takes, Test, Verdict};
 use super::settings::{Given, Origin};
-use super::sources::{argv, env, ini};
+use super::sources::{Format, argv, env, ini, resource};
 use super::table::{self, Known};
 use super::{Command, Loaded};
 
@@ -40,12 +43,18 @@ pub struct Intake<'a> {
     /// The last ini file read, for `ini = :section`.
     last_ini: Option<String>,
     depth: u32,
+    /// `declare-option`: names and what they stand for.
+    declared: HashMap<String, String>,
     strict: bool,
+    /// Go on without what is refused.
+    lenient: bool,
+    /// Collect what is wrong instead of ending at the first of it.
+    checking: bool,
     /// Names asked for by `%(name)`, `$(NAME)` or a test: these are placeholders, whatever they look like.
     asked: RefCell<HashSet<String>>,
     /// Set by `help`, `stop` and the like: nothing after that matters.
     ended: Option<Command>,
-    warnings: Vec<String>,
+    remarks: Vec<Remark>,
     notes: Vec<String>,
 }
 
@@ -62,8 +71,8 @@ struct Entry {
 }
 
 impl<'a> Intake<'a> {
-    /// Nothing yet.
-    pub fn new(argv: &[OsString], env: &'a [(String, String)]) -> Intake<'a> {
+    /// Nothing yet. `checking`: what is wrong with single options is told with the rest, and is no error.
+    pub fn new(argv: &[OsString], env: &'a [(String, String)], checking: bool) -> Intake<'a> {
         let current = std::env::current_dir().unwrap_or_default().to_string_lossy().into_owned();
         let vassals = env.iter().find(|(name, _)| name == "UWSGI_VASSALS_DIR");
         let binary = argv.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -75,10 +84,13 @@ impl<'a> Intake<'a> {
             first_file: None,
             last_ini: None,
             depth: 0,
+            declared: HashMap::new(),
             strict: false,
+            lenient: false,
+            checking,
             asked: RefCell::default(),
             ended: None,
-            warnings: Vec::new(),
+            remarks: Vec::new(),
             notes: Vec::new(),
         }
     }
@@ -91,6 +103,8 @@ impl<'a> Intake<'a> {
         let step = step_of(&key);
         if step == Some(Step::End) {
             self.block = None;
+        } else if step == Some(Step::Else) {
+            return self.turn_block(&key, origin);
         } else if let Some(block) = self.block.take() {
             if matches!(step, Some(Step::If(..) | Step::For(_))) {
                 let Block { key: outer, origin: from, .. } = block;
@@ -111,6 +125,25 @@ impl<'a> Intake<'a> {
         self.put(key, value, origin)
     }
 
+    /// `else`: what the block dropped is kept from here on, and the other way round.
+    fn turn_block(&mut self, key: &str, origin: &Origin) -> Result<(), Error> {
+        let wrong = |what: &str| Error::Structure { origin: origin.clone(), what: what.to_owned() };
+        let Some(block) = &mut self.block else { return Err(wrong("else without an if- before it")) };
+        if !block.key.contains("if") {
+            return Err(wrong(&format!("else inside {} ({}): only an if- has one", block.key, block.origin)));
+        }
+        block.items = if block.items.is_empty() { vec![None] } else { Vec::new() };
+        let given = Given { key: key.to_owned(), value: None, origin: origin.clone() };
+        self.list.push(Entry {
+            given,
+            known: table::find(key),
+            resolved: true,
+            applied: true,
+            placeholder: false,
+        });
+        Ok(())
+    }
+
     /// A word of the command line that is no option: a file of options, or an application.
     pub fn add_word(&mut self, word: &str) -> Result<(), Error> {
         let origin = argv::origin();
@@ -119,9 +152,8 @@ impl<'a> Intake<'a> {
         match suffix {
             _ if word.starts_with('[') || self.ended.is_some() => Ok(()),
             // As in uWSGI, the file is read and no `ini` is put on the list.
-            "ini" => self.act(Step::Ini, "ini", Some(word.to_owned()), &origin),
-            "xml" | "yaml" | "yml" | "json" | "js" => {
-                self.add(suffix.to_owned(), Some(word.to_owned()), &origin)
+            "ini" | "xml" | "yaml" | "yml" | "json" | "js" | "toml" => {
+                self.act(Step::Read(Format::of(file)), suffix, Some(word.to_owned()), &origin)
             }
             // `shop.wsgi:application` is Django's module shop.wsgi, unless there is a file of that name.
             "py" | "wsgi" if suffix == "py" || file == word || Path::new(file).exists() => {
@@ -142,6 +174,9 @@ impl<'a> Intake<'a> {
 
     /// Puts an option on the list, and lets it act if it is one that acts at once.
     fn put(&mut self, key: String, value: Option<String>, origin: &Origin) -> Result<(), Error> {
+        if let Some(meaning) = self.declared.get(&key).cloned() {
+            return self.put_declared(&meaning, value.unwrap_or_default().as_str(), origin);
+        }
         let known = table::find(&key);
         let step = step_of(&key).filter(|step| *step != Step::Inherit);
         let entry = Entry {
@@ -161,14 +196,19 @@ impl<'a> Intake<'a> {
     fn act(&mut self, step: Step, key: &str, value: Option<String>, origin: &Origin) -> Result<(), Error> {
         let value = match step {
             // Kept as written: the option that is set is expanded in its turn.
-            Step::Set | Step::SetPlaceholder => value.unwrap_or_default(),
+            Step::Set | Step::SetPlaceholder | Step::Declare => value.unwrap_or_default(),
             _ => self.expand_now(&value.unwrap_or_default(), origin)?,
         };
         match step {
-            Step::Ini | Step::Include | Step::Inherit => self.read_file(key, &value, origin),
+            Step::Read(format) => self.read_file(Some(format), &value, origin),
+            Step::Include | Step::Inherit => self.read_file(None, &value, origin),
             Step::Set | Step::SetPlaceholder => self.set(step, key, &value, origin),
             Step::Strict => {
                 self.strict = super::row::switch(Some(&value), &mut None);
+                Ok(())
+            }
+            Step::Lenient => {
+                self.lenient = super::row::switch(Some(&value), &mut None);
                 Ok(())
             }
             Step::If(test, wanted) => {
@@ -181,7 +221,13 @@ impl<'a> Intake<'a> {
                 self.block = Some(Block { key: key.to_owned(), origin: origin.clone(), items });
                 Ok(())
             }
-            Step::End => Ok(()),
+            Step::End | Step::Else => Ok(()),
+            Step::Declare => self.declare(&value, origin),
+            Step::Resolve => self.resolve_host(key, &value, origin),
+            Step::Say => {
+                self.notes.push(value);
+                Ok(())
+            }
             Step::Help => self.end(Command::Print(docs::help())),
             Step::Version => self.end(Command::Print(format!("{}\n", super::VERSION))),
             Step::Signal(what) => self.end(Command::Signal { pidfile: PathBuf::from(value), what }),
@@ -228,59 +274,6 @@ impl<'a> Intake<'a> {
         };
         self.block = Some(Block { key: key.to_owned(), origin: origin.clone(), items });
     }
-
-    /// The options of one file, at this place.
-    fn read_file(&mut self, key: &str, name: &str, origin: &Origin) -> Result<(), Error> {
-        let failed = |cause: String, hint: &str| Error::File {
-            origin: origin.clone(),
-            file: name.to_owned(),
-            cause,
-            hint: hint.to_owned(),
-        };
-        if self.depth >= INCLUDE_DEPTH_MAX {
-            return Err(failed("files include each other without end".to_owned(), ""));
-        }
-        let (file, section) = ini::name_and_section(name);
-        let file = match (file, &self.last_ini) {
-            ("", Some(last)) => last.clone(),
-            ("", None) => return Err(failed("no ini file was read before".to_owned(), "")),
-            _ => file.to_owned(),
-        };
-        // `ini` reads ini whatever the name; the others go by the suffix.
-        let suffix = file.rsplit_once('.').map_or("", |(_, suffix)| suffix);
-        if key != "ini" && matches!(suffix, "xml" | "yaml" | "yml" | "json" | "js") {
-            return Err(failed(format!("it is {suffix}"), "; ini files are read, other formats not yet"));
-        }
-        let text = read_text(&file).map_err(|cause| {
-            let hint =
-                if file.starts_with('/') { "" } else { " (relative paths start at the current folder)" };
-            failed(cause, hint)
-        })?;
-        self.notes.push(format!("[uWSGI] getting INI configuration from {name}"));
-        let of_file = magic::OfFile::new(
-            name.trim_end_matches(':'),
-            &file,
-            if section == ini::SECTION { "" } else { section },
-        );
-        let first = self.first_file.get_or_insert_with(|| of_file.clone());
-        let text = magic::replace(&text, &of_file, first, &self.process);
-        let lines = ini::lines(&text, section);
-        if lines.is_empty() {
-            self.warnings.push(format!(
-                "*** WARNING: Can't find section \"{section}\" in INI configuration file {file} ***"
-            ));
-        }
-        self.last_ini = Some(file.clone());
-        self.depth += 1;
-        for line in lines {
-            let origin = Origin(format!("{file}:{}", line.number));
-            self.add(line.key.to_owned(), Some(line.value.to_owned()), &origin)?;
-        }
-        self.depth -= 1;
-        // `ini = :section` further down in the including file means that file.
-        self.last_ini = Some(file);
-        Ok(())
-    }
 }
 
 /// What an option does at once, if it is one of these.
@@ -289,25 +282,4 @@ fn step_of(key: &str) -> Option<Step> {
         Some(Known::Row(Row { kind: Kind::Now(_, step), .. })) => Some(*step),
         _ => None,
     }
-}
-
-/// The text of a file, or of standard input. The error is the cause.
-fn read_text(file: &str) -> Result<String, String> {
-    if file.contains("://") {
-        return Err("only files are read, no URLs and no output of programs".to_owned());
-    }
-    let bytes = match file {
-        "-" => {
-            let mut bytes = Vec::new();
-            std::io::Read::read_to_end(&mut std::io::stdin(), &mut bytes).map(|_| bytes)
-        }
-        _ => std::fs::read(file),
-    };
-    let bytes = bytes.map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        _ => error.to_string(),
-    })?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -8,6 +8,7 @@
 //! Reading options may read the files they name, and does nothing else; binding, opening logs and importing come
 //! later. [`load`] is the way in; [`settings::Settings`] is all that the rest of the server sees.
 
+pub mod catalogue;
 mod docs;
 mod draft;
 mod error;
@@ -15,7 +16,12 @@ mod expand;
 pub mod files;
 pub mod headers;
 mod intake;
+pub mod logger;
+mod mistakes;
+pub mod remark;
+pub mod routes;
 mod row;
+mod sense;
 pub mod settings;
 mod sources;
 mod table;
@@ -25,6 +31,7 @@ use std::path::PathBuf;
 
 pub use error::Error;
 use intake::Intake;
+use remark::Remark;
 use settings::Settings;
 
 /// What `--version` prints. Scripts compare it with uWSGI versions, so the one we stand for comes first.
@@ -64,6 +71,8 @@ pub struct Loaded {
     pub command: Command,
     /// Warnings: options without effect, names nobody knows, values read otherwise than written.
     pub warnings: Vec<String>,
+    /// The same, with what each means.
+    pub remarks: Vec<Remark>,
     /// Ordinary lines for the log, as uWSGI prints them.
     pub notes: Vec<String>,
 }
@@ -72,7 +81,17 @@ pub struct Loaded {
 ///
 /// `argv` begins with the name of the program.
 pub fn load(argv: &[OsString], env: &[(String, String)]) -> Result<Loaded, Error> {
-    let mut intake = Intake::new(argv, env);
+    read(argv, env, false)
+}
+
+/// The same for looking at it: what is wrong with single options, and what does not fit this machine, is among the
+/// remarks, so that all of it is told at once.
+pub fn examine(argv: &[OsString], env: &[(String, String)]) -> Result<Loaded, Error> {
+    read(argv, env, true)
+}
+
+fn read(argv: &[OsString], env: &[(String, String)], checking: bool) -> Result<Loaded, Error> {
+    let mut intake = Intake::new(argv, env, checking);
     for (key, value, origin) in sources::env::options(env) {
         intake.add(key, Some(value), &origin)?;
     }

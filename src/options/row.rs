@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 
 use super::draft::Draft;
+use super::sources::Format;
 use crate::base::text;
 
 /// One option.
@@ -64,6 +65,8 @@ pub enum Kind {
     CountIfSet(Field<Option<u32>>),
     /// A large number: bytes, requests.
     Number(Field<u64>),
+    /// A large number with no default of ours.
+    NumberIfSet(Field<Option<u64>>, &'static str),
     /// Seconds, kept as such.
     Seconds(Field<u64>),
     /// Seconds, kept in milliseconds, where the default is decided later.
@@ -91,8 +94,8 @@ pub enum Kind {
 /// Options that act where they stand, before any other is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// `ini`.
-    Ini,
+    /// `ini`, `yaml`, `json`, `xml`.
+    Read(Format),
     /// `include`, `config`.
     Include,
     /// `inherit`: read when all the others are applied.
@@ -103,12 +106,22 @@ pub enum Step {
     SetPlaceholder,
     /// `strict`.
     Strict,
+    /// `lenient`.
+    Lenient,
     /// `if-…`, and whether it is the negated one.
     If(Test, bool),
     /// `for…`.
     For(Items),
+    /// `else`.
+    Else,
     /// `endif`, `endfor`…
     End,
+    /// `declare-option`.
+    Declare,
+    /// `resolve`.
+    Resolve,
+    /// `iprint`: a line for the log.
+    Say,
     /// `help`.
     Help,
     /// `version`.
@@ -124,6 +137,7 @@ pub enum Test {
     Env,
     Reload,
     Hostname,
+    HostnameMatch,
     Exists,
     File,
     Dir,
@@ -178,6 +192,7 @@ impl Row {
         match self.kind {
             Kind::Flag(_) => Takes::Nothing,
             Kind::Count(_) | Kind::CountIfSet(_) | Kind::Number(_) => Takes::Value("N"),
+            Kind::NumberIfSet(_, what) => Takes::Value(what),
             Kind::Seconds(_) | Kind::SecondsAsMs(_) => Takes::Value("SECONDS"),
             Kind::Millis(_) => Takes::Value("MS"),
             Kind::Text(_, what) | Kind::Path(_, what) | Kind::List(_, what) | Kind::Paths(_, what) => {
@@ -196,6 +211,7 @@ impl Row {
             Kind::Flag(field) => *field(draft) = switch(value, &mut remark),
             Kind::Count(field) => *field(draft) = small(number(value, &mut remark)?),
             Kind::CountIfSet(field) => *field(draft) = Some(small(number(value, &mut remark)?)),
+            Kind::NumberIfSet(field, _) => *field(draft) = Some(number(value, &mut remark)?),
             Kind::Number(field) | Kind::Seconds(field) | Kind::Millis(field) => {
                 *field(draft) = number(value, &mut remark)?;
             }

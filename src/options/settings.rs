@@ -4,8 +4,12 @@ use std::path::PathBuf;
 
 pub use super::files::Files;
 pub use super::headers::Headers;
+pub use super::routes::Routes;
 
 use serde::{Deserialize, Serialize};
+
+use super::logger::{EncoderOf, Logger, Route};
+use crate::base::pattern::Pattern;
 
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +49,25 @@ pub struct Settings {
     pub files: Files,
     /// Headers of answers.
     pub headers: Headers,
+    /// Rules of the internal router.
+    pub routes: Routes,
     /// The Python application.
     pub python: Python,
     /// Logs.
     pub logging: Logging,
     /// Every option as given, in order.
     pub given: Vec<Given>,
+}
+
+/// What the touch of a file leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// `touch-reload`, `fs-reload`: load configuration and application anew.
+    Reload,
+    /// `touch-chain-reload`, `touch-workers-reload`: replace the workers one by one.
+    Workers,
+    /// `touch-exec`: run this command.
+    Run(String),
 }
 
 /// Processes, signals, privileges.
@@ -103,7 +120,21 @@ pub struct Process {
     /// `procname-master`.
     pub procname_master: Option<String>,
     /// `touch-reload`: reload when one of these changes.
-    pub touch_reload: Vec<PathBuf>,
+    pub touch: Vec<(PathBuf, Touch)>,
+    /// `master-fifo`, in the order of their slots.
+    pub fifos: Vec<PathBuf>,
+    /// `limit-as`, megabytes of address space for each process.
+    pub limit_as: Option<u64>,
+    /// `limit-nproc`, processes of the user.
+    pub limit_nproc: Option<u64>,
+    /// `max-fd`, open files of each process.
+    pub max_fd: Option<u64>,
+    /// `prio`, the nice value.
+    pub nice: Option<i32>,
+    /// `cpu-affinity`, processors of each worker; 0: all.
+    pub affinity: u32,
+    /// `cap`, names of capabilities to keep.
+    pub capabilities: Vec<String>,
     /// `exit-on-reload`.
     pub exit_on_reload: bool,
     /// `control-socket`: a path, `@NAME`, or `none`; without it, an abstract one of the master's pid.
@@ -140,7 +171,14 @@ impl Default for Process {
             procname_append: String::new(),
             procname: None,
             procname_master: None,
-            touch_reload: Vec::new(),
+            touch: Vec::new(),
+            fifos: Vec::new(),
+            limit_as: None,
+            limit_nproc: None,
+            max_fd: None,
+            nice: None,
+            affinity: 0,
+            capabilities: Vec::new(),
             exit_on_reload: false,
             control_socket: None,
             skip_atexit: false,
@@ -333,6 +371,18 @@ pub struct Python {
     pub tracebacker: Option<String>,
     /// `catch-exceptions`.
     pub catch_exceptions: bool,
+    /// `py-auto-reload`, seconds; 0: never.
+    pub auto_reload_s: u32,
+    /// `py-auto-reload-ignore`: modules.
+    pub auto_reload_ignore: Vec<String>,
+    /// `reload-on-exception`.
+    pub reload_on_exception: bool,
+    /// `reload-on-exception-type`: names of classes.
+    pub reload_on_type: Vec<String>,
+    /// `reload-on-exception-value`: texts of exceptions.
+    pub reload_on_value: Vec<String>,
+    /// `reload-on-exception-repr`: `class: text`.
+    pub reload_on_repr: Vec<String>,
 }
 
 /// Logs.
@@ -364,4 +414,75 @@ pub struct Logging {
     pub logto: Option<String>,
     /// `logto2`.
     pub logto2: Option<String>,
+    /// `log-sendfile`.
+    pub log_sendfile: bool,
+    /// `log-ioerror`.
+    pub log_ioerror: bool,
+    /// `logformat-strftime`: `%(ftime)` in the form of `log-date`.
+    pub format_strftime: bool,
+    /// `log-master`: lines go to the log process, which writes them.
+    pub master: bool,
+    /// `log-json`, `log-format = json`: every line is one JSON object.
+    pub json: bool,
+    /// `logger`.
+    pub loggers: Vec<Logger>,
+    /// `req-logger`.
+    pub req_loggers: Vec<Logger>,
+    /// `log-encoder`.
+    pub encoders: Vec<EncoderOf>,
+    /// `log-req-encoder`.
+    pub req_encoders: Vec<EncoderOf>,
+    /// `log-route`.
+    pub routes: Vec<Route>,
+    /// `log-req-route`.
+    pub req_routes: Vec<Route>,
+    /// `log-filter`: only lines that match one.
+    pub filters: Vec<Pattern>,
+    /// `log-drain`: no lines that match one.
+    pub drains: Vec<Pattern>,
+    /// `log-maxsize`, bytes; 0 off.
+    pub bytes_max: u64,
+    /// `log-backupname`.
+    pub backup: Option<PathBuf>,
+    /// `log-truncate`.
+    pub truncate: bool,
+    /// `log-reopen`.
+    pub reopen: bool,
+    /// `logfile-chmod`.
+    pub chmod: Option<u32>,
+    /// `logfile-chown`.
+    pub chown: bool,
+    /// `touch-logreopen`.
+    pub touch_reopen: Vec<PathBuf>,
+    /// `touch-logrotate`.
+    pub touch_rotate: Vec<PathBuf>,
+}
+
+impl Logging {
+    /// Whether a process of their own writes the logs: where more is to be done with a line than to append it.
+    pub fn relayed(&self) -> bool {
+        let lists = [
+            self.loggers.is_empty(),
+            self.req_loggers.is_empty(),
+            self.encoders.is_empty(),
+            self.req_encoders.is_empty(),
+            self.routes.is_empty(),
+            self.req_routes.is_empty(),
+            self.filters.is_empty(),
+            self.drains.is_empty(),
+            self.touch_reopen.is_empty(),
+            self.touch_rotate.is_empty(),
+        ];
+        self.master
+            || self.json
+            || self.reopen
+            || self.bytes_max > 0
+            || lists.contains(&false)
+            || [&self.logto, &self.logto2].into_iter().flatten().any(|to| is_elsewhere(to))
+    }
+}
+
+/// Whether a `logto` is another machine (`host:port`) and no file.
+pub fn is_elsewhere(logto: &str) -> bool {
+    logto.contains(':') && !logto.contains('/')
 }

@@ -130,6 +130,8 @@ pub enum Outcome {
     Ok,
     /// It raised.
     Exception,
+    /// It raised, and the worker is to be replaced for it.
+    LastException,
     /// There is none for this request.
     NoApp,
 }
@@ -149,7 +151,7 @@ pub trait Host: Sync + 'static {
     fn respond(&self, job: &mut Self::Job, head: &Head<'_>, body: &[u8], last: bool) -> Result<(), Refusal>;
     /// More of the body; may wait for the client.
     fn write(&self, job: &mut Self::Job, body: &[u8]) -> Result<(), Refusal>;
-    /// A part of a file as the rest of the body.
+    /// A part of a file as more of the body; may wait for an earlier one.
     fn send_file(
         &self,
         job: &mut Self::Job,
@@ -359,6 +361,7 @@ unsafe extern "C" fn finish<H: Host>(ctx: *const c_void, request: *mut RequestVi
     let kind = match outcome & ((1 << abi::OUTCOME_APP_SHIFT) - 1) {
         abi::OUTCOME_OK => Outcome::Ok,
         abi::OUTCOME_NO_APP => Outcome::NoApp,
+        abi::OUTCOME_EXCEPTION_LAST => Outcome::LastException,
         _ => Outcome::Exception,
     };
     host.finish(exchange, kind, outcome >> abi::OUTCOME_APP_SHIFT);

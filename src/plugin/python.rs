@@ -97,6 +97,10 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
         ("pythonpath", &python.pythonpath),
         ("import", &python.imports),
         ("shared-import", &python.shared_imports),
+        ("py-auto-reload-ignore", &python.auto_reload_ignore),
+        ("reload-on-exception-type", &python.reload_on_type),
+        ("reload-on-exception-value", &python.reload_on_value),
+        ("reload-on-exception-repr", &python.reload_on_repr),
     ] {
         list.extend(values.iter().map(|value| (name, value.clone())));
     }
@@ -112,13 +116,16 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
         ("catch-exceptions", python.catch_exceptions),
         ("harakiri-no-arh", settings.harakiri.without_hook),
         ("wsgi-accept-buffer", python.accept_buffer),
+        ("reload-on-exception", python.reload_on_exception),
         ("manage-script-name", settings.request.manage_script_name),
         ("need-app", settings.process.need_app),
         ("skip-atexit", settings.process.skip_atexit),
     ] {
         list.extend(is_on.then(|| (name, "true".to_owned())));
     }
-    list.extend((python.optimize > 0).then(|| ("optimize", python.optimize.to_string())));
+    for (name, number) in [("optimize", python.optimize), ("py-auto-reload", python.auto_reload_s)] {
+        list.extend((number > 0).then(|| (name, number.to_string())));
+    }
     list
 }
 

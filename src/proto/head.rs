@@ -228,18 +228,31 @@ pub fn refusal(status: u16, is_head: bool) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The reason phrase of the statuses this server makes itself (RFC 9110 §15).
-fn reason(status: u16) -> &'static str {
+/// The reason phrase of the statuses this server makes itself, by its rules too (RFC 9110 §15).
+pub fn reason(status: u16) -> &'static str {
     match status {
+        200 => "OK",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
         400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        410 => "Gone",
         413 => "Content Too Large",
         414 => "URI Too Long",
         417 => "Expectation Failed",
+        429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
         501 => "Not Implemented",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         505 => "HTTP Version Not Supported",

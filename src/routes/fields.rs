@@ -1,6 +1,7 @@
 //! The fields of a response head while they are edited: `add-header`, `del-header`, `collect-header`, route actions.
 
 use crate::proto::head::Head;
+use crate::request::Version;
 
 /// Fields and what the framing must know of them.
 #[derive(Debug)]
@@ -10,17 +11,19 @@ pub struct Fields {
     content_length: Option<u64>,
     has_date: bool,
     close: bool,
+    uwsgi: bool,
 }
 
 impl Fields {
     /// Those of `head`.
-    pub fn of(head: &Head<'_>) -> Fields {
+    pub fn of(head: &Head<'_>, version: Version) -> Fields {
         Fields {
             bytes: head.fields.to_vec(),
             count: head.field_count,
             content_length: head.content_length,
             has_date: head.has_date,
             close: head.close,
+            uwsgi: version == Version::Uwsgi,
         }
     }
 
@@ -61,12 +64,12 @@ impl Fields {
     }
 
     /// Adds `Name: value`, which ends no line ([`line_of`] made it). The connection is the server's: over HTTP
-    /// (`hop` false) its field is heard, not sent.
-    pub fn add(&mut self, line: &[u8], hop: bool) {
+    /// its field is heard, not sent.
+    pub fn add(&mut self, line: &[u8]) {
         let value = |name: &[u8]| value_of(line, name);
         if let Some(value) = value(b"connection") {
             self.close |= value.eq_ignore_ascii_case(b"close");
-            if !hop {
+            if !self.uwsgi {
                 return;
             }
         }
@@ -107,8 +110,8 @@ fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    fn fields() -> Fields {
-        Fields::of(&Head {
+    fn fields(version: Version) -> Fields {
+        let head = Head {
             status: 200,
             status_line: b"200 OK",
             fields: b"Content-Type: text/plain\r\nX-A: 1\r\nX-AB: 2\r\nx-a: 3\r\nContent-Length: 5\r\n",
@@ -116,17 +119,18 @@ mod tests {
             content_length: Some(5),
             has_date: false,
             close: false,
-        })
+        };
+        Fields::of(&head, version)
     }
 
     #[test]
     fn fields_are_found_removed_and_added_by_their_whole_names() {
-        let mut fields = fields();
+        let mut fields = fields(Version::Http11);
         assert_eq!(fields.get(b"x-ab"), Some(b"2".as_slice()));
         fields.remove(b"X-a");
         assert_eq!((fields.get(b"X-A"), fields.count), (None, 3));
-        fields.add(b"X-B: 4", false);
-        fields.add(b"Date: now", false);
+        fields.add(b"X-B: 4");
+        fields.add(b"Date: now");
         assert_eq!((fields.get(b"x-b"), fields.count, fields.has_date), (Some(b"4".as_slice()), 5, true));
         fields.remove(b"content-length");
         assert_eq!(fields.content_length, None);
@@ -134,11 +138,11 @@ mod tests {
 
     #[test]
     fn the_connections_field_is_heard() {
-        let mut fields = fields();
-        fields.add(b"Connection: close", false);
-        assert_eq!((fields.close, fields.count), (true, 5));
-        fields.add(b"Connection: close", true);
-        assert_eq!(fields.count, 6);
+        for (version, count) in [(Version::Http11, 5), (Version::Uwsgi, 6)] {
+            let mut fields = fields(version);
+            fields.add(b"Connection: close");
+            assert_eq!((fields.close, fields.count), (true, count));
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
-//! What a configuration does to requests and answers by itself: header options and the internal router.
+//! What a configuration does to requests and answers by itself: header options and the internal router. The rules are
+//! typed and checked in `options::routes`; here they are followed.
 
+pub mod chain;
 pub mod fields;
+mod render;
+pub mod scene;
 
 use crate::options::headers::Headers;
 use crate::proto::head::Head;
@@ -12,12 +16,28 @@ use fields::{Fields, line_of};
 pub struct Notes {
     /// Variables set beside those received, the last of a name counts.
     pub vars: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Fields for the answer.
+    pub added: Vec<Vec<u8>>,
+    /// Names of fields the answer shall not have.
+    pub removed: Vec<Vec<u8>>,
+    /// Bytes of PATH_INFO that name the application's mountpoint.
+    pub mount: usize,
+    /// No request line.
+    pub quiet: bool,
+    /// Rules have answered in place of the application, or are not to look at this answer.
+    pub settled: bool,
+    /// What all requests of the socket have in common, kept for rules that run away from the ring thread.
+    pub fixed: Vec<u8>,
 }
 
 impl Notes {
     /// Nothing, keeping the memory.
     pub fn clear(&mut self) {
         self.vars.clear();
+        self.added.clear();
+        self.removed.clear();
+        self.fixed.clear();
+        (self.mount, self.quiet, self.settled) = (0, false, false);
     }
 
     /// A variable that was set here.
@@ -40,9 +60,9 @@ impl Edits {
         Edits { headers, added }
     }
 
-    /// The fields of an answer with `head`.
+    /// The fields of an answer with `head`, as the options and the request's rules want them.
     pub fn apply(&self, head: &Head<'_>, version: Version, notes: &mut Notes) -> Fields {
-        let mut fields = Fields::of(head);
+        let mut fields = Fields::of(head, version);
         for (name, var) in &self.headers.collect {
             if let Some(value) = fields.get(name.as_bytes()) {
                 notes.vars.push((var.clone().into_bytes(), value.to_vec()));
@@ -54,12 +74,9 @@ impl Edits {
                 fields.remove(name.as_bytes());
             }
         }
-        for name in &self.headers.remove {
-            fields.remove(name.as_bytes());
-        }
-        for line in &self.added {
-            fields.add(line, version == Version::Uwsgi);
-        }
+        let removed = self.headers.remove.iter().map(String::as_bytes);
+        removed.chain(notes.removed.iter().map(Vec::as_slice)).for_each(|name| fields.remove(name));
+        self.added.iter().chain(&notes.added).for_each(|line| fields.add(line));
         fields
     }
 }

@@ -52,6 +52,7 @@ struct Instance {
     started_on: AtomicU64,
     asked: AtomicU32,
     serving: AtomicU32,
+    paused: AtomicU32,
 }
 
 /// The map.
@@ -189,6 +190,16 @@ impl Area {
     /// Says which generation serves from now on.
     pub fn set_serving(&self, generation: u32) {
         self.instance().serving.store(generation, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is to be accepted for a while.
+    pub fn is_paused(&self) -> bool {
+        self.instance().paused.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says whether anything is to be accepted. The workers look when their bells ring.
+    pub fn set_paused(&self, paused: bool) {
+        self.instance().paused.store(u32::from(paused), Ordering::Relaxed);
     }
 
     /// Requests that all workers have finished.

@@ -24,6 +24,11 @@ impl Handed {
         Handed(fd.as_raw_fd())
     }
 
+    /// Leaves the descriptor of that number, which is open for the rest of the process's life.
+    pub fn number(number: RawFd) -> Handed {
+        Handed(number)
+    }
+
     /// Takes it over, closed on the next exec again. Only once: it is owned afterwards.
     pub fn take(self) -> io::Result<OwnedFd> {
         process::inherit(self.0)

@@ -70,9 +70,32 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Opens a log: appended to, made with uWSGI's mode.
-pub fn open_log(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+/// Opens a log: appended to, made with `mode` (uWSGI's without one).
+pub fn open_log(path: &Path, mode: Option<u32>) -> io::Result<File> {
+    let file = OpenOptions::new().append(true).create(true).mode(mode.unwrap_or(0o640)).open(path)?;
+    if let Some(mode) = mode {
+        // As asked for, whatever the mask; of a device or another's file it is none of our business.
+        let _ = file.set_permissions(Permissions::from_mode(mode));
+    }
+    Ok(file)
+}
+
+/// Empties the file at `path`, if there is one.
+pub fn truncate(path: &Path) -> io::Result<()> {
+    match OpenOptions::new().write(true).open(path) {
+        Ok(file) if file.metadata()?.is_file() => file.set_len(0),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens without waiting for the other side.
+pub const NONBLOCK: i32 = nix::libc::O_NONBLOCK;
+
+/// Makes a fifo.
+pub fn make_fifo(path: &Path, mode: u32) -> io::Result<()> {
+    Ok(nix::unistd::mkfifo(path, nix::sys::stat::Mode::from_bits_truncate(mode))?)
 }
 
 /// Sets the mode of `path`.

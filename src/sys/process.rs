@@ -201,9 +201,10 @@ pub fn thread_id() -> u32 {
 /// Sends this process a signal by its number.
 pub fn signal_self(number: u32) -> io::Result<()> {
     let number = i32::try_from(number).map_err(io::Error::other)?;
-    // Numbers beyond those that have names, the real-time ones, are signals too.
+    let pid = std::process::id().cast_signed();
+    // By the number: those that have no name, the real-time ones, are signals too.
     // SAFETY: numbers only; what the signal does is what its handler, the application's or ours, does.
-    match unsafe { libc::kill(libc::getpid(), number) } {
+    match unsafe { libc::kill(pid, number) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }

@@ -103,7 +103,8 @@ impl<R: Reactor> Ring<R> {
         if self.phase == Phase::Sweeping {
             return self.arm_for_sweep();
         }
-        let open = self.doors.paused_until.is_none() && self.phase == Phase::Open;
+        let paused = self.doors.paused_until.is_some() || self.plan.area.is_paused();
+        let open = !paused && self.phase == Phase::Open;
         if open && self.connections_free() == 0 {
             self.make_room();
         }
@@ -120,7 +121,7 @@ impl<R: Reactor> Ring<R> {
                 self.engine.accept(self.doors.doors[index].listener.fd.as_raw_fd(), token);
             }
             self.doors.armed[index] = armed.max(wanted);
-            if wanted == 0 && armed > 0 && (free == 0 || self.must_not_hold()) {
+            if wanted == 0 && armed > 0 && (paused || free == 0 || self.must_not_hold()) {
                 self.doors.cancelling[index] = true;
                 self.engine.cancel_accepts(token);
             }

@@ -1,10 +1,10 @@
 //! The end of a request in figures: shared counters and the request line.
 
-use super::job::Parcel;
+use super::job::{Parcel, Stage};
 use super::ring_thread::Ring;
 use crate::base::clock;
 use crate::engine::Reactor;
-use crate::logging::format::{Record, Variables};
+use crate::logging::format::{self, Record, Sent, Variables};
 use crate::plugin::host::Outcome;
 use crate::request::{Received, Values, Version};
 use crate::routes::Notes;
@@ -33,11 +33,15 @@ impl<R: Reactor> Ring<R> {
         let requests = bump(&slot.requests, 1);
         bump(&slot.tx_bytes, job.head_sent + job.body_sent);
         bump(&slot.running_time_us, took);
-        if job.outcome == Outcome::Exception {
+        if matches!(job.outcome, Outcome::Exception | Outcome::LastException) {
             bump(&slot.exceptions, 1);
         }
         self.log_request(parcel, requests, took);
         self.consider_recycling(requests - self.requests_before);
+        if job.outcome == Outcome::LastException {
+            // What it has broken nobody shall meet: it ends at once, before its successor comes.
+            self.end_early("an exception (reload-on-exception)");
+        }
     }
 
     pub(super) fn count_write_error(&self) {
@@ -47,7 +51,15 @@ impl<R: Reactor> Ring<R> {
     fn log_request(&mut self, parcel: &Parcel, requests: u64, took: u64) {
         let job = &parcel.job;
         let request = &job.request;
-        if !crate::logging::format::wanted(&self.plan.settings.logging, job.status, took, job.body_sent) {
+        if job.notes.quiet {
+            return;
+        }
+        let sent = match (&job.stage, job.via_sendfile) {
+            (Stage::Broken, _) => Sent::Broken,
+            (_, true) => Sent::File,
+            _ => Sent::Whole,
+        };
+        if !format::wanted(&self.plan.settings.logging, job.status, took, job.body_sent, sent) {
             return;
         }
         let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));

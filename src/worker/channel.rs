@@ -101,9 +101,11 @@ impl Channel {
         if state.broken { Err(Refusal::Gone) } else { Ok(()) }
     }
 
-    /// *Interpreter.* Queues a part of a file behind the bytes. `Ok(true)`: the ring must be told.
+    /// *Interpreter.* Queues a part of a file behind the bytes, once the last one is on its way. `Ok(true)`: the ring
+    /// must be told.
     pub fn send_file(&self, part: FilePart) -> Result<bool, Refusal> {
-        let mut state = self.lock();
+        let waits = |state: &mut State| state.file.is_some() && !state.broken;
+        let mut state = self.changed.wait_while(self.lock(), waits).unwrap_or_else(PoisonError::into_inner);
         if state.broken {
             return Err(Refusal::Gone);
         }
@@ -154,6 +156,8 @@ impl Channel {
         }
         let Some(part) = state.file.take() else { return Output::None };
         state.pending = std::mem::take(&mut state.tail);
+        drop(state);
+        self.changed.notify_all();
         Output::File(part)
     }
 
@@ -220,6 +224,23 @@ mod tests {
         assert!(matches!(channel.output(&mut spare), Output::Bytes(b) if b == b"a"));
         assert!(matches!(channel.output(&mut spare), Output::File(_)));
         assert!(matches!(channel.output(&mut spare), Output::Bytes(b) if b == b"b"));
+    }
+
+    #[test]
+    fn a_second_file_waits_until_the_first_is_on_its_way() {
+        let file: Arc<OwnedFd> = Arc::new(crate::sys::tempfile::unlinked().expect("a folder").into());
+        let part = move |offset| FilePart { file: Arc::clone(&file), offset, len: 1 };
+        let channel = Arc::new(Channel::default());
+        channel.send_file(part(1)).expect("open");
+        let writer = Arc::clone(&channel);
+        let thread = std::thread::spawn(move || writer.send_file(part(2)).map(drop));
+        let mut seen = Vec::new();
+        while seen.len() < 2 {
+            if let Output::File(part) = channel.output(&mut Vec::new()) {
+                seen.push(part.offset);
+            }
+        }
+        assert_eq!((seen, thread.join().expect("no panic")), (vec![1, 2], Ok(())));
     }
 
     #[test]

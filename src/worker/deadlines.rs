@@ -57,7 +57,12 @@ impl<R: Reactor> Ring<R> {
                     input.end_input(super::channel::End::Timeout);
                 }
             }
-            _ => self.close(token),
+            (_, writing) => {
+                if writing != Writing::Idle {
+                    self.count_write_error();
+                }
+                self.close(token);
+            }
         }
     }
 }

@@ -11,6 +11,8 @@ use super::connection::Name;
 use crate::base::clock::{self, Micros};
 use crate::engine::Reactor;
 use crate::logging::format::{Line, Record};
+use crate::logging::relay::lines::SERVER_MARK;
+use crate::logging::relay::ports;
 
 /// Request lines waiting for a slow reader, bytes.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -24,6 +26,8 @@ pub struct Logbook {
     line: Line,
     sink: Option<Arc<File>>,
     direct: bool,
+    /// Lines of ours among the requests are marked for the log process.
+    marked: bool,
     waiting: Vec<u8>,
     writing: bool,
     lost: u64,
@@ -33,14 +37,17 @@ pub struct Logbook {
 }
 
 impl Logbook {
-    /// On standard error, where the master has put the log.
+    /// To the log process where there is one, else on standard error, where the master has put the log.
     pub fn new(plan: &Plan) -> Logbook {
-        let sink = crate::sys::process::stderr_copy().ok();
+        let relayed = ports::requests(plan.id);
+        let marked = relayed.is_some();
+        let sink = relayed.unwrap_or_else(crate::sys::process::stderr_copy).ok();
         let direct = sink.as_ref().and_then(|f| f.metadata().ok()).is_some_and(|m| m.is_file());
         Logbook {
             line: Line::compile(&plan.settings.logging),
             sink: sink.map(Arc::new),
             direct,
+            marked,
             waiting: Vec::new(),
             writing: false,
             lost: 0,
@@ -67,7 +74,15 @@ impl Logbook {
             self.unsaid += 1;
             return;
         }
-        crate::logging::append(&mut self.waiting, &text());
+        self.say(&text());
+    }
+
+    /// Adds a line of the server.
+    fn say(&mut self, text: &str) {
+        if self.marked {
+            self.waiting.push(SERVER_MARK);
+        }
+        crate::logging::append(&mut self.waiting, text);
     }
 
     /// Says how many lines were left out, once their second is over.
@@ -78,7 +93,7 @@ impl Logbook {
         if self.unsaid > 0 {
             let line =
                 format!("[uwring] {} more refusals in one second were not logged one by one", self.unsaid);
-            crate::logging::append(&mut self.waiting, &line);
+            self.say(&line);
         }
         (self.refusals, self.refusals_since, self.unsaid) = (0, now, 0);
     }
@@ -123,7 +138,7 @@ impl Logbook {
         }
         if self.lost > 0 && self.waiting.len() < WAITING_BYTES_MAX {
             let line = format!("[uwring] the reader of the log is too slow: {} lines were lost", self.lost);
-            crate::logging::append(&mut self.waiting, &line);
+            self.say(&line);
             self.lost = 0;
         }
     }

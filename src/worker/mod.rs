@@ -36,8 +36,8 @@ use crate::options::settings::Settings;
 use crate::plugin::host;
 use crate::plugin::load::Plugin;
 use crate::shared::area::{Area, Command, State, WorkerSlot};
-use crate::sys::signals;
 use crate::sys::socket::Listener;
+use crate::sys::{limits, signals};
 use serve::Desk;
 
 /// Requests with the interpreter at once; more wait with the ring thread.
@@ -109,10 +109,11 @@ pub fn run(plan: Plan) -> i32 {
 }
 
 fn serve(plan: Plan) -> Result<i32, Error> {
+    place(&plan);
     let plan = Arc::new(plan);
     let desk: &'static Desk = Box::leak(Box::new(Desk {
         handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
-        rules: rules::Rules::new(&plan.settings),
+        rules: rules::Rules::new(&plan.settings, plan.id),
         plan: Arc::clone(&plan),
     }));
     let api: &'static _ = Box::leak(Box::new(host::api(desk, plan.id)));
@@ -141,6 +142,25 @@ fn serve(plan: Plan) -> Result<i32, Error> {
         Ok(Err(error)) => Err(Error::Engine(error)),
         Err(_) => Ok(1),
     }
+}
+
+/// `cpu-affinity`, before there are threads: they go where this one is.
+fn place(plan: &Plan) {
+    let each = plan.settings.process.affinity;
+    if each == 0 {
+        return;
+    }
+    let all = u32::try_from(crate::sys::host::cores()).unwrap_or(u32::MAX);
+    let processors = limits::processors_of(plan.id, each, all);
+    match limits::run_on(&processors) {
+        Ok(()) => crate::log!("mapping worker {} to CPUs:{}", plan.id, words(&processors)),
+        // The site runs all the same.
+        Err(error) => crate::log!("[uwring] worker {}: cpu-affinity {processors:?}: {error}", plan.id),
+    }
+}
+
+fn words(numbers: &[u32]) -> String {
+    numbers.iter().map(|number| format!(" {number}")).collect()
 }
 
 fn start_ring(plan: &Arc<Plan>, desk: &'static Desk) -> Result<thread::JoinHandle<io::Result<()>>, Error> {

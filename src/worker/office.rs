@@ -1,6 +1,7 @@
 //! What the `uwsgi` module asks of the server beyond the request at hand.
 
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::Ordering;
 
 use uwring_abi as abi;
 
@@ -9,6 +10,13 @@ use crate::shared::area::{Area, Ask};
 
 /// One of `CONTROL_*`, from a worker.
 pub fn of_worker(plan: &Plan, what: u32, arg: u64) -> i64 {
+    if what == abi::CONTROL_SOCKET {
+        let listener = usize::try_from(arg).ok().and_then(|number| plan.listeners.get(number));
+        return listener.map_or(-1, |listener| i64::from(listener.fd.as_raw_fd()));
+    }
+    if what == abi::CONTROL_GENERATION {
+        return i64::from(plan.slot().generation());
+    }
     control(&plan.area, plan.notify.as_raw_fd(), plan.master_pid, plan.slot, what, arg)
 }
 
@@ -33,8 +41,30 @@ pub fn control(area: &Area, notify: RawFd, master_pid: u32, worker: u32, what: u
             Ok(id) if id <= area.workers() => i64::from(area.worker(id).process()),
             _ => 0,
         },
+        abi::CONTROL_WORKER => figure(area, arg),
         _ => -1,
     }
+}
+
+/// One of `WORKER_*`, which is in the upper half of `arg`.
+fn figure(area: &Area, arg: u64) -> i64 {
+    let (what, id) = ((arg >> 32) as u32, arg as u32);
+    if !(1..=area.workers()).contains(&id) {
+        return -1;
+    }
+    let slot = area.worker(id);
+    let counter = match what {
+        abi::WORKER_REQUESTS => &slot.requests,
+        abi::WORKER_EXCEPTIONS => &slot.exceptions,
+        abi::WORKER_TX_BYTES => &slot.tx_bytes,
+        abi::WORKER_RUNNING_TIME_US => &slot.running_time_us,
+        abi::WORKER_LAST_SPAWN => &slot.last_spawn,
+        abi::WORKER_SPAWNS => &slot.spawns,
+        abi::WORKER_WRITE_ERRORS => &slot.write_errors,
+        abi::WORKER_IN_FLIGHT => return i64::from(slot.in_flight.load(Ordering::Relaxed)),
+        _ => return -1,
+    };
+    count(counter.load(Ordering::Relaxed))
 }
 
 fn count(n: u64) -> i64 {

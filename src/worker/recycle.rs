@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::AsRawFd;
 
 use super::ring_thread::Ring;
+use super::stop::Phase;
 use crate::base::clock::Millis;
 use crate::engine::Reactor;
 use crate::options::settings::Recycling;
@@ -137,15 +138,24 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
+    /// Takes nothing new from now on.
+    pub(super) fn end_early(&mut self, reason: &str) {
+        if self.phase == Phase::Open {
+            self.say_done(reason);
+            self.begin_drain();
+        }
+    }
+
+    fn say_done(&self, reason: &str) {
+        let (pid, worker) = (std::process::id(), self.plan.id);
+        crate::log!("...The work of process {pid} is done. Seeya! (worker {worker}: {reason})");
+    }
+
     /// Asks the master for a successor.
     pub(super) fn tire(&mut self, why: Tired, reason: &str) {
         self.recycling.asked = true;
         self.recycling.killed |= why == Tired::Evil;
-        crate::log!(
-            "...The work of process {} is done. Seeya! (worker {}: {reason})",
-            std::process::id(),
-            self.plan.id
-        );
+        self.say_done(reason);
         self.plan.slot().tire(why);
         // The master looks at its next event all the same.
         let _ = crate::sys::event::signal(self.plan.notify.as_raw_fd());

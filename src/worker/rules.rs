@@ -1,5 +1,6 @@
-//! What the configuration answers by itself, between a complete request and the interpreter: static files. And what
-//! it does to the head of every answer. Without such options there are no rules, and a request costs one look at that.
+//! What the configuration does by itself: static files and the internal router between a complete request and the
+//! interpreter, header options and the router's other chains at every answer. Without such options there are no rules,
+//! and a request costs one look at that.
 
 use super::job::{Job, Parcel, Stage};
 use super::ring_thread::Ring;
@@ -7,12 +8,15 @@ use super::serve::Desk;
 use crate::base::clock;
 use crate::engine::Reactor;
 use crate::files::{Ask, Files, Found};
+use crate::options::routes::{Routes, Rule};
 use crate::options::settings::Settings;
-use crate::plugin::host::Outcome;
-use crate::proto::head::{BodyOut, Head, Length};
-use crate::request::{Received, Values, Version};
+use crate::plugin::host::Outcome as Fared;
+use crate::proto::head::{BodyOut, Delimiter, Framing, Head, Length};
+use crate::request::{Received, Request, Values};
 use crate::response::{Answer, Body};
+use crate::routes::chain::{Outcome, follow};
 use crate::routes::fields::Fields;
+use crate::routes::scene::Scene;
 use crate::routes::{Edits, Notes};
 
 /// See the module's page.
@@ -20,22 +24,17 @@ use crate::routes::{Edits, Notes};
 pub struct Rules {
     files: Files,
     edits: Edits,
+    routes: Routes,
     /// Mountpoints, where requests choose their application by path (`manage-script-name`).
     mounts: Vec<Vec<u8>>,
-}
-
-/// What becomes of a request.
-enum Verdict {
-    /// The application's turn.
-    Pass,
-    /// It is answered.
-    Answer(Answer),
+    /// Number of the worker.
+    worker: u32,
 }
 
 impl Rules {
     /// As the options say; `None` where they say nothing.
-    pub fn new(settings: &Settings) -> Option<Rules> {
-        if !settings.files.is_used() && !settings.headers.is_used() {
+    pub fn new(settings: &Settings, worker: u32) -> Option<Rules> {
+        if !settings.files.is_used() && !settings.headers.is_used() && !settings.routes.is_used() {
             return None;
         }
         let managed = settings.request.manage_script_name;
@@ -43,20 +42,49 @@ impl Rules {
         Some(Rules {
             files: Files::new(settings.files.clone()),
             edits: Edits::new(settings.headers.clone()),
+            routes: settings.routes.clone(),
             mounts: mounts.map(|mount| mount.trim_end_matches('/').as_bytes().to_vec()).collect(),
+            worker,
         })
     }
 
-    fn request(&self, received: Received<'_>, tell: &mut dyn FnMut(String)) -> Verdict {
-        if self.files.is_used() {
-            let path = received.value(b"PATH_INFO").unwrap_or_default();
-            let path = self.below_mount(path);
-            let ask = Ask { values: &received, path, now: clock::wall() / 1_000_000 };
-            if let Found::Answer(answer) = self.files.find(ask, tell) {
-                return Verdict::Answer(answer);
-            }
+    /// What becomes of a request: a file, if it is one for a file, unless the router decides otherwise.
+    fn request(
+        &self,
+        received: Received<'_>,
+        notes: &mut Notes,
+        logvars: &mut Vec<(Vec<u8>, Vec<u8>)>,
+        tell: &mut dyn FnMut(String),
+    ) -> Outcome {
+        let whole = received.value(b"PATH_INFO").unwrap_or_default();
+        let path = self.below_mount(whole);
+        notes.mount = whole.len() - path.len();
+        let found = if self.files.is_used() {
+            self.files.find(Ask { values: &received, path, now: clock::wall() / 1_000_000 }, tell)
+        } else {
+            Found::Nothing
+        };
+        match (self.follow(&self.routes.request, received, notes, logvars, 0, None), found) {
+            (Outcome::Go, Found::Answer(answer)) => Outcome::Answer(answer),
+            (outcome, _) => outcome,
         }
-        Verdict::Pass
+    }
+
+    fn follow(
+        &self,
+        rules: &[Rule],
+        received: Received<'_>,
+        notes: &mut Notes,
+        logvars: &mut Vec<(Vec<u8>, Vec<u8>)>,
+        status: u16,
+        fields: Option<&mut Fields>,
+    ) -> Outcome {
+        if rules.is_empty() {
+            return Outcome::Go;
+        }
+        let (files, worker, wall_us) = (&self.files, self.worker, clock::wall());
+        let mut scene = Scene { received, notes, logvars, files, status, fields, worker, wall_us };
+        follow(rules, &mut scene)
     }
 
     /// PATH_INFO as the application will see it: static files are looked for by that, as in uWSGI.
@@ -67,28 +95,69 @@ impl Rules {
         self.mounts.iter().filter_map(below).min_by_key(|rest| rest.len()).unwrap_or(path)
     }
 
-    /// The fields of an answer.
-    pub fn edit(&self, head: &Head<'_>, version: Version, notes: &mut Notes) -> Fields {
-        self.edits.apply(head, version, notes)
+    /// What becomes of an answer: its fields, or another answer in its place.
+    pub fn answer(&self, job: &mut Job, head: &Head<'_>) -> Result<Fields, Answer> {
+        let mut fields = self.edits.apply(head, job.request.version, &mut job.notes);
+        if job.notes.settled {
+            return Ok(fields);
+        }
+        let fixed = std::mem::take(&mut job.notes.fixed);
+        let received = Received { request: &job.request, head: &job.head, fixed: &fixed };
+        for rules in [&self.routes.error, &self.routes.response] {
+            let (notes, logvars) = (&mut job.notes, &mut job.logvars);
+            let outcome = self.follow(rules, received, notes, logvars, head.status, Some(&mut fields));
+            if let Outcome::Answer(answer) = outcome {
+                job.notes.fixed = fixed;
+                return Err(answer);
+            }
+        }
+        job.notes.fixed = fixed;
+        Ok(fields)
+    }
+}
+
+/// Makes what rules have set part of the request.
+fn settle(request: &mut Request, notes: &mut Notes, mount: &[u8]) {
+    for (name, value) in std::mem::take(&mut notes.vars) {
+        if name == b"PATH_INFO" && !mount.is_empty() {
+            request.set(&name, &[mount, &value].concat());
+        } else {
+            request.set(&name, &value);
+        }
     }
 }
 
 impl<R: Reactor> Ring<R> {
     /// Answers a request, or gives it back for the application.
     pub(super) fn by_rules(&mut self, rules: &Rules, mut parcel: Parcel) -> Option<Parcel> {
+        if rules.routes.is_late() {
+            // Rules that look at the answer run on interpreter threads, which have no way to the pool.
+            self.own_head(&mut parcel);
+            let fixed = self.doors.door(parcel.job.listener).site.text();
+            parcel.job.notes.fixed.extend_from_slice(fixed);
+        }
         let mut told = Vec::new();
         let job = &mut parcel.job;
         let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));
         let fixed = self.doors.door(job.listener).site.text();
         let received = Received { request: &job.request, head, fixed };
-        let verdict = rules.request(received, &mut |text| told.push(text));
+        let outcome = rules.request(received, &mut job.notes, &mut job.logvars, &mut |text| told.push(text));
+        if !job.notes.vars.is_empty() {
+            let path = received.value(b"PATH_INFO").unwrap_or_default();
+            let mount = path.get(..job.notes.mount).unwrap_or_default().to_vec();
+            settle(&mut job.request, &mut job.notes, &mount);
+        }
         for text in told {
             self.logbook.by_peer(self.now, || text);
         }
-        match verdict {
-            Verdict::Pass => Some(parcel),
-            Verdict::Answer(answer) => {
+        match outcome {
+            Outcome::Go => Some(parcel),
+            Outcome::Answer(answer) => {
                 self.answer(parcel, answer);
+                None
+            }
+            Outcome::Drop => {
+                self.drop_unanswered(parcel);
                 None
             }
         }
@@ -97,10 +166,37 @@ impl<R: Reactor> Ring<R> {
     fn answer(&mut self, mut parcel: Parcel, answer: Answer) {
         let job = &mut parcel.job;
         job.started = clock::now();
-        job.outcome = Outcome::NoApp;
+        job.outcome = Fared::NoApp;
         self.desk.answer(job, answer);
         job.finished = clock::now();
         self.conclude(parcel);
+    }
+
+    /// `break:`: the client gets nothing, as from nginx's 444.
+    fn drop_unanswered(&mut self, mut parcel: Parcel) {
+        let job = &mut parcel.job;
+        job.started = clock::now();
+        job.finished = job.started;
+        job.outcome = Fared::NoApp;
+        let token = job.token;
+        self.at_the_end(&mut parcel);
+        self.account(&parcel);
+        self.retire(parcel);
+        if let Some(token) = token {
+            self.close(token);
+        }
+    }
+
+    /// Follows the rules for after the answer.
+    pub(super) fn at_the_end(&mut self, parcel: &mut Parcel) {
+        let Some(rules) = self.desk.rules.as_ref().filter(|rules| !rules.routes.last.is_empty()) else {
+            return;
+        };
+        let job = &mut parcel.job;
+        let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));
+        let fixed = self.doors.door(job.listener).site.text();
+        let received = Received { request: &job.request, head, fixed };
+        rules.follow(&rules.routes.last, received, &mut job.notes, &mut job.logvars, job.status, None);
     }
 }
 
@@ -121,10 +217,17 @@ impl Desk {
         let mut body = self.start(job, &head, Length::Known(len.unwrap_or(0)));
         match answer.body {
             Body::None => {}
-            Body::Bytes(bytes) => job.body_sent = body.push(&mut job.out, &bytes),
+            Body::Bytes(bytes) => job.body_sent += body.push(&mut job.out, &bytes),
             Body::File { file, offset, len } => self.answer_by_file(job, &mut body, file.into(), offset, len),
         }
         job.stage = Stage::Started(body);
+    }
+
+    /// Writes an answer that rules put in the place of another. What follows of that one is swallowed.
+    pub(super) fn replace(&self, job: &mut Job, answer: Answer) -> BodyOut {
+        job.notes.settled = true;
+        self.answer(job, answer);
+        BodyOut::new(Framing { body: Delimiter::NoBody, keep_alive: job.keep_alive })
     }
 
     fn answer_by_file(
@@ -140,7 +243,7 @@ impl Desk {
         let part = super::channel::FilePart { file: std::sync::Arc::new(file), offset, len };
         // A channel that was just made is not broken; who concludes the job looks into it.
         if channel.write(&job.out).is_ok() && channel.send_file(part).is_ok() {
-            job.body_sent = len;
+            job.body_sent += len;
             job.via_sendfile = true;
         }
         job.out.clear();

@@ -70,8 +70,10 @@ impl Desk {
 
     pub(super) fn start(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
         let Some(rules) = &self.rules else { return self.begin(job, head, length) };
-        let fields = rules.edit(head, job.request.version, &mut job.notes);
-        self.begin(job, &fields.head(head), length)
+        match rules.answer(job, head) {
+            Ok(fields) => self.begin(job, &fields.head(head), length),
+            Err(answer) => self.replace(job, answer),
+        }
     }
 
     fn begin(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
@@ -138,8 +140,7 @@ impl Desk {
             close: false,
         };
         let mut body = self.start(job, &head, Length::Known(TEXT.len() as u64));
-        body.push(&mut job.out, TEXT);
-        job.body_sent = TEXT.len() as u64;
+        job.body_sent += body.push(&mut job.out, TEXT);
         job.stage = Stage::Started(body);
     }
 

@@ -30,6 +30,7 @@ impl<R: Reactor> Ring<R> {
             let job = &mut parcel.job;
             (job.status, job.head_sent, job.body_sent, job.field_count) = (status, 0, 0, 0);
         }
+        self.at_the_end(&mut parcel);
         self.account(&parcel);
         let job = &mut parcel.job;
         let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
@@ -44,6 +45,11 @@ impl<R: Reactor> Ring<R> {
         conn.after = match (conn.body_left > 0, keep_alive) {
             (true, _) => After::Drain,
             (false, true) => After::KeepAlive,
+            (false, false) if !conn.leftover.is_empty() => {
+                // Further requests are on their way, and are not going to be answered.
+                conn.body_left = u64::MAX;
+                After::Drain
+            }
             (false, false) => After::Close,
         };
         match channel {
@@ -139,6 +145,9 @@ impl<R: Reactor> Ring<R> {
         let writing = std::mem::replace(&mut conn.writing, Writing::Idle);
         if writing == Writing::Final {
             // The engine has closed it, sent or not.
+            if result.is_err() {
+                self.count_write_error();
+            }
             return self.remove(token);
         }
         if conn.reading == Reading::Closing {

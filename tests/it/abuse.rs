@@ -213,6 +213,28 @@ fn a_connection_ends_after_its_requests() {
 }
 
 #[test]
+fn the_last_answer_arrives_although_more_was_asked() {
+    if uwring_only("keeps no connection") {
+        return;
+    }
+    let server = serve("keepalive-requests = 2");
+    let mut client = server.http();
+    // More than is received at once: some is still unread when the connection ends.
+    client.send(GET.repeat(20_000));
+    get_two(&mut client);
+    assert!(client.rest().is_empty(), "an orderly end, not a reset");
+    assert_eq!(calls(&server), 2);
+}
+
+#[track_caller]
+fn get_two(client: &mut Connection) {
+    for last in [false, true] {
+        let answer = client.response("GET").expect(200);
+        assert_eq!(answer.header("Connection") == Some("close"), last, "{answer:?}");
+    }
+}
+
+#[test]
 fn a_full_worker_closes_who_was_idle_longest() {
     if uwring_only("a worker holds one connection") {
         return;

@@ -339,3 +339,74 @@ fn flask_below_a_prefix_knows_its_root() {
     let answer = site.address().get("/flask/api/echo").expect(200).json();
     assert_eq!(answer["url"], "http://test/flask/api/echo");
 }
+
+/// `wsgiref.validate` between server and application: both have to keep to PEP 3333.
+fn validated(project: &str, import: &str) -> Site {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let copied = Command::new("cp").arg("-r").arg(django_data()).arg(folder.path().join("data")).status();
+    assert!(copied.expect("run cp").success());
+    let file = format!("from wsgiref.validate import validator\n{import}\napplication = validator(app)\n");
+    std::fs::write(folder.path().join("validated.py"), file).expect("write the application");
+    let builder = Server::bare().folder(folder).ini(&format!(
+        "chdir = {{root}}/examples/{project}\nwsgi-file = {{dir}}/validated.py\nenv = MYSITE_DATA={{dir}}/data"
+    ));
+    Site::start(builder, Way::Direct, "")
+}
+
+/// What a strict reader would say of all of these, is in the log.
+fn ask_validated(site: &Site, requests: &[(&str, &str, &[u8])]) {
+    for (method, path, body) in requests {
+        let response = site.address().request(method, path, &[("Content-Type", "application/json")], body);
+        assert!(response.status() < 500, "{method} {path}: {response:?}");
+    }
+    site.server.stop();
+    site.server.log().wait_end();
+    let text = site.server.log().text();
+    for bad in ["AssertionError", "WSGIWarning", "garbage collected"] {
+        assert!(!text.contains(bad), "{bad} in {text}");
+    }
+}
+
+#[test]
+fn flask_and_the_server_keep_to_pep_3333() {
+    if !has(&["venv", "nginx"]) {
+        return;
+    }
+    // With the key Werkzeug calls read() without a size, which is more than PEP 3333 grants it.
+    let import = "from app import app as flask\n\ndef app(environ, start_response):\n    \
+                  environ.pop('wsgi.input_terminated', None)\n    return flask(environ, start_response)\n";
+    let site = validated("flask", import);
+    ask_validated(
+        &site,
+        &[
+            ("GET", "/?name=%C3%A9", b""),
+            ("HEAD", "/", b""),
+            ("POST", "/api/echo?q=1", b"{\"a\": 1}"),
+            ("POST", "/size", &[b'x'; 200_000]),
+            ("GET", "/download", b""),
+            ("HEAD", "/download", b""),
+            ("GET", "/count/1000", b""),
+            ("GET", "/nowhere%2f%C3%A9", b""),
+            ("DELETE", "/", b""),
+        ],
+    );
+}
+
+#[test]
+fn django_and_the_server_keep_to_pep_3333() {
+    if !has(&["venv", "nginx"]) {
+        return;
+    }
+    let site = validated("django", "from mysite.wsgi import application as app");
+    ask_validated(
+        &site,
+        &[
+            ("GET", "/", b""),
+            ("HEAD", "/", b""),
+            ("POST", "/", b"name=a"),
+            ("GET", "/export.csv?repeat=10", b""),
+            ("GET", "/admin/login/", b""),
+            ("GET", "/nowhere", b""),
+        ],
+    );
+}

@@ -39,6 +39,31 @@ fn module_has_uwsgis_types() {
 }
 
 #[test]
+fn workers_sockets_and_reloads_are_told() {
+    let server = Server::app("uwsgi_module").processes(2).ini("pidfile = {dir}/pid").start();
+    for _ in 0..3 {
+        get(&server);
+    }
+    let seen = get(&server).json();
+    let workers = seen["workers"].as_array().expect("a list").clone();
+    let keys = "avg_rt delta_requests exceptions id last_spawn pid requests respawn_count rss running_time signals status \
+                tx vsz";
+    for (worker, pid) in workers.iter().zip(server.workers()) {
+        assert_eq!(worker["pid"], pid);
+        let mut known: Vec<&str> = worker.as_object().expect("a dict").keys().map(String::as_str).collect();
+        known.sort_unstable();
+        assert_eq!(known.join(" "), keys);
+    }
+    let sum = |key: &str| workers.iter().map(|worker| worker[key].as_u64().expect("a number")).sum::<u64>();
+    assert_eq!((workers.len(), sum("id"), sum("requests")), (2, 3, 3), "{workers:?}");
+    assert!(sum("tx") > 300 && sum("running_time") > 0 && sum("last_spawn") > 0, "{workers:?}");
+    assert_eq!(seen["sockets"].as_array().map(Vec::len), Some(1));
+    assert_eq!(seen["pidfile"], server.path("pid").display().to_string());
+    assert_eq!(seen["is_a_reload"], false);
+    server.reload_until(|| get(&server).json()["is_a_reload"] == true);
+}
+
+#[test]
 fn log_and_logvar_reach_the_log() {
     let server = Server::app("uwsgi_module").ini("log-format = colour=%(colour) status=%(status)").start();
     get(&server);

@@ -46,7 +46,8 @@ fn stacks_are_told_again_and_again_under_load() {
         return;
     }
     let server = Server::app("late")
-        .ini("threads = 4\npy-tracebacker = {dir}/tb\ndisable-logging = true\nprocesses = 2")
+        .processes(2)
+        .ini("threads = 4\npy-tracebacker = {dir}/tb\ndisable-logging = true")
         .start();
     let stop = Arc::new(AtomicBool::new(false));
     let load: Vec<_> = (0..4)

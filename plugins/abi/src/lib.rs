@@ -164,6 +164,10 @@ pub const OUTCOME_EXCEPTION: u32 = 1;
 /// [`HostApi::finish`]: no application for this request: the host answers 500 with uWSGI's text.
 pub const OUTCOME_NO_APP: u32 = 2;
 
+/// [`HostApi::finish`]: as [`OUTCOME_EXCEPTION`], and another worker shall take this one's place, once the requests in
+/// hand are finished (`reload-on-exception`).
+pub const OUTCOME_EXCEPTION_LAST: u32 = 3;
+
 /// [`HostApi::control`]: ask the master for a graceful reload. Result 1, or 0 without a master.
 pub const CONTROL_RELOAD: u32 = 1;
 /// [`HostApi::control`]: ask the master to stop gracefully. Result 1, or 0.
@@ -180,6 +184,29 @@ pub const CONTROL_REQUESTS: u32 = 6;
 pub const CONTROL_TOTAL_REQUESTS: u32 = 7;
 /// [`HostApi::control`]: worker `arg`'s process id, 0 where it does not run; `arg` 0: the master's.
 pub const CONTROL_PID: u32 = 8;
+/// [`HostApi::control`]: which load of the application this process has, from 1: reloads count up.
+pub const CONTROL_GENERATION: u32 = 9;
+/// [`HostApi::control`]: descriptor of listening socket `arg` (from 0), or -1 where there is none, and in the template.
+pub const CONTROL_SOCKET: u32 = 10;
+/// [`HostApi::control`]: one of `WORKER_*` of worker `arg & 0xffff_ffff`; which one, is in the upper half of `arg`.
+pub const CONTROL_WORKER: u32 = 11;
+
+/// [`CONTROL_WORKER`]: requests finished.
+pub const WORKER_REQUESTS: u32 = 0;
+/// [`CONTROL_WORKER`]: requests whose application raised.
+pub const WORKER_EXCEPTIONS: u32 = 1;
+/// [`CONTROL_WORKER`]: bytes sent.
+pub const WORKER_TX_BYTES: u32 = 2;
+/// [`CONTROL_WORKER`]: time spent in requests, microseconds.
+pub const WORKER_RUNNING_TIME_US: u32 = 3;
+/// [`CONTROL_WORKER`]: when it was forked, seconds since the epoch.
+pub const WORKER_LAST_SPAWN: u32 = 4;
+/// [`CONTROL_WORKER`]: how often it was forked.
+pub const WORKER_SPAWNS: u32 = 5;
+/// [`CONTROL_WORKER`]: requests in hand.
+pub const WORKER_IN_FLIGHT: u32 = 6;
+/// [`CONTROL_WORKER`]: answers that the client did not take.
+pub const WORKER_WRITE_ERRORS: u32 = 7;
 
 /// [`HostApi::control`]: the request on the calling interpreter thread has taken too long in `arg` seconds; 0 takes it
 /// back. Result 1, or 0 on another thread.
@@ -218,7 +245,8 @@ pub struct HostApi {
     ) -> i32,
     /// *Detached.* Queues more of the body; waits while more than the high-water mark is unsent.
     pub write: unsafe extern "C" fn(ctx: *const c_void, request: *mut RequestView, body: Slice) -> i32,
-    /// Queues `len` bytes of file `fd` from `offset` as the rest of the body. The host duplicates `fd`.
+    /// *Detached.* Queues `len` bytes of file `fd` from `offset` as more of the body; waits while another file is on
+    /// its way. The host duplicates `fd`.
     pub send_file: unsafe extern "C" fn(
         ctx: *const c_void,
         request: *mut RequestView,

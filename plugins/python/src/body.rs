@@ -58,7 +58,7 @@ fn deliver_any(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
         && let Some(extent) = wrapper.get().extent(py)
     {
         require_head()?;
-        exchange::with(|exchange| exchange.send_file(extent));
+        exchange::with(|exchange| exchange.send_file(py, extent, true));
         return Ok(());
     }
     if let Some(joined) = joined(body) {
@@ -122,7 +122,7 @@ fn end_empty(py: Python<'_>) -> PyResult<()> {
 }
 
 /// PEP 3333: `start_response` comes before the first bytes.
-fn require_head() -> PyResult<()> {
+pub fn require_head() -> PyResult<()> {
     match exchange::with(|exchange| exchange.phase) {
         Some(Phase::Waiting) => Err(PyRuntimeError::new_err(
             "the application did not call start_response() before its first output",

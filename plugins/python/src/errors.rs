@@ -1,8 +1,10 @@
 //! `wsgi.errors`: what the application writes goes to the server log, line by line.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
 
 use crate::host;
 
@@ -15,36 +17,63 @@ const LINE_BYTES_MAX: usize = 64 * 1024;
 pub struct Errors {
     /// The line that has no newline yet.
     line: Mutex<String>,
+    /// There is such a line: looked at after each request, where the lock would cost more.
+    begun: AtomicBool,
+}
+
+impl Errors {
+    /// A request is over: what it left unfinished is not the next one's.
+    pub fn end_line(&self) {
+        if self.begun.load(Ordering::Relaxed) {
+            self.log(self.lock());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn log(&self, mut line: MutexGuard<'_, String>) {
+        self.begun.store(false, Ordering::Relaxed);
+        if !line.is_empty() {
+            host::log(&std::mem::take(&mut *line));
+        }
+    }
 }
 
 #[pymethods]
 impl Errors {
-    fn write(&self, text: &str) -> usize {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        line.push_str(text);
+    fn write(&self, text: &Bound<'_, PyString>) -> PyResult<usize> {
+        let mut line = self.lock();
+        match text.to_cow() {
+            Ok(text) => line.push_str(&text),
+            // Lone surrogates (PEP 383: undecodable file names): escaped as `sys.stderr` does it.
+            Err(_) => {
+                let bytes = text.call_method1("encode", ("utf-8", "backslashreplace"))?;
+                line.push_str(&String::from_utf8_lossy(bytes.cast::<PyBytes>()?.as_bytes()));
+            }
+        }
         if let Some(end) = line.rfind('\n') {
             let rest = line.split_off(end + 1);
             host::log(line.trim_end_matches('\n'));
             *line = rest;
         }
+        self.begun.store(!line.is_empty(), Ordering::Relaxed);
         if line.len() > LINE_BYTES_MAX {
-            host::log(&std::mem::take(&mut *line));
+            self.log(line);
         }
-        text.chars().count()
+        text.len()
     }
 
     fn writelines(&self, lines: &Bound<'_, PyAny>) -> PyResult<()> {
         for line in lines.try_iter()? {
-            self.write(&line?.extract::<String>()?);
+            self.write(line?.cast::<PyString>()?)?;
         }
         Ok(())
     }
 
     fn flush(&self) {
-        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
-        if !line.is_empty() {
-            host::log(&std::mem::take(&mut *line));
-        }
+        self.log(self.lock());
     }
 
     /// Closing the log is not the application's business.

@@ -49,7 +49,7 @@ impl Ticket {
 pub enum Sending {
     /// There is somebody who wants more.
     Open,
-    /// There is not: the client left, or asked for the head only.
+    /// There is not: the client left, asked for the head only, or has all that `Content-Length` promised.
     Done,
 }
 
@@ -221,23 +221,24 @@ impl Exchange {
         self.after(code, bytes.len() as u64)
     }
 
-    /// The head, and a part of a file as all of the body, no longer than the application promised.
-    pub fn send_file(&mut self, extent: Extent) -> Sending {
+    /// The head where it was not sent yet, and a part of a file, no longer than the application promised. With `whole` it
+    /// is all of the body.
+    pub fn send_file(&mut self, py: Python<'_>, extent: Extent, whole: bool) -> Sending {
         let Some(request) = self.request.as_ref() else { return Sending::Done };
         let len = self.head.content_length.map_or(extent.len, |promised| promised.min(extent.len));
         if self.phase == Phase::Ready {
             // The length is known, so an HTTP connection need not end (or be chunked) to show it.
-            if self.head.content_length.is_none() && request.protocol() == PROTOCOL_HTTP {
+            if whole && self.head.content_length.is_none() && request.protocol() == PROTOCOL_HTTP {
                 self.head.content_length = Some(len);
                 let text = len.to_string();
                 self.head.push(b"Content-Length", text.as_bytes());
             }
-            let code = request.respond(&self.head.lend(), &[], len == 0 && !self.head_only);
+            let code = request.respond(&self.head.lend(), &[], whole && len == 0 && !self.head_only);
             if code != OK || self.head_only || len == 0 {
                 return self.after(code, 0);
             }
         }
-        let code = request.send_file(extent.fd, extent.offset, len);
+        let code = request.send_file(py, extent.fd, extent.offset, len);
         self.after(code, len)
     }
 
@@ -248,7 +249,10 @@ impl Exchange {
         }
         self.phase = Phase::Sent;
         self.body_bytes += bytes;
-        if self.head_only { Sending::Done } else { Sending::Open }
+        let bodiless = self.head_only || matches!(self.head.status, 100..=199 | 204 | 304);
+        // One byte too many, not the last one: what an application does after its last item shall happen.
+        let too_much = self.head.content_length.is_some_and(|promised| self.body_bytes > promised);
+        if bodiless || too_much { Sending::Done } else { Sending::Open }
     }
 
     /// Gives the request back.

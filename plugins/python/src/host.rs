@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::Python;
 use uwring_abi::{
-    ABI_VERSION, ALL_THREADS, CONTROL_PID, ERR_MISUSE, HostApi, PluginApi, PluginConfig, RequestView,
-    ResponseHead, Setting, Slice, Var,
+    ABI_VERSION, ALL_THREADS, CONTROL_PID, CONTROL_WORKER, ERR_MISUSE, HostApi, PluginApi, PluginConfig,
+    RequestView, ResponseHead, Setting, Slice, Var,
 };
 
 use crate::config::{self, Config};
@@ -69,6 +69,11 @@ pub fn control(what: u32, arg: u64) -> i64 {
 /// 0 in the template, else the worker's number.
 pub fn worker_id() -> u32 {
     api().map_or(0, |api| api.worker_id)
+}
+
+/// One of `WORKER_*` of worker `id`.
+pub fn worker_figure(id: u32, what: u32) -> u64 {
+    u64::try_from(control(CONTROL_WORKER, u64::from(what) << 32 | u64::from(id))).unwrap_or(0)
 }
 
 /// The master's process id: asked for, since an exec'd master is another process; what `start` said otherwise.
@@ -169,11 +174,15 @@ impl Request {
         })
     }
 
-    /// The rest of the body from a file.
-    pub fn send_file(&self, fd: i32, offset: u64, len: u64) -> i32 {
+    /// More of the body from a file; waits, detached, for an earlier file.
+    pub fn send_file(&self, py: Python<'_>, fd: i32, offset: u64, len: u64) -> i32 {
         let Some(api) = api() else { return ERR_MISUSE };
-        // SAFETY: the view is ours; `fd` is duplicated by the host within the call.
-        unsafe { (api.send_file)(api.ctx, self.view.as_ptr(), fd, offset, len) }
+        let view = Pointer(self.view);
+        py.detach(move || {
+            let view = view.get();
+            // SAFETY: the view is ours and `self` is borrowed for the call; the host duplicates `fd` within it.
+            unsafe { (api.send_file)(api.ctx, view, fd, offset, len) }
+        })
     }
 
     /// `uwsgi.set_logvar`.
@@ -423,6 +432,15 @@ fn log_panics() {
 pub fn symbol(name: &std::ffi::CStr) -> Option<NonNull<c_void>> {
     // SAFETY: `name` ends with NUL; libpython was loaded RTLD_GLOBAL before us, so the default search finds it.
     NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
+}
+
+/// For threads of our own: signals are for the main thread, where Python's handlers run.
+pub fn block_signals() {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: fills `set`.
+    unsafe { libc::sigfillset(set.as_mut_ptr()) };
+    // SAFETY: `set` is filled; the old mask is not wanted.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut()) };
 }
 
 /// Size of a regular file; `None` for anything else.

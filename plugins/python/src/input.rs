@@ -256,10 +256,11 @@ impl Body {
         self.fetched += len as u64;
         let total = self.source.as_ref().and_then(RequestBody::len);
         if len == 0 {
-            self.ended = true;
+            // Asked again, it fails again: half a body must not look like a whole one.
             if total.is_some_and(|total| total > self.fetched) {
                 return Err(self.failure(-1, asked));
             }
+            self.ended = true;
         }
         Ok(len > 0)
     }
@@ -273,7 +274,6 @@ impl Body {
         let (what, verb, message) = if code == isize::try_from(ERR_TIMEOUT).unwrap_or(-3) {
             ("timeout during", "Timeout", "")
         } else {
-            self.ended = true;
             ("error during", "Error", " message: Client closed connection")
         };
         let asked = if asked == i64::MAX as u64 { left } else { asked };

@@ -19,7 +19,7 @@ use pyo3::types::{PyDict, PyList};
 
 use crate::config::{Config, config};
 use crate::host::{log, symbol};
-use crate::{interrupt, module, traceback};
+use crate::{autoreload, interrupt, module, traceback};
 
 // Start ---------------------------------------------------------------------------------------------------
 
@@ -252,6 +252,10 @@ pub fn worker_start(py: Python<'_>) -> i32 {
     if let Err(error) = interrupt::install(py) {
         traceback::log(py, error);
     }
+    if let Err(error) = module::worker_start(py) {
+        traceback::log(py, error);
+    }
+    autoreload::start();
     module::call_hook(py, "post_fork_hook");
     0
 }

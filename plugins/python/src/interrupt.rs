@@ -142,9 +142,11 @@ pub fn stacks(py: Python<'_>, thread: Option<u32>) -> PyResult<String> {
         }
         let name = names.get_item(&ident)?.unwrap_or(ident);
         for entry in traceback.call_method1("extract_stack", (frame,))?.try_iter()? {
-            let (file, line, function, source): (String, Option<u32>, String, Option<String>) =
-                entry?.extract()?;
-            let (line, source) = (line.unwrap_or(0), source.unwrap_or_default());
+            let entry = entry?;
+            let part = |name: &str| entry.getattr(name);
+            let (file, function) = (part("filename")?, part("name")?);
+            let line: u32 = part("lineno")?.extract().unwrap_or(0);
+            let source: String = part("line")?.extract().unwrap_or_default();
             text.push_str(&format!(
                 "thread_id = {name} filename = {file} lineno = {line} function = {function} line = {source}\n"
             ));

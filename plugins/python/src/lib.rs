@@ -42,6 +42,7 @@ mod start_response;
 mod environ;
 
 mod apps;
+mod autoreload;
 mod body;
 mod load;
 mod module;

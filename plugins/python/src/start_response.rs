@@ -252,7 +252,7 @@ fn set_status(head: &mut Head, status: &Bound<'_, PyAny>) -> PyResult<()> {
         Some(code @ 100..) if head.line.get(3).is_none_or(|&byte| byte == b' ') => code,
         _ => return Err(PyValueError::new_err("http status must be three digits and a reason")),
     };
-    refuse_breaks(&head.line)?;
+    refuse_controls(&head.line)?;
     if head.line.len() <= 4 {
         head.line.truncate(3);
         head.line.push(b' ');
@@ -283,7 +283,7 @@ fn add_field(head: &mut Head, header: &Bound<'_, PyAny>) -> PyResult<()> {
     head.fields.extend_from_slice(b": ");
     let value_start = head.fields.len();
     append_latin1(&mut head.fields, &value)?;
-    refuse_breaks(&head.fields[value_start..])?;
+    refuse_controls(&head.fields[value_start..])?;
     let verdict = judge(&head.fields[start..name_end], &head.fields[value_start..], head.content_length)?;
     match verdict {
         Verdict::Keep(flag) => head.flags |= flag,
@@ -395,9 +395,12 @@ fn utf8_of<'a>(text: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
     Some(unsafe { std::slice::from_raw_parts(first.cast(), usize::try_from(len).ok()?) })
 }
 
-fn refuse_breaks(text: &[u8]) -> PyResult<()> {
-    if text.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-        return Err(PyValueError::new_err("http status and headers must not contain CR, LF or NUL"));
+/// RFC 9110 §5.5, RFC 9112 §4: line breaks split responses, and no sender makes the others.
+fn refuse_controls(text: &[u8]) -> PyResult<()> {
+    if text.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return Err(PyValueError::new_err(
+            "http status and headers must not contain CR, LF, NUL or other control characters",
+        ));
     }
     Ok(())
 }

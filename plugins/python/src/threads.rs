@@ -17,6 +17,8 @@ pub struct Thread<'py> {
     pub environs: Environs,
     /// `wsgi.input`, unless the application kept the last one.
     pub input: Bound<'py, Input>,
+    /// `wsgi.errors`.
+    pub errors: Bound<'py, Errors>,
     /// `start_response` and `write`, unless the application kept one of the last pair.
     pub functions: Functions<'py>,
     /// `uwsgi`'s own dict, for hooks.
@@ -54,10 +56,12 @@ impl<'py> Thread<'py> {
             py.import("threading")?.call_method0("current_thread")?.setattr("name", name)?;
         }
         interrupt::enter(py, thread)?;
-        let constant = constants(py, thread)?;
+        let errors = Bound::new(py, Errors::default())?;
+        let constant = constants(py, thread, &errors)?;
         Ok(Thread {
             environs: Environs::new(py, constant),
             input: Bound::new(py, Input::default())?,
+            errors,
             functions: Functions::new(py)?,
             hooks: module::dict(py)?,
             number: thread,
@@ -66,13 +70,13 @@ impl<'py> Thread<'py> {
 }
 
 /// The keys that no request changes (PEP 3333, and uWSGI's own).
-fn constants(py: Python<'_>, thread: u32) -> PyResult<Bound<'_, PyDict>> {
+fn constants<'py>(py: Python<'py>, thread: u32, errors: &Bound<'py, Errors>) -> PyResult<Bound<'py, PyDict>> {
     let config = config();
     let dict = PyDict::new(py);
     dict.set_item("wsgi.version", (1, 0))?;
     dict.set_item("wsgi.url_scheme", "http")?;
     dict.set_item("wsgi.input", py.None())?;
-    dict.set_item("wsgi.errors", Bound::new(py, Errors::default())?)?;
+    dict.set_item("wsgi.errors", errors)?;
     dict.set_item("wsgi.multithread", config.threads > 1)?;
     dict.set_item("wsgi.multiprocess", config.processes != 1)?;
     dict.set_item("wsgi.run_once", false)?;

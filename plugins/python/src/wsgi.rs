@@ -6,7 +6,7 @@
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use uwring_abi::{CONTROL_DISARM, OUTCOME_EXCEPTION, OUTCOME_NO_APP, OUTCOME_OK};
+use uwring_abi::{CONTROL_DISARM, OUTCOME_EXCEPTION, OUTCOME_EXCEPTION_LAST, OUTCOME_NO_APP, OUTCOME_OK};
 
 use crate::apps::Apps;
 use crate::call::{OpenInput, call, is_kept};
@@ -38,6 +38,7 @@ pub fn handle<'py>(thread: &mut Thread<'py>, py: Python<'py>, request: Request) 
         interrupt::end(py, thread.number);
     }
     module::call_request_hook(py, &thread.hooks);
+    thread.errors.get().end_line();
     exchange::set_environ(None);
     drop(open);
     interrupt::end(py, thread.number);
@@ -83,12 +84,36 @@ fn serve(thread: &mut Thread<'_>, py: Python<'_>, request: Request) -> PyResult<
 
 /// Logs what the application raised; with `catch-exceptions` the client sees it too.
 fn fail(py: Python<'_>, error: PyErr) -> u32 {
-    if config().flag("catch-exceptions") && show(py, &error) {
-        traceback::log(py, error);
-        return OUTCOME_OK;
-    }
+    let is_last = is_last(py, &error);
+    let outcome =
+        if config().flag("catch-exceptions") && show(py, &error) { OUTCOME_OK } else { OUTCOME_EXCEPTION };
     traceback::log(py, error);
-    OUTCOME_EXCEPTION
+    if is_last {
+        host::log("this exception replaces the worker (reload-on-exception)");
+        return OUTCOME_EXCEPTION_LAST;
+    }
+    outcome
+}
+
+/// Whether one of the `reload-on-exception` options means this exception: any, by its class, by its text, by both.
+/// (uWSGI compares the text for all three.)
+fn is_last(py: Python<'_>, error: &PyErr) -> bool {
+    let config = config();
+    let listed = |option: &'static str, texts: &[&str]| config.values(option).any(|one| texts.contains(&one));
+    if config.flag("reload-on-exception") {
+        return true;
+    }
+    if ["type", "value", "repr"].iter().all(|by| config.value(&format!("reload-on-exception-{by}")).is_none())
+    {
+        return false;
+    }
+    let kind = error.get_type(py);
+    let class = kind.qualname().map_or_else(|_| String::new(), |name| name.to_string());
+    let module = kind.module().map_or_else(|_| String::new(), |name| name.to_string());
+    let value = error.value(py).str().map_or_else(|_| String::new(), |text| text.to_string());
+    listed("reload-on-exception-type", &[&class, &format!("{module}.{class}")])
+        || listed("reload-on-exception-value", &[&value])
+        || listed("reload-on-exception-repr", &[&format!("{class}: {value}")])
 }
 
 /// A page with the traceback, where nothing was sent yet.

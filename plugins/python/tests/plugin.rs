@@ -4,6 +4,7 @@
 //! starts once. `UWRING_TEST_PYTHON` chooses the interpreter; `UWRING_TEST_VERBOSE=1` shows the log.
 //! `plugin bench` prints what a request costs.
 
+mod calls;
 mod fake;
 
 use std::path::{Path, PathBuf};
@@ -12,15 +13,22 @@ use std::process::{Command, ExitCode};
 use fake::{Reply, Request};
 use uwring::options::settings::{Given, Origin, Settings};
 use uwring::plugin::load::{self, Plugin};
-use uwring_abi::{HEAD_CLOSE, HEAD_HAS_DATE, HEAD_HAS_SERVER, OUTCOME_EXCEPTION, OUTCOME_NO_APP, OUTCOME_OK};
+use uwring_abi::{OUTCOME_EXCEPTION, OUTCOME_NO_APP, OUTCOME_OK};
 
 type Scenario = (&'static str, fn());
 
 const SCENARIOS: &[Scenario] = &[
     ("environ", environ),
     ("bodies", bodies),
-    ("failures", failures),
-    ("heads", heads),
+    ("failures", calls::failures),
+    ("heads", calls::heads),
+    ("kinds", calls::kinds),
+    ("strays", calls::strays),
+    ("exits", calls::exits),
+    ("lengths", calls::lengths),
+    ("buffers", calls::buffers),
+    ("last_exceptions", calls::last_exceptions),
+    ("module_files", calls::module_files),
     ("input", input),
     ("files", files),
     ("module", module),
@@ -268,76 +276,6 @@ fn bodies() {
         "only what the head needs"
     );
     assert_eq!(ask(plugin, Request::get("/closes")).text(), "1");
-}
-
-fn failures() {
-    let plugin = start_app(|_| {});
-    fake::log_lines();
-    for (path, log) in [
-        ("/raises", "LookupError: no luck"),
-        ("/exits", "SystemExit: 15"),
-        ("/fails_first", "ValueError: before the first"),
-        ("/no_start", "RuntimeError: the application did not call start_response()"),
-        ("/returns_none", "TypeError: 'NoneType' object is not iterable"),
-        ("/twice", "AssertionError: start_response() was called again without exc_info"),
-    ] {
-        let reply = ask(plugin, Request::get(path));
-        assert_eq!((reply.code, reply.outcome), (0, Some(OUTCOME_EXCEPTION)), "{path}");
-        let lines = fake::log_lines();
-        assert_has(&lines, log);
-        let ours = matches!(path, "/no_start" | "/returns_none");
-        assert!(ours || lines.starts_with("Traceback (most recent call last):"), "{lines}");
-    }
-    assert_eq!(ask(plugin, Request::get("/closes")).text(), "1", "fails_first was closed");
-    let reply = ask(plugin, Request::get("/fails_later"));
-    assert_eq!((reply.text().as_str(), reply.outcome), ("x", Some(OUTCOME_EXCEPTION)));
-    assert_eq!(ask(plugin, Request::get("/closes")).text(), "1");
-    let reply = ask(plugin, Request::get("/replaced"));
-    assert_eq!(
-        (reply.status.as_str(), reply.field("X-Why"), reply.text().as_str()),
-        ("500 Oops", Some("key"), "oops")
-    );
-    fake::log_lines();
-    let reply = ask(plugin, Request::get("/too_late"));
-    assert_eq!((reply.code, reply.text().as_str(), reply.outcome), (200, "sent", Some(OUTCOME_EXCEPTION)));
-    assert_has(&fake::log_lines(), "KeyError: 'too late'");
-}
-
-fn heads() {
-    let plugin = start_app(|_| {});
-    let token = "ValueError: http header name must be a token";
-    let breaks = "ValueError: http status and headers must not contain CR, LF or NUL";
-    let latin1 = "TypeError: http header must be encodable in latin1";
-    for (case, error) in [
-        ("status_int", "TypeError: http status must be a string"),
-        ("status_word", "ValueError: http status must be three digits and a reason"),
-        ("status_break", breaks),
-        ("headers_tuple", "TypeError: http headers must be in a python list"),
-        ("header_list", "TypeError: http header must be defined in a tuple"),
-        ("header_three", "TypeError: http header must be a 2-item tuple"),
-        ("name_bytes", "TypeError: http header key must be a string"),
-        ("value_int", "TypeError: http header value must be a string"),
-        ("value_break", breaks),
-        ("value_nul", breaks),
-        ("name_blank", token),
-        ("name_empty", token),
-        ("value_wide", latin1),
-        ("value_surrogate", latin1),
-        ("length_word", "ValueError: Content-Length must be one number"),
-        ("length_two", "ValueError: Content-Length must be one number"),
-    ] {
-        let reply = ask(plugin, Request::get("/bad").var("QUERY_STRING", case.as_bytes()));
-        assert_eq!(reply.text(), error, "{case}");
-        assert_eq!(reply.fields.len(), 1, "{case}: nothing is left of the refused head");
-    }
-    fake::log_lines();
-    let reply = ask(plugin, Request::get("/headers"));
-    assert_eq!(reply.flags, HEAD_CLOSE | HEAD_HAS_DATE | HEAD_HAS_SERVER);
-    assert_eq!(reply.content_length, 2);
-    let names: Vec<&str> = reply.fields.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["Date", "server", "X-Latin", "Content-Length"]);
-    ask(plugin, Request::get("/headers"));
-    assert_eq!(fake::log_lines().matches("left out").count(), 1, "said once");
 }
 
 fn input() {

@@ -115,6 +115,7 @@ fn times_are_uwsgis_and_follow_the_clock() {
     let form = |form: &str, date: Option<&str>| Logging {
         format: Some(form.into()),
         date: date.map(Into::into),
+        format_strftime: true,
         ..Logging::default()
     };
     for (took_us, secs) in
@@ -129,6 +130,8 @@ fn times_are_uwsgis_and_follow_the_clock() {
     let (ftime, ltime) = text.trim_end().split_once('|').expect("two times");
     assert!(ftime == ltime && ftime.contains("/Sep/2001:"), "{text}");
     assert_eq!(line(&form("%(ftime)", Some("%Y"))), "2001\n");
+    let without = Logging { format_strftime: false, ..form("%(ftime)", Some("%Y")) };
+    assert!(line(&without).contains("/Sep/2001:"));
     let (line, mut out) = (Line::compile(&form("%(ftime)", Some("%s"))), Vec::new());
     for second in [5, 6, 5] {
         line.append(&mut out, &Record { started_wall_us: second * 1_000_000, ..record(&[]) });
@@ -154,13 +157,16 @@ fn every_known_name_is_filled_in() {
 #[test]
 fn which_requests_are_logged() {
     let off = || Logging { disable_requests: true, ..Logging::default() };
-    assert!(wanted(&Logging::default(), 200, 0, 5));
-    assert!(!wanted(&off(), 500, 9_000_000, 0));
-    assert!(wanted(&Logging { log_4xx: true, ..off() }, 404, 0, 5));
-    assert!(!wanted(&Logging { log_4xx: true, ..off() }, 500, 0, 5));
-    assert!(wanted(&Logging { log_5xx: true, ..off() }, 500, 0, 5));
-    assert!(wanted(&Logging { log_zero: true, ..off() }, 200, 0, 0));
-    assert!(wanted(&Logging { log_slow_ms: 2, ..off() }, 200, 2_000, 5));
-    assert!(!wanted(&Logging { log_slow_ms: 2, ..off() }, 200, 1_999, 5));
-    assert!(wanted(&Logging { log_big: 5, ..off() }, 200, 0, 5));
+    assert!(wanted(&Logging::default(), 200, 0, 5, Sent::Whole));
+    assert!(!wanted(&off(), 500, 9_000_000, 0, Sent::Whole));
+    assert!(wanted(&Logging { log_4xx: true, ..off() }, 404, 0, 5, Sent::Whole));
+    assert!(!wanted(&Logging { log_4xx: true, ..off() }, 500, 0, 5, Sent::Whole));
+    assert!(wanted(&Logging { log_5xx: true, ..off() }, 500, 0, 5, Sent::Whole));
+    assert!(wanted(&Logging { log_zero: true, ..off() }, 200, 0, 0, Sent::Whole));
+    assert!(wanted(&Logging { log_slow_ms: 2, ..off() }, 200, 2_000, 5, Sent::Whole));
+    assert!(!wanted(&Logging { log_slow_ms: 2, ..off() }, 200, 1_999, 5, Sent::Whole));
+    assert!(wanted(&Logging { log_big: 5, ..off() }, 200, 0, 5, Sent::Whole));
+    assert!(wanted(&Logging { log_sendfile: true, ..off() }, 200, 0, 5, Sent::File));
+    assert!(wanted(&Logging { log_ioerror: true, ..off() }, 200, 0, 5, Sent::Broken));
+    assert!(!wanted(&Logging { log_ioerror: true, ..off() }, 200, 0, 5, Sent::File));
 }

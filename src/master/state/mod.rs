@@ -31,6 +31,7 @@ use super::lines;
 use crate::base::clock::Millis;
 use crate::control::server::ClientId;
 use crate::control::words::Answer;
+use crate::options::settings::Touch;
 use crate::shared::area::Tired;
 use crate::sys::process::Status;
 use generation::{Generation, Life, Role, Template};
@@ -71,6 +72,8 @@ pub struct State {
     served: bool,
     /// Clients of the control socket that wait for the end of a reload.
     waiting: Vec<ClientId>,
+    /// Nothing is accepted until it is told again.
+    paused: bool,
     /// Begin a reload as soon as there is room for a generation.
     reload_wanted: bool,
 }
@@ -84,6 +87,7 @@ impl State {
             generations: Vec::new(),
             served: false,
             waiting: Vec::new(),
+            paused: false,
             reload_wanted: false,
         }
     }
@@ -111,13 +115,15 @@ impl State {
             Event::Frozen { pid } => self.frozen(pid, &mut actions),
             Event::Exited { pid, status } => self.exited(pid, status, now, &mut actions),
             Event::Wished(wish) => self.wished(wish, now, &mut actions),
-            Event::Touched(path) => {
-                actions.push(Action::Say(format!(
-                    "*** {} has been touched... grace them all !!! ***",
-                    path.display()
-                )));
-                self.wished(Wish::Reload, now, &mut actions);
+            Event::Touched { path, what } => {
+                actions.push(Action::Say(lines::touched(&path, &what)));
+                match what {
+                    Touch::Reload => self.wished(Wish::Reload, now, &mut actions),
+                    Touch::Workers => self.wished(Wish::Renew, now, &mut actions),
+                    Touch::Run(command) => actions.push(Action::Run(command)),
+                }
             }
+            Event::PidfilesWanted => actions.push(Action::Pidfiles),
             Event::Asked { client, request } => self.asked(client, request, now, &mut actions),
             Event::Tick => {}
         }
@@ -371,7 +377,13 @@ impl State {
         match (wish, self.phase) {
             (Wish::Totals, _) => actions.push(Action::Totals),
             (Wish::Reload, Phase::Running) => self.reload(now, actions),
-            (Wish::Reload, Phase::Stopping { .. }) | (_, Phase::Over) => {}
+            (Wish::Renew, Phase::Running) => self.reload(now, actions),
+            (Wish::Pause, Phase::Running) => {
+                self.paused = !self.paused;
+                actions.push(Action::Say(lines::paused(self.paused)));
+                actions.push(Action::Pause(self.paused));
+            }
+            (Wish::Reload | Wish::Renew | Wish::Pause, Phase::Stopping { .. }) | (_, Phase::Over) => {}
             (Wish::Stop, Phase::Running) => {
                 actions.push(Action::Say(lines::KILLING.to_owned()));
                 self.stop(Command::Drain, 0, now, actions);

@@ -4,6 +4,7 @@ mod replacing;
 
 use super::*;
 use crate::control::words::Request;
+use crate::options::settings::Touch;
 
 const POLICY: Policy = Policy {
     workers: 2,
@@ -325,7 +326,10 @@ fn a_reload_before_the_first_worker_serves_is_ignored() {
 #[test]
 fn a_touched_file_reloads() {
     let mut play = Play::serving();
-    assert_eq!(play.on(Event::Touched("/app/reload".into())), [Action::StartTemplate { generation: 2 }]);
+    assert_eq!(
+        play.on(Event::Touched { path: "/app/reload".into(), what: Touch::Reload }),
+        [Action::StartTemplate { generation: 2 }]
+    );
     assert!(play.said("*** /app/reload has been touched... grace them all !!! ***"));
 }
 

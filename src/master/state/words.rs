@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::server::ClientId;
 use crate::control::words::{Answer, Request};
+use crate::options::settings::Touch;
 use crate::shared::area::Tired;
 use crate::sys::process::Status;
 pub use crate::sys::signals::Command;
@@ -32,6 +33,10 @@ pub struct Policy {
 pub enum Wish {
     /// HUP, `uwsgi.reload()`, touch-reload.
     Reload,
+    /// Replace the workers one by one: `touch-workers-reload`, `touch-chain-reload`.
+    Renew,
+    /// TSTP: accept nothing, or go on.
+    Pause,
     /// TERM, QUIT, `uwsgi.stop()`: finish what is in hand.
     Stop,
     /// INT: now.
@@ -115,8 +120,15 @@ pub enum Event {
         /// What.
         request: Request,
     },
-    /// A file under `touch-reload` changed.
-    Touched(PathBuf),
+    /// A file under `touch-reload` or its family changed.
+    Touched {
+        /// Which.
+        path: PathBuf,
+        /// What that leads to.
+        what: Touch,
+    },
+    /// The pidfiles shall be written anew.
+    PidfilesWanted,
     /// Time has passed.
     Tick,
 }
@@ -173,6 +185,12 @@ pub enum Action {
     Say(String),
     /// Write what was served so far.
     Totals,
+    /// Have the workers accept nothing, or go on.
+    Pause(bool),
+    /// Run a shell command, and do not wait for it.
+    Run(String),
+    /// Write the pidfiles anew.
+    Pidfiles,
     /// Answer a client of the control socket.
     Answer {
         /// Whom.

@@ -45,6 +45,9 @@ pub fn test(test: Test, value: &str, facts: &Facts) -> Option<String> {
         // Set by a server for the one that takes its place.
         Test::Reload => (facts.env)("UWSGI_RELOADS").map(|_| String::new()),
         Test::Hostname => holds(magic::hostname() == value),
+        Test::HostnameMatch => {
+            holds(regex::Regex::new(value).is_ok_and(|pattern| pattern.is_match(&magic::hostname())))
+        }
         Test::Exists => holds(path.exists()),
         Test::File => holds(path.is_file()),
         Test::Dir => holds(path.is_dir()),

@@ -18,7 +18,7 @@ impl Intake<'_> {
     fn resolve(&self, text: &str, origin: &Origin) -> Result<String, Error> {
         let text = expand::environment(text, |name| self.variable(name));
         expand::files(&text, |file| {
-            read_text(file).map_err(|cause| Error::File {
+            resource::read(file).map_err(|cause| Error::File {
                 origin: origin.clone(),
                 file: file.to_owned(),
                 cause,
@@ -76,8 +76,8 @@ impl Intake<'_> {
             if let Some(name) = looping {
                 let given = &self.list[index].given;
                 let Given { key, origin, .. } = given;
-                self.warnings
-                    .push(format!("{origin}: {key}: %({name}) is defined by itself; left as written"));
+                let what = format!("{key}: %({name}) is defined by itself; left as written");
+                self.remarks.push(Remark::at(Weight::Note, origin, key, what));
             }
             self.list[index].given.value = Some(expanded);
         }

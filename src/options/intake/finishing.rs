@@ -1,57 +1,67 @@
 //! The end of the intake: rows fill the draft, unknown names are told, and the command is known.
 
 use super::*;
+use crate::base::text;
+use crate::options::{mistakes, sense};
 
 impl Intake<'_> {
     /// All options are there: what to do?
     pub fn finish(mut self) -> Result<Loaded, Error> {
         if let Some(command) = self.ended {
-            return Ok(Loaded { command, warnings: self.warnings, notes: self.notes });
+            return Ok(loaded(command, self.remarks, self.notes));
         }
         if let Some(Block { key, origin, .. }) = self.block.take() {
-            self.warnings.push(format!("{origin}: the block of {key} is never closed by an end"));
+            let what = format!("the block of {key} is never closed by an end");
+            self.remarks.push(Remark::at(Weight::Mistake, &origin, &key, what));
         }
         let mut draft = Draft::default();
         self.expand_all()?;
         // Applying `inherit` adds to the list, which then ends in what was inherited.
         while let Some(index) = self.list.iter().position(|entry| !entry.applied) {
             self.list[index].applied = true;
-            self.apply(index, &mut draft)?;
+            match self.apply(index, &mut draft) {
+                Err(error) if self.checking => self.remarks.push(error.into_remark()),
+                other => other?,
+            }
         }
         self.tell_unknown()?;
+        self.tell_mistakes()?;
         Ok(self.command(draft))
     }
 
     fn apply(&mut self, index: usize, draft: &mut Draft) -> Result<(), Error> {
         let Entry { given, known, .. } = &self.list[index];
         let Given { key, value, origin } = given.clone();
-        let row = match known {
-            None => return Ok(()),
-            Some(Known::NameOnly(_)) => {
-                self.warn_planned(&key, &origin);
+        let Some(known) = *known else { return Ok(()) };
+        // What is switched off here is missed by nobody.
+        let is_off = !matches!(known.takes(), Takes::Value(_))
+            && value.as_deref().is_some_and(|value| text::truth(value) == Some(false));
+        match known.verdict() {
+            Verdict::Planned | Verdict::Refused(_) if is_off => return Ok(()),
+            Verdict::Done | Verdict::Accepted(_) => {}
+            Verdict::Planned => {
+                let what = format!("option {key} is known but not implemented yet; it has no effect");
+                self.remarks.push(Remark::at(Weight::Differs, &origin, &key, what));
                 return Ok(());
             }
-            Some(Known::Row(row)) => *row,
-        };
-        match row.verdict {
-            Verdict::Done => {}
-            Verdict::Accepted(_) => return Ok(()),
-            Verdict::Planned => {
-                self.warn_planned(&key, &origin);
+            Verdict::Refused(instead) if self.lenient => {
+                let what = format!("{key} is not supported, and left out as lenient asks: {instead}");
+                self.remarks.push(Remark::at(Weight::Differs, &origin, &key, what));
                 return Ok(());
             }
             Verdict::Refused(instead) => {
                 return Err(Error::Refused { origin, key, instead: instead.to_owned() });
             }
         }
+        let Known::Row(row) = known else { return Ok(()) };
         if let Kind::Now(_, step) = row.kind {
             self.act(step, &key, value, &origin)?;
             return self.expand_all();
         }
         match row.set(draft, value.as_deref()) {
             Ok(Some(remark)) => {
-                let value = value.unwrap_or_default();
-                self.warnings.push(format!("{origin}: {key} = {value}: {remark}"));
+                let what = format!("{key} = {}: {remark}", value.unwrap_or_default());
+                self.remarks.push(Remark::at(Weight::Note, &origin, &key, what));
             }
             Ok(None) => {}
             Err(expected) => return Err(self.bad_value(&key, &value.unwrap_or_default(), &origin, expected)),
@@ -59,9 +69,18 @@ impl Intake<'_> {
         Ok(())
     }
 
-    fn warn_planned(&mut self, key: &str, origin: &Origin) {
-        self.warnings
-            .push(format!("{origin}: option {key} is known but not implemented yet; it has no effect"));
+    /// What was hardly meant as it is written. `strict` takes the worst of it for errors.
+    fn tell_mistakes(&mut self) -> Result<(), Error> {
+        let odd = self.list.iter().filter_map(|entry| mistakes::of_one(&entry.given));
+        self.remarks.extend(odd.collect::<Vec<_>>());
+        let given: Vec<Given> = self.list.iter().map(|entry| entry.given.clone()).collect();
+        self.remarks.extend(mistakes::of_several(&given));
+        match self.remarks.iter().find(|remark| remark.weight == Weight::Mistake) {
+            Some(Remark { origin: Some(origin), text, .. }) if self.strict => {
+                Err(Error::Structure { origin: origin.clone(), what: format!("[strict-mode] {text}") })
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn bad_value(&self, key: &str, value: &str, origin: &Origin, expected: String) -> Error {
@@ -72,7 +91,8 @@ impl Intake<'_> {
     fn tell_unknown(&mut self) -> Result<(), Error> {
         let mut told = Vec::new();
         for Entry { given: Given { key, origin, .. }, known, placeholder, .. } in &self.list {
-            if known.is_some() || *placeholder {
+            // What can be no name at all is told as a mistake.
+            if known.is_some() || *placeholder || mistakes::is_no_name(key) {
                 continue;
             }
             let nearest = table::nearest(key).map(str::to_owned);
@@ -85,9 +105,10 @@ impl Intake<'_> {
                 continue;
             }
             let hint = did_you_mean(&nearest);
-            told.push(format!("{origin}: no option is called {key}, and nothing asks for %({key}){hint}"));
+            let what = format!("no option is called {key}, and nothing asks for %({key}){hint}");
+            told.push(Remark::at(Weight::Note, origin, key, what));
         }
-        self.warnings.append(&mut told);
+        self.remarks.append(&mut told);
         Ok(())
     }
 
@@ -98,23 +119,39 @@ impl Intake<'_> {
 
     fn command(self, mut draft: Draft) -> Loaded {
         draft.given = self.list.into_iter().map(|entry| entry.given).collect();
-        let mut loaded =
-            Loaded { command: Command::Print(String::new()), warnings: self.warnings, notes: self.notes };
-        if !draft.get.is_empty() {
-            loaded.command = Command::Print(values_of(&draft.get, &draft.given));
-            return loaded;
+        if !draft.get.is_empty() && !self.checking {
+            let command = Command::Print(values_of(&draft.get, &draft.given));
+            return loaded(command, self.remarks, self.notes);
         }
         let config = if draft.show_config { docs::config(&draft.given) } else { Vec::new() };
-        if draft.no_server {
+        if draft.no_server && !self.checking {
             let mut text = config.join("\n");
             text.push_str("\nno-server mode requested. Goodbye.\n");
-            loaded.command = Command::Print(text);
-            return loaded;
+            return loaded(Command::Print(text), self.remarks, self.notes);
         }
-        loaded.notes.extend(config);
-        loaded.command = Command::Serve(Box::new(draft.finish()));
-        loaded
+        let elsewhere =
+            draft.http_to.iter().find(|to| !draft.sockets.specs.iter().any(|s| s.address == **to));
+        let elsewhere = elsewhere.cloned();
+        let mut notes = self.notes;
+        notes.extend(config);
+        notes.append(&mut draft.printed);
+        let settings = draft.finish();
+        let mut remarks = self.remarks;
+        remarks.extend(sense::contradictions(&settings));
+        if let Some(to) = elsewhere {
+            let what =
+                format!("http-to = {to}: requests are answered here, and not passed on to another server");
+            remarks.push(Remark::about_all(Weight::Differs, what));
+        }
+        if self.checking {
+            remarks.extend(sense::surroundings(&settings));
+        }
+        loaded(Command::Serve(Box::new(settings)), remarks, notes)
     }
+}
+
+fn loaded(command: Command, remarks: Vec<Remark>, notes: Vec<String>) -> Loaded {
+    Loaded { command, warnings: remarks.iter().map(Remark::to_string).collect(), remarks, notes }
 }
 
 /// The first value of each name, one a line.

@@ -63,7 +63,7 @@ fn command() -> clap::Command {
     for (name, known) in table::names() {
         let (takes, short) = match known {
             Known::Row(row) => (row.takes(), row.short.filter(|_| row.name() == *name)),
-            Known::NameOnly(takes) => (*takes, None),
+            Known::NameOnly(takes, _) => (*takes, None),
         };
         let arg = Arg::new(Str::from(*name)).long(*name).action(ArgAction::Append);
         let arg = match takes {

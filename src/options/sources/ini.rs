@@ -3,22 +3,22 @@
 //! uWSGI's grammar is smaller than others': no quotes, no escapes, no continued lines, and a comment needs a line
 //! of its own. Sections may come in parts.
 
-/// A key and its value.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Line<'a> {
-    /// Line of the file, from 1.
-    pub number: usize,
-    /// Before the first `=`.
-    pub key: &'a str,
-    /// After it; empty where there is none.
-    pub value: &'a str,
-}
+use super::Found;
 
 /// The section without a name of its own.
 pub const SECTION: &str = "uwsgi";
 
+/// The section used in its place, where there is one: what is meant for uwring only.
+pub const NATIVE_SECTION: &str = "uwring";
+
+/// The lines of one section; `[uwring]` goes before `[uwsgi]`.
+pub fn of_section(text: &str, section: &str) -> Vec<Found> {
+    let native = if section == SECTION { lines(text, NATIVE_SECTION) } else { Vec::new() };
+    if native.is_empty() { lines(text, section) } else { native }
+}
+
 /// The lines of one section.
-pub fn lines<'a>(text: &'a str, section: &str) -> Vec<Line<'a>> {
+pub fn lines(text: &str, section: &str) -> Vec<Found> {
     let mut current = "";
     let mut found = Vec::new();
     for (index, line) in text.split('\n').enumerate() {
@@ -33,7 +33,8 @@ pub fn lines<'a>(text: &'a str, section: &str) -> Vec<Line<'a>> {
             Some(_) if current != section => {}
             Some(_) => {
                 let (key, value) = line.split_once('=').unwrap_or((line, ""));
-                found.push(Line { number: index + 1, key: key.trim_end(), value: value.trim_start() });
+                let (key, value) = (key.trim_end().to_owned(), value.trim_start().to_owned());
+                found.push(Found { line: index + 1, key, value });
             }
         }
     }
@@ -54,8 +55,12 @@ pub fn name_and_section(name: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<(usize, &str, &str)> {
-        lines(text, SECTION).into_iter().map(|l| (l.number, l.key, l.value)).collect()
+    fn read(text: &str, section: &str) -> Vec<(usize, String, String)> {
+        lines(text, section).into_iter().map(|found| (found.line, found.key, found.value)).collect()
+    }
+
+    fn owned(list: &[(usize, &str, &str)]) -> Vec<(usize, String, String)> {
+        list.iter().map(|(line, key, value)| (*line, (*key).to_owned(), (*value).to_owned())).collect()
     }
 
     #[test]
@@ -77,15 +82,24 @@ mod tests {
             ("[\na=1", vec![]),
             ("", vec![]),
         ] {
-            assert_eq!(read(text), expected, "{text:?}");
+            assert_eq!(read(text, SECTION), owned(&expected), "{text:?}");
         }
     }
 
     #[test]
     fn another_section_can_be_asked_for() {
         let text = "top = 0\n[uwsgi]\na = 1\n[prod]\na = 2\n";
-        assert_eq!(lines(text, "prod"), [Line { number: 5, key: "a", value: "2" }]);
-        assert_eq!(lines(text, ""), [Line { number: 1, key: "top", value: "0" }]);
+        assert_eq!(read(text, "prod"), owned(&[(5, "a", "2")]));
+        assert_eq!(read(text, ""), owned(&[(1, "top", "0")]));
+    }
+
+    #[test]
+    fn what_is_meant_for_uwring_goes_first() {
+        let value = |text: &str, section: &str| of_section(text, section)[0].value.clone();
+        let text = "[uwsgi]\na = 1\n[uwring]\na = 2\n[prod]\na = 3\n";
+        assert_eq!(value(text, SECTION), "2");
+        assert_eq!(value(text, "prod"), "3");
+        assert_eq!(value("[uwsgi]\na = 1\n", SECTION), "1");
     }
 
     #[test]

@@ -2,25 +2,52 @@
 
 use super::super::SignalWhat;
 use super::super::row::{Items, Kind, Kind::*, Row, Step, Takes, Test, bare, row};
-
-/// Why a file format is refused.
-pub const INI_ONLY: &str = "ini files are read, other formats not yet: write it as an ini file";
+use super::super::sources::Format;
 
 const FILE: Takes = Takes::Value("FILE");
 const PAIR: Takes = Takes::Value("NAME=VALUE");
 
 /// The rows.
 pub const ROWS: &[Row] = &[
-    row(&["ini"], Now(FILE, Step::Ini), "read options from an ini file: FILE, FILE:SECTION, or - for stdin"),
+    row(
+        &["ini"],
+        Now(FILE, Step::Read(Format::Ini)),
+        "read options from an ini file: FILE, FILE:SECTION, or - for stdin",
+    ),
     row(&["include", "config"], Now(FILE, Step::Include), "read options from this file, here"),
     row(&["inherit"], Now(FILE, Step::Inherit), "read options from this file, after all others"),
-    bare(&["xml", "xmlconfig"], FILE, "read options from an XML file").short('x').refused(INI_ONLY),
-    bare(&["yaml", "yml"], FILE, "read options from a YAML file").short('y').refused(INI_ONLY),
-    bare(&["json", "js"], FILE, "read options from a JSON file").short('j').refused(INI_ONLY),
+    row(&["xml", "xmlconfig"], Now(FILE, Step::Read(Format::Xml)), "read options from an XML file")
+        .short('x'),
+    row(&["yaml", "yml"], Now(FILE, Step::Read(Format::Yaml)), "read options from a YAML file").short('y'),
+    row(&["json", "js"], Now(FILE, Step::Read(Format::Json)), "read options from a JSON file").short('j'),
+    row(
+        &["toml"],
+        Now(FILE, Step::Read(Format::Toml)),
+        "read options from a TOML file: its table uwring, uwsgi, or the top",
+    ),
     row(&["set"], Now(PAIR, Step::Set), "set an option or a placeholder").short('S'),
     row(&["set-placeholder", "set-ph"], Now(PAIR, Step::SetPlaceholder), "set a placeholder for %(NAME)"),
+    row(
+        &["lenient"],
+        Now(Takes::Nothing, Step::Lenient),
+        "start without the options that are refused, and say so",
+    ),
     row(&["strict"], Now(Takes::Nothing, Step::Strict), "end at options nobody knows"),
-    bare(&["declare-option"], PAIR, "make an option of one's own"),
+    row(
+        &["declare-option"],
+        Now(PAIR, Step::Declare),
+        "make an option: NAME=OPTION=VALUE;OPTION=VALUE, with $1 to $9 for the words of its value",
+    ),
+    row(&["resolve"], Now(PAIR, Step::Resolve), "set a placeholder to the address of a host"),
+    row(
+        &["print"],
+        Set(Takes::Value("TEXT"), |s, text| {
+            s.printed.push(text.to_owned());
+            Ok(None)
+        }),
+        "log this line",
+    ),
+    row(&["iprint"], Now(Takes::Value("TEXT"), Step::Say), "log this line, where it stands"),
     bare(&["fallback-config"], FILE, "configuration to start with when this one fails"),
     // Blocks: up to `endif`, `endfor` or `end`, which all close any block.
     row(&["if-env", "ifenv"], test(Test::Env, true), "block: the variable is set, or NAME=VALUE is true"),
@@ -39,12 +66,17 @@ pub const ROWS: &[Row] = &[
     row(&["if-not-plugin"], test(Test::Plugin, false), "block: the feature is not built in"),
     row(&["if-reload"], Now(Takes::Nothing, Step::If(Test::Reload, true)), "block: this is a reload"),
     row(&["if-not-reload"], Now(Takes::Nothing, Step::If(Test::Reload, false)), "block: this is no reload"),
-    bare(
-        &["if-hostname-match", "if-not-hostname-match"],
-        Takes::Value("REGEX"),
-        "block: by a regular expression",
-    )
-    .refused("use if-hostname with the whole name"),
+    row(
+        &["if-hostname-match"],
+        test(Test::HostnameMatch, true),
+        "block: the name of this machine matches the regular expression",
+    ),
+    row(
+        &["if-not-hostname-match"],
+        test(Test::HostnameMatch, false),
+        "block: the name of this machine does not match the regular expression",
+    ),
+    row(&["else"], Now(Takes::Maybe("ANYTHING"), Step::Else), "the other case of an if- block"),
     row(
         &["for"],
         items("WORDS", Items::Words),

@@ -5,8 +5,6 @@ use super::super::headers;
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
 use crate::base::{limits, text};
 
-const ROUTE: Takes = Takes::Value("RULE");
-
 /// The rows.
 pub const ROWS: &[Row] = &[
     row(
@@ -82,9 +80,12 @@ pub const ROWS: &[Row] = &[
         .accepted("a client that is gone is no error here"),
     bare(&["disable-write-exception"], Takes::Nothing, "raise nothing in the application on failed writes")
         .accepted("a client that is gone raises nothing in the application"),
+    bare(&["write-errors-exception-only"], Takes::Nothing, "raise on failed writes without another word")
+        .accepted("a client that is gone raises nothing in the application"),
     bare(&["write-errors-tolerance"], Takes::Value("N"), "failed writes to tolerate per request")
         .accepted("a client that is gone raises nothing in the application"),
-    bare(&["http-to"], Takes::Value("ADDRESS"), "server the HTTP router sends requests to"),
+    row(&["http-to"], List(|s| &mut s.http_to, "ADDRESS"), "server the HTTP router sends requests to")
+        .accepted("the workers of this server answer without a router; that it names another server is told"),
     bare(&["http-connect-timeout"], Takes::Value("SECONDS"), "time for the HTTP router to reach a worker")
         .accepted("there is no router between client and worker"),
     bare(&["http-processes", "http-workers"], Takes::Value("N"), "number of HTTP router processes")
@@ -94,8 +95,10 @@ pub const ROWS: &[Row] = &[
         &["http-enable-proxy-protocol"],
         Takes::Maybe("BOOL"),
         "expect the PROXY protocol from HTTP clients",
-    ),
-    bare(&["http-raw-body"], Takes::Nothing, "pass bodies as they come"),
+    )
+    .refused("let the proxy send X-Forwarded-For instead, with http; or speak uwsgi"),
+    bare(&["http-raw-body"], Takes::Nothing, "pass bodies as they come")
+        .accepted("there is no router between client and worker"),
     bare(&["http-buffer-size"], Takes::Value("BYTES"), "buffer of the HTTP router")
         .accepted("there is no router between client and worker; see buffer-size"),
     bare(&["max-vars"], Takes::Value("N"), "most variables in one request")
@@ -133,13 +136,6 @@ pub const ROWS: &[Row] = &[
         "the same, and the header is not sent",
     ),
     bare(&["vhost"], Takes::Nothing, "choose the application by the Host of the request"),
-    bare(&["route"], ROUTE, "rule of the internal router, by the path"),
-    bare(&["route-uri"], ROUTE, "rule of the internal router, by the URI"),
-    bare(&["route-if"], ROUTE, "rule of the internal router, by a condition"),
-    bare(&["route-if-not"], ROUTE, "rule of the internal router, by a condition that fails"),
-    bare(&["route-run"], ROUTE, "rule of the internal router, always"),
-    bare(&["response-route-if"], ROUTE, "rule of the internal router, for answers"),
-    bare(&["error-route-uri"], ROUTE, "rule of the internal router, for failed requests"),
 ];
 
 fn buffer_size(draft: &mut Draft, value: &str) -> Reading {

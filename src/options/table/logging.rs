@@ -2,7 +2,9 @@
 
 use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+use crate::base::pattern::Pattern;
 use crate::base::text;
+use crate::options::logger;
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -30,8 +32,8 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         &["log-format", "logformat"],
-        Text(|s| &mut s.logging.format, "FORMAT"),
-        "how a request is logged: text with %(method), %(uri), %(status)…",
+        Set(Takes::Value("FORMAT"), format),
+        "how a request is logged: text with %(method), %(uri), %(status)…; or json, for the whole log",
     ),
     row(
         &["memory-report"],
@@ -45,30 +47,111 @@ pub const ROWS: &[Row] = &[
         Text(|s| &mut s.logging.logto2, "FILE"),
         "log to this file, opened after privileges are dropped",
     ),
-    bare(&["log-master"], Takes::Nothing, "let the master write the logs")
-        .accepted("lines are written whole, one write each; nobody needs to collect them"),
+    row(
+        &["log-master"],
+        Flag(|s| &mut s.logging.master),
+        "let a process of its own write the logs, so that a slow reader keeps nobody waiting",
+    ),
+    row(
+        &["log-json"],
+        Flag(|s| &mut s.logging.json),
+        "write every line of the log as one JSON object (the same as log-format = json)",
+    ),
     bare(&["threaded-logger"], Takes::Nothing, "write logs in a thread")
-        .accepted("the thread of the application does not write request lines"),
-    bare(&["log-sendfile", "log-ioerror"], Takes::Value("BOOL"), "log requests answered by sendfile")
-        .accepted("they are logged as all others"),
-    bare(&["logformat-strftime", "log-format-strftime"], Takes::Nothing, "read log-format by strftime first"),
-    bare(&["logger"], Takes::Value("LOGGER"), "write the log there: file:, socket:, syslog, stdio"),
-    bare(&["req-logger", "logger-req"], Takes::Value("LOGGER"), "write the log of requests there"),
-    bare(&["log-encoder"], Takes::Value("ENCODER"), "dress lines of the log: json, format, prefix…"),
-    bare(&["log-req-encoder"], Takes::Value("ENCODER"), "dress lines of the log of requests"),
-    bare(&["log-route"], Takes::Value("LOGGER REGEX"), "send matching lines to this logger"),
-    bare(&["log-req-route"], Takes::Value("LOGGER REGEX"), "send matching requests to this logger"),
-    bare(&["log-filter"], Takes::Value("REGEX"), "log only matching lines"),
-    bare(&["log-drain"], Takes::Value("REGEX"), "do not log matching lines"),
-    bare(&["log-syslog"], Takes::Maybe("NAME"), "log to the system's log"),
-    bare(&["log-maxsize"], Takes::Value("BYTES"), "rename the log file when it is larger"),
-    bare(&["log-backupname"], Takes::Value("FILE"), "name of the renamed log file"),
-    bare(&["log-truncate"], Takes::Nothing, "empty the log file at the start"),
-    bare(&["log-reopen"], Takes::Nothing, "open the log file anew on a reload"),
-    bare(&["logfile-chmod"], Takes::Value("MODE"), "mode of the log file"),
-    bare(&["logfile-chown"], Takes::Nothing, "give the log file to the user of the server"),
-    bare(&["touch-logreopen"], Takes::Value("FILE"), "open the log file anew when this is touched"),
-    bare(&["touch-logrotate"], Takes::Value("FILE"), "rename the log file when this is touched"),
+        .accepted("the log process has a thread for each destination"),
+    bare(&["log-master-bufsize"], Takes::Value("BYTES"), "longest message the master logs")
+        .accepted("lines of any length are logged whole"),
+    bare(
+        &["log-master-stream", "log-master-req-stream"],
+        Takes::Nothing,
+        "send logs to the master as a stream",
+    )
+    .accepted("lines of any length are logged whole"),
+    row(&["log-sendfile"], Set(Takes::Value("BOOL"), sendfile), "log requests answered by sendfile"),
+    row(&["log-ioerror"], Set(Takes::Value("BOOL"), ioerror), "log requests whose answer could not be sent"),
+    row(
+        &["logformat-strftime", "log-format-strftime"],
+        Flag(|s| &mut s.logging.format_strftime),
+        "put the format of log-date in place of %(ftime)",
+    ),
+    row(
+        &["logger"],
+        Set(Takes::Value("LOGGER"), |s, v| push(&mut s.logging.loggers, logger::logger(v))),
+        "write the log there: [NAME ]file:PATH, stdio, fd:N, socket:ADDRESS, syslog, rsyslog:HOST",
+    ),
+    row(
+        &["req-logger", "logger-req"],
+        Set(Takes::Value("LOGGER"), |s, v| push(&mut s.logging.req_loggers, logger::logger(v))),
+        "write the log of requests there",
+    ),
+    row(
+        &["log-encoder"],
+        Set(Takes::Value("ENCODER"), |s, v| push(&mut s.logging.encoders, logger::encoder(v))),
+        "dress lines of the log: prefix, suffix, nl, format or json, with its text",
+    ),
+    row(
+        &["log-req-encoder"],
+        Set(Takes::Value("ENCODER"), |s, v| push(&mut s.logging.req_encoders, logger::encoder(v))),
+        "dress lines of the log of requests",
+    ),
+    row(
+        &["log-route"],
+        Set(Takes::Value("LOGGER REGEX"), |s, v| push(&mut s.logging.routes, logger::route(v))),
+        "send matching lines to this logger",
+    ),
+    row(
+        &["log-req-route"],
+        Set(Takes::Value("LOGGER REGEX"), |s, v| push(&mut s.logging.req_routes, logger::route(v))),
+        "send matching requests to this logger",
+    ),
+    row(
+        &["log-filter"],
+        Set(Takes::Value("REGEX"), |s, v| push(&mut s.logging.filters, Pattern::new(v))),
+        "log only matching lines",
+    ),
+    row(
+        &["log-drain"],
+        Set(Takes::Value("REGEX"), |s, v| push(&mut s.logging.drains, Pattern::new(v))),
+        "do not log matching lines",
+    ),
+    row(
+        &["log-syslog"],
+        Set(Takes::Maybe("NAME"), |s, v| {
+            push(&mut s.logging.loggers, logger::logger(&format!("syslog:{v}")))
+        }),
+        "log to the system's log",
+    ),
+    row(
+        &["log-socket"],
+        Set(Takes::Value("ADDRESS"), |s, v| {
+            push(&mut s.logging.loggers, logger::logger(&format!("socket:{v}")))
+        }),
+        "log to a socket, a datagram each line",
+    ),
+    row(
+        &["log-maxsize"],
+        Number(|s| &mut s.logging.bytes_max),
+        "rename the log file when it has more bytes, and go on in a new one",
+    ),
+    row(
+        &["log-backupname"],
+        Path(|s| &mut s.logging.backup, "FILE"),
+        "name of the renamed log file (else its name and the time)",
+    ),
+    row(&["log-truncate"], Flag(|s| &mut s.logging.truncate), "empty the log file at the start"),
+    row(&["log-reopen"], Flag(|s| &mut s.logging.reopen), "open the log file anew on a reload"),
+    row(&["logfile-chmod"], Mode(|s| &mut s.logging.chmod), "mode of the log file"),
+    row(&["logfile-chown"], Flag(|s| &mut s.logging.chown), "give the log file to the user of the server"),
+    row(
+        &["touch-logreopen"],
+        Paths(|s| &mut s.logging.touch_reopen, "FILE"),
+        "open the log file anew when this is touched",
+    ),
+    row(
+        &["touch-logrotate"],
+        Paths(|s| &mut s.logging.touch_rotate, "FILE"),
+        "rename the log file when this is touched",
+    ),
     bare(&["stats", "stats-server"], Takes::Value("ADDRESS"), "serve statistics as JSON here"),
     bare(&["stats-http"], Takes::Nothing, "serve statistics with an HTTP head"),
     bare(&["stats-minified", "stats-min"], Takes::Nothing, "serve statistics without blanks"),
@@ -86,6 +169,28 @@ fn date(draft: &mut Draft, value: &str) -> Reading {
         Some(false) => None,
         None => Some(value.to_owned()),
     };
+    Ok(None)
+}
+
+/// `json` is a form of the whole log, anything else that of a request line.
+fn format(draft: &mut Draft, value: &str) -> Reading {
+    draft.logging.json |= value == "json";
+    draft.logging.format = (value != "json").then(|| value.to_owned());
+    Ok(None)
+}
+
+fn sendfile(draft: &mut Draft, value: &str) -> Reading {
+    draft.logging.log_sendfile = text::truth(value).unwrap_or(true);
+    Ok(None)
+}
+
+fn ioerror(draft: &mut Draft, value: &str) -> Reading {
+    draft.logging.log_ioerror = text::truth(value).unwrap_or(true);
+    Ok(None)
+}
+
+fn push<T>(list: &mut Vec<T>, read: Result<T, String>) -> Reading {
+    list.push(read?);
     Ok(None)
 }
 

@@ -3,6 +3,7 @@
 //! An option is written here and nowhere else: the command line, the files, `--help`, the reference page and
 //! the warnings are all made from these rows.
 
+mod beyond;
 mod config;
 mod files;
 mod http;
@@ -11,12 +12,13 @@ mod logging;
 mod process;
 mod python;
 mod reload;
+mod routes;
 mod sockets;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use super::row::{Row, Takes};
+use super::row::{Row, Takes, Verdict};
 use crate::base::text;
 
 /// Options that belong together.
@@ -33,6 +35,7 @@ pub static FAMILIES: &[Family] = &[
     Family { title: "Sockets", rows: sockets::ROWS },
     Family { title: "HTTP and requests", rows: http::ROWS },
     Family { title: "Static files", rows: files::ROWS },
+    Family { title: "Internal router", rows: routes::ROWS },
     Family { title: "Processes", rows: process::ROWS },
     Family { title: "Reloads and limits of workers", rows: reload::ROWS },
     Family { title: "Logs, statistics, metrics", rows: logging::ROWS },
@@ -48,8 +51,26 @@ const KNOWN: &str = include_str!("known.txt");
 pub enum Known {
     /// A row of the table.
     Row(&'static Row),
-    /// An option of uWSGI without a row: planned.
-    NameOnly(Takes),
+    /// An option of uWSGI without a row.
+    NameOnly(Takes, Verdict),
+}
+
+impl Known {
+    /// Whether it takes a value on the command line.
+    pub fn takes(&self) -> Takes {
+        match self {
+            Known::Row(row) => row.takes(),
+            Known::NameOnly(takes, _) => *takes,
+        }
+    }
+
+    /// How far we are with it.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Known::Row(row) => row.verdict,
+            Known::NameOnly(_, verdict) => *verdict,
+        }
+    }
 }
 
 /// All rows.
@@ -61,10 +82,13 @@ pub fn rows() -> impl Iterator<Item = &'static Row> {
 pub fn names() -> &'static HashMap<&'static str, Known> {
     static NAMES: OnceLock<HashMap<&'static str, Known>> = OnceLock::new();
     NAMES.get_or_init(|| {
-        let bare = KNOWN.lines().map(|line| match line.as_bytes().last() {
-            Some(b'=') => (&line[..line.len() - 1], Known::NameOnly(Takes::Value("VALUE"))),
-            Some(b'?') => (&line[..line.len() - 1], Known::NameOnly(Takes::Maybe("VALUE"))),
-            _ => (line, Known::NameOnly(Takes::Nothing)),
+        let bare = KNOWN.lines().map(|line| {
+            let (name, takes) = match line.as_bytes().last() {
+                Some(b'=') => (&line[..line.len() - 1], Takes::Value("VALUE")),
+                Some(b'?') => (&line[..line.len() - 1], Takes::Maybe("VALUE")),
+                _ => (line, Takes::Nothing),
+            };
+            (name, Known::NameOnly(takes, beyond::verdict(name)))
         });
         // Rows come last: they replace the bare names.
         bare.chain(rows().flat_map(|row| row.names.iter().map(move |n| (*n, Known::Row(row))))).collect()
@@ -126,7 +150,24 @@ mod tests {
     #[test]
     fn every_row_can_be_set() {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
-        let values = ["7", "007", "A=B", "http", "user:group", "A=7", "a.* 7", "nginx", "X: y"];
+        let values = [
+            "7",
+            "007",
+            "A=B",
+            "http",
+            "user:group",
+            "A=7",
+            "a.* 7",
+            "nginx",
+            "X: y",
+            "file:x",
+            "nl",
+            "name x",
+            ". last:",
+            "200 last:",
+            "empty:x last:",
+            "last:",
+        ];
         for row in rows() {
             let mut draft = Draft::default();
             let before = format!("{draft:?}");
@@ -187,8 +228,8 @@ mod tests {
     #[test]
     fn the_known_names_are_all_there() {
         assert!(KNOWN.lines().count() > 1100);
-        assert!(matches!(find("fastrouter-to"), Some(Known::NameOnly(Takes::Value(_)))));
-        assert!(matches!(find("carbon-no-workers"), Some(Known::NameOnly(Takes::Nothing))));
+        assert!(matches!(find("fastrouter-to"), Some(Known::NameOnly(Takes::Value(_), _))));
+        assert!(matches!(find("carbon-no-workers"), Some(Known::NameOnly(Takes::Nothing, _))));
         assert!(matches!(find("processes"), Some(Known::Row(_))));
         assert!(find("no-such-option").is_none());
     }

@@ -128,7 +128,11 @@ pub const ROWS: &[Row] = &[
         Count(|s| &mut s.process.locks),
         "make this many locks for the application, beside lock 0",
     ),
-    bare(&["cap"], Takes::Value("NAMES"), "Linux capabilities to keep"),
+    row(
+        &["cap"],
+        Set(Takes::Value("NAMES"), cap),
+        "Linux capabilities to keep when root is given up, with commas between",
+    ),
     bare(&["chroot"], Takes::Value("FOLDER"), "make this folder the root of the file system")
         .refused("use RootDirectory= in a systemd unit, or a container"),
     bare(&["pivot-root"], Takes::Value("FOLDERS"), "change the root of the file system")
@@ -137,7 +141,18 @@ pub const ROWS: &[Row] = &[
         .refused("use uid"),
     bare(&["immediate-gid"], Takes::Value("GROUP"), "become this group while reading the configuration")
         .refused("use gid"),
-    bare(&["limit-as"], Takes::Value("MB"), "limit the address space of each process"),
+    row(
+        &["limit-as"],
+        NumberIfSet(|s| &mut s.process.limit_as, "MB"),
+        "limit the address space of each process",
+    ),
+    row(
+        &["limit-nproc"],
+        NumberIfSet(|s| &mut s.process.limit_nproc, "N"),
+        "limit the processes of the user",
+    ),
+    row(&["max-fd"], NumberIfSet(|s| &mut s.process.max_fd, "N"), "limit the open files of each process"),
+    row(&["prio"], Set(Takes::Value("NICE"), prio), "be nice to others by so much (-20 to 19)"),
     bare(&["binary-path"], Takes::Value("FILE"), "path of the server's binary, for reloads")
         .accepted("the running binary is found through /proc"),
     bare(&["honour-stdin"], Takes::Nothing, "do not replace the standard input by /dev/null"),
@@ -145,7 +160,11 @@ pub const ROWS: &[Row] = &[
     bare(&["hook-post-fork"], Takes::Value("ACTION"), "do this in each worker after its fork"),
     bare(&["hook-pre-app"], Takes::Value("ACTION"), "do this before the application is imported"),
     bare(&["exec-asap"], Takes::Value("COMMAND"), "run a command before anything else"),
-    bare(&["cpu-affinity"], Takes::Value("N"), "give each worker this many processors of its own"),
+    row(
+        &["cpu-affinity"],
+        Count(|s| &mut s.process.affinity),
+        "run each worker on this many processors of its own, 0 on all",
+    ),
     bare(&["exec-pre-app"], Takes::Value("COMMAND"), "run a command before the application is imported"),
 ];
 
@@ -157,6 +176,20 @@ fn processes(draft: &mut Draft, value: &str) -> Reading {
         _ => return Err("a number of workers, 1 or more".to_owned()),
     }
     Ok(remark)
+}
+
+fn prio(draft: &mut Draft, value: &str) -> Reading {
+    match value.trim().parse() {
+        Ok(nice @ -20..=19) => draft.process.nice = Some(nice),
+        _ => return Err("a number from -20 to 19".to_owned()),
+    }
+    Ok(None)
+}
+
+fn cap(draft: &mut Draft, value: &str) -> Reading {
+    let names = value.split([',', ' ']).filter(|name| !name.is_empty());
+    draft.process.capabilities.extend(names.map(str::to_owned));
+    Ok(None)
 }
 
 fn env(draft: &mut Draft, value: &str) -> Reading {

@@ -79,32 +79,56 @@ pub const ROWS: &[Row] = &[
         .accepted("what is supported is built in"),
     bare(&["py-call-osafterfork", "py-call-uwsgi-fork-hooks"], Takes::Nothing, "run Python's fork hooks")
         .accepted("Python's fork hooks always run"),
-    bare(&["no-threads-wait"], Takes::Nothing, "do not wait for threads when a worker ends"),
+    bare(&["no-threads-wait"], Takes::Nothing, "do not wait for threads when a worker ends")
+        .accepted("requests in hand are finished on every thread; worker-reload-mercy bounds the time"),
     bare(&["wsgi-env-behaviour", "wsgi-env-behavior"], Takes::Value("WAY"), "how environ is made")
         .accepted("every request has its own environ"),
     row(
         &["wsgi-accept-buffer", "wsgi-accept-buffers"],
         Flag(|s| &mut s.python.accept_buffer),
-        "accept bytearrays, memoryviews and other buffers in a body, beside bytes",
+        "let parts of a body be bytearray, memoryview and other buffers",
     ),
-    bare(
-        &["py-autoreload", "py-auto-reload", "python-autoreload", "python-auto-reload"],
-        Takes::Value("SECONDS"),
-        "look for changed modules so often, and reload",
+    row(
+        &["py-auto-reload", "py-autoreload", "python-autoreload", "python-auto-reload"],
+        Count(|s| &mut s.python.auto_reload_s),
+        "look for changed modules every so many seconds, and reload; for development",
+    ),
+    row(
+        &["py-auto-reload-ignore", "python-auto-reload-ignore"],
+        List(|s| &mut s.python.auto_reload_ignore, "MODULE"),
+        "module that py-auto-reload does not look at",
     ),
     row(
         &["py-tracebacker"],
         Text(|s| &mut s.python.tracebacker, "PREFIX"),
         "tell the stacks of all threads to whoever connects to the unix socket of this name and the worker's number",
     ),
-    bare(&["reload-on-exception"], Takes::Nothing, "replace a worker after an unhandled exception"),
-    bare(&["gevent"], Takes::Value("N"), "serve requests in so many greenlets (until then, use threads)"),
-    bare(&["gevent-monkey-patch", "gevent-early-monkey-patch"], Takes::Nothing, "patch modules for gevent"),
-    bare(
-        &["asyncio"],
-        Takes::Value("N"),
-        "serve requests in so many asyncio tasks (until then, use threads)",
+    row(
+        &["reload-on-exception"],
+        Flag(|s| &mut s.python.reload_on_exception),
+        "replace a worker after an exception of the application, once its requests are finished",
     ),
+    row(
+        &["reload-on-exception-type"],
+        List(|s| &mut s.python.reload_on_type, "CLASS"),
+        "replace a worker after an exception of this class, like MemoryError or pkg.errors.Fatal",
+    ),
+    row(
+        &["reload-on-exception-value"],
+        List(|s| &mut s.python.reload_on_value, "TEXT"),
+        "replace a worker after an exception with this text",
+    ),
+    row(
+        &["reload-on-exception-repr"],
+        List(|s| &mut s.python.reload_on_repr, "CLASS: TEXT"),
+        "replace a worker after an exception of this class with this text",
+    ),
+    row(&["gevent"], CountIfSet(|s| &mut s.greenlets), "serve so many requests at a time in each worker")
+        .accepted("by threads, at most 64, and not by greenlets; threads says otherwise"),
+    bare(&["gevent-monkey-patch", "gevent-early-monkey-patch"], Takes::Nothing, "patch modules for gevent")
+        .accepted("requests are served by threads, which need no patched modules"),
+    bare(&["asyncio"], Takes::Value("N"), "serve requests in so many asyncio tasks")
+        .refused("use threads = N"),
     bare(&["paste"], Takes::Value("CONFIG"), "load the application from a paste configuration")
         .refused("write a wsgi-file that calls paste.deploy.loadapp"),
     bare(&["pypy-wsgi"], Takes::Value("MODULE"), "load the application into PyPy")

@@ -1,6 +1,8 @@
 //! Rows: when workers are replaced, and how many there are meanwhile.
 
+use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
+use super::super::settings::Touch;
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -98,8 +100,28 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         &["touch-reload"],
-        Paths(|s| &mut s.process.touch_reload, "FILE"),
+        Set(Takes::Value("FILE"), |s, path| touch(s, path, Touch::Reload)),
         "reload when this file or folder is touched",
+    ),
+    row(
+        &["fs-reload", "fs-brutal-reload"],
+        Set(Takes::Value("PATH"), |s, path| touch(s, path, Touch::Reload)),
+        "reload when this file changes",
+    ),
+    row(
+        &["touch-chain-reload", "touch-workers-reload"],
+        Set(Takes::Value("FILE"), |s, path| touch(s, path, Touch::Workers)),
+        "replace worker after worker when this is touched (with lazy-apps they import the application anew)",
+    ),
+    row(
+        &["touch-exec"],
+        Set(Takes::Value("FILE COMMAND"), touch_exec),
+        "run a command when this file is touched",
+    ),
+    row(
+        &["master-fifo"],
+        Paths(|s| &mut s.process.fifos, "FILE"),
+        "take commands from this pipe: r reload, c workers one by one, q stop, Q stop now, p pause, s totals, P pidfiles",
     ),
     row(
         &["exit-on-reload"],
@@ -108,10 +130,6 @@ pub const ROWS: &[Row] = &[
     ),
     bare(&["reload-mercy"], Takes::Value("SECONDS"), "time everything else has to end")
         .accepted("workers are waited for by worker-reload-mercy"),
-    bare(&["touch-chain-reload"], Takes::Value("FILE"), "replace worker after worker when this is touched"),
-    bare(&["touch-workers-reload"], Takes::Value("FILE"), "replace the workers when this is touched"),
-    bare(&["fs-reload"], Takes::Value("PATH"), "reload when this changes"),
-    bare(&["master-fifo"], Takes::Value("FILE"), "take commands from this pipe"),
     bare(&["cheap"], Takes::Nothing, "start workers at the first request"),
     bare(&["cheaper"], Takes::Value("N"), "keep this many workers, start more under load"),
     bare(&["cheaper-initial"], Takes::Value("N"), "workers at the start"),
@@ -126,4 +144,16 @@ fn megabytes(given: &str, field: &mut u64) -> Reading {
     let mut remark = None;
     *field = number(Some(given), &mut remark)?;
     Ok(remark)
+}
+
+fn touch(draft: &mut Draft, path: &str, what: Touch) -> Reading {
+    draft.process.touch.push((path.into(), what));
+    Ok(None)
+}
+
+fn touch_exec(draft: &mut Draft, value: &str) -> Reading {
+    match value.split_once(' ') {
+        Some((path, command)) => touch(draft, path, Touch::Run(command.trim().to_owned())),
+        None => Err("a file and a command, with a blank between".to_owned()),
+    }
 }

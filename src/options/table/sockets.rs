@@ -80,7 +80,8 @@ pub const ROWS: &[Row] = &[
         .refused("use uwsgi-socket or http-socket; every web server with FastCGI speaks one of them"),
     bare(&["scgi-socket"], ADDRESS, "listen here for SCGI")
         .refused("use uwsgi-socket or http-socket; every web server with SCGI speaks one of them"),
-    bare(&["shared-socket"], ADDRESS, "open a socket before privileges are dropped, for use as =N"),
+    bare(&["shared-socket"], ADDRESS, "open a socket before privileges are dropped, for use as =N")
+        .refused("name the address in socket or http itself: it is opened before privileges are dropped"),
     bare(&["socket-sndbuf"], Takes::Value("BYTES"), "size of the kernel's send buffer"),
     bare(&["socket-rcvbuf"], Takes::Value("BYTES"), "size of the kernel's receive buffer"),
 ];

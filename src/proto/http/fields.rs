@@ -200,13 +200,20 @@ fn check_host(value: &[u8], again: bool) -> Result<(), Error> {
 #[inline]
 pub(super) fn is_host(value: &[u8]) -> bool {
     // Nearly every host is a name: one pass without a branch tells.
-    value.iter().fold(0, |seen, byte| seen | HOST_BYTES[usize::from(*byte)]) == 0 || is_host_of_parts(value)
+    let seen = value.iter().fold(0, |seen, byte| seen | HOST_BYTES[usize::from(*byte)]);
+    seen == 0 || (seen < NOWHERE && is_host_of_parts(value, seen == COLON))
 }
 
-/// 0: may stand anywhere in a name. 1: part of a port, an address or an escape. 2: nowhere.
+/// What a byte of a host is beside a plain one of a name, which is 0: a mark of a port or an address…
+const COLON: u8 = 1;
+/// …of an address in brackets or an escape…
+const SPECIAL: u8 = 2;
+/// …or of no host.
+const NOWHERE: u8 = 4;
+
 const HOST_BYTES: [u8; 256] = {
-    let (plain, special) = (b"-._~!$&'()*+,;=", b":[]%");
-    let (mut table, mut at) = ([2; 256], 0);
+    let (plain, special) = (b"-._~!$&'()*+,;=", b"[]%");
+    let (mut table, mut at) = ([NOWHERE; 256], 0);
     while at < table.len() {
         if (at as u8).is_ascii_alphanumeric() {
             table[at] = 0;
@@ -220,14 +227,15 @@ const HOST_BYTES: [u8; 256] = {
     }
     at = 0;
     while at < special.len() {
-        table[special[at] as usize] = 1;
+        table[special[at] as usize] = SPECIAL;
         at += 1;
     }
+    table[b':' as usize] = COLON;
     table
 };
 
-/// The same for hosts with a port, an IPv6 address or escapes.
-fn is_host_of_parts(value: &[u8]) -> bool {
+/// The same for hosts with a port, an IPv6 address or escapes. `plain`: a colon is all that is special.
+fn is_host_of_parts(value: &[u8], plain: bool) -> bool {
     let end = match value.first() {
         Some(b'[') => value.iter().position(|byte| *byte == b']').map_or(0, |at| at + 1),
         _ => value.iter().position(|byte| *byte == b':').unwrap_or(value.len()),
@@ -235,19 +243,21 @@ fn is_host_of_parts(value: &[u8]) -> bool {
     let (host, port) = value.split_at(end);
     let port_is_one = match port {
         [] => true,
-        [b':'] => true,
-        [b':', digits @ ..] => {
-            digits.iter().all(u8::is_ascii_digit)
-                && str::from_utf8(digits).is_ok_and(|text| text.parse::<u16>().is_ok())
-        }
+        [b':', digits @ ..] => is_port(digits),
         _ => false,
     };
     port_is_one
         && match host {
             [] => false,
             [b'[', address @ .., b']'] => is_bracketed(address),
-            name => is_name(name),
+            name => plain || is_name(name),
         }
+}
+
+/// `*DIGIT`, none or a number of 16 bits.
+fn is_port(digits: &[u8]) -> bool {
+    let number = |sum: u32, digit: &u8| digit.is_ascii_digit().then(|| sum * 10 + u32::from(digit - b'0'));
+    digits.len() <= 5 && digits.iter().try_fold(0, number).is_some_and(|port| port <= 0xffff)
 }
 
 /// `IPv6address / IPvFuture`.

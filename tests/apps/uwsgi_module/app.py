@@ -21,6 +21,10 @@ def application(environ, start_response):
         "version": text(uwsgi.version),
         "version_info": [text(part) for part in uwsgi.version_info],
         "request_id": uwsgi.request_id(),
+        "workers": [{key: text(value) for key, value in worker.items() if key != "apps"} for worker in uwsgi.workers()],
+        "sockets": uwsgi.sockets,
+        "is_a_reload": uwsgi.is_a_reload,
+        "pidfile": text(uwsgi.pidfile),
         "types": {name: type(getattr(uwsgi, name)).__name__ for name in ("version", "opt", "numproc", "hostname")},
         "opt_types": sorted({type(value).__name__ for value in uwsgi.opt.values()}),
     }

@@ -298,6 +298,22 @@ impl Connection {
         }
     }
 
+    fn set_nonblocking(&self, on: bool) {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.set_nonblocking(on),
+            Stream::Unix(stream) => stream.set_nonblocking(on),
+        }
+        .expect("set");
+    }
+
+    /// Whether the server has said nothing, and has not closed, until now.
+    pub fn is_silent(&mut self) -> bool {
+        self.set_nonblocking(true);
+        let received = self.receive();
+        self.set_nonblocking(false);
+        matches!(received, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
     /// Did the server close (or reset) without another byte?
     pub fn is_closed(&mut self) -> bool {
         self.unread.is_empty()

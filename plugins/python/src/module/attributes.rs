@@ -3,7 +3,10 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
+use uwring_abi::CONTROL_GENERATION;
+
 use crate::config::{Config, config};
+use crate::host;
 
 /// The uWSGI we behave like: what applications compare with.
 pub const VERSION: &str = "2.0.31";
@@ -42,11 +45,16 @@ pub fn add(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.setattr("has_threads", 1)?;
     module.setattr("buffer_size", config.buffer_size)?;
     module.setattr("started_on", config.started_on)?;
-    module.setattr("is_a_reload", false)?;
+    module.setattr("is_a_reload", host::control(CONTROL_GENERATION, 0) > 1)?;
     module.setattr("sockets", PyList::empty(py))?;
     module.setattr("spoolers", PyTuple::empty(py))?;
-    for none in ["loop", "mode", "pidfile", "applications", "unbit"] {
+    for none in ["loop", "applications", "unbit"] {
         module.setattr(none, py.None())?;
+    }
+    for name in ["mode", "pidfile"] {
+        let value =
+            config.options.iter().rev().find(|(key, _)| key == name).and_then(|(_, value)| value.as_ref());
+        module.setattr(name, value.map(|value| PyBytes::new(py, value.as_bytes())))?;
     }
     for (name, value) in [("SPOOL_OK", -2), ("SPOOL_RETRY", -1), ("SPOOL_IGNORE", 0)] {
         module.setattr(name, value)?;

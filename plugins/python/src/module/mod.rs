@@ -12,8 +12,9 @@ use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use uwring_abi::CONTROL_SOCKET;
 
-use crate::{exchange, traceback};
+use crate::{exchange, host, traceback};
 
 pub use attributes::{VERSION, hostname};
 
@@ -45,6 +46,13 @@ fn missing(py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
         format!("module 'uwsgi' has no attribute '{name}': this server does not offer uwsgi.{name} here")
     };
     Err(PyAttributeError::new_err(text))
+}
+
+/// What only a worker knows.
+pub fn worker_start(py: Python<'_>) -> PyResult<()> {
+    let sockets: Vec<i64> =
+        (0..).map(|number| host::control(CONTROL_SOCKET, number)).take_while(|fd| *fd >= 0).collect();
+    dict(py)?.set_item("sockets", sockets)
 }
 
 /// The module's dict.

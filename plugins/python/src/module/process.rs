@@ -4,7 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
-use uwring_abi::{CONTROL_PID, CONTROL_RELOAD, CONTROL_REQUESTS, CONTROL_STOP, CONTROL_TOTAL_REQUESTS};
+use uwring_abi::{
+    CONTROL_PID, CONTROL_RELOAD, CONTROL_STOP, CONTROL_TOTAL_REQUESTS, WORKER_EXCEPTIONS, WORKER_IN_FLIGHT,
+    WORKER_LAST_SPAWN, WORKER_REQUESTS, WORKER_RUNNING_TIME_US, WORKER_SPAWNS, WORKER_TX_BYTES,
+};
 
 use crate::config::config;
 use crate::host;
@@ -66,19 +69,40 @@ fn total_requests() -> i64 {
     host::control(CONTROL_TOTAL_REQUESTS, 0)
 }
 
-/// What is known here of each worker; uWSGI's other keys are left out, not invented.
+/// A dict for each worker, with uWSGI's keys. `signals` is 0, since there are none; `rss` and `vsz` are what the kernel
+/// says now.
 #[pyfunction]
 fn workers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
     let mut list = Vec::new();
     for id in 1..=config().processes {
         let pid = host::control(CONTROL_PID, u64::from(id));
         let worker = PyDict::new(py);
-        worker.set_item("id", id)?;
-        worker.set_item("pid", pid.max(0))?;
-        if id == host::worker_id() {
-            worker.set_item("requests", host::control(CONTROL_REQUESTS, 0))?;
+        let figure = |what| host::worker_figure(id, what);
+        let (requests, running) = (figure(WORKER_REQUESTS), figure(WORKER_RUNNING_TIME_US));
+        let (rss, vsz) = memory_of(pid).unwrap_or_default();
+        let status: &[u8] = match (pid, figure(WORKER_IN_FLIGHT)) {
+            (..=0, _) => b"cheap",
+            (_, 0) => b"idle",
+            _ => b"busy",
+        };
+        for (key, value) in [
+            ("id", u64::from(id)),
+            ("pid", u64::try_from(pid).unwrap_or(0)),
+            ("requests", requests),
+            ("delta_requests", requests),
+            ("signals", 0),
+            ("exceptions", figure(WORKER_EXCEPTIONS)),
+            ("rss", rss),
+            ("vsz", vsz),
+            ("running_time", running),
+            ("last_spawn", figure(WORKER_LAST_SPAWN)),
+            ("respawn_count", figure(WORKER_SPAWNS)),
+            ("tx", figure(WORKER_TX_BYTES)),
+            ("avg_rt", running.checked_div(requests).unwrap_or(0)),
+        ] {
+            worker.set_item(key, value)?;
         }
-        worker.set_item("status", PyBytes::new(py, if pid > 0 { b"idle" } else { b"cheap" }))?;
+        worker.set_item("status", PyBytes::new(py, status))?;
         worker.set_item("apps", PyTuple::empty(py))?;
         list.push(worker);
     }
@@ -93,12 +117,18 @@ fn micros() -> u64 {
 
 /// `(rss, vsz)` in bytes.
 #[pyfunction]
-fn mem(py: Python<'_>) -> PyResult<(u64, u64)> {
-    let page: u64 = py.import("resource")?.call_method0("getpagesize")?.extract()?;
-    let pages = std::fs::read_to_string("/proc/self/statm")?;
-    let mut pages = pages.split_ascii_whitespace().map(|word| word.parse::<u64>().unwrap_or(0) * page);
-    let (vsz, rss) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
-    Ok((rss, vsz))
+fn mem() -> PyResult<(u64, u64)> {
+    Ok(memory_of(std::process::id().into())?)
+}
+
+/// `(rss, vsz)` of a process in bytes.
+fn memory_of(pid: i64) -> std::io::Result<(u64, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let kibibytes = |name: &str| {
+        let rest = text.lines().find_map(|line| line.strip_prefix(name));
+        rest.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0)
+    };
+    Ok((kibibytes("VmRSS:") * 1024, kibibytes("VmSize:") * 1024))
 }
 
 /// The kernel keeps 15 bytes of it.

@@ -8,9 +8,9 @@ use std::os::fd::RawFd;
 use std::sync::Mutex;
 
 use uwring_abi::{
-    ABI_VERSION, CONTROL_IS_LOCKED, CONTROL_LOCK, CONTROL_PID, CONTROL_TOTAL_REQUESTS, CONTROL_UNLOCK,
-    ERR_GONE, ERR_MISUSE, ERR_TIMEOUT, HostApi, OK, PROTOCOL_HTTP, PROTOCOL_UWSGI, RequestView, ResponseHead,
-    Slice, VAR_FIELD, VAR_PLAIN, Var,
+    ABI_VERSION, CONTROL_IS_LOCKED, CONTROL_LOCK, CONTROL_PID, CONTROL_SOCKET, CONTROL_TOTAL_REQUESTS,
+    CONTROL_UNLOCK, ERR_GONE, ERR_MISUSE, ERR_TIMEOUT, HostApi, OK, PROTOCOL_HTTP, PROTOCOL_UWSGI,
+    RequestView, ResponseHead, Slice, VAR_FIELD, VAR_PLAIN, Var,
 };
 
 /// The master's process id that the host pretends to have.
@@ -322,6 +322,7 @@ unsafe extern "C" fn control(_: *const c_void, what: u32, arg: u64) -> i64 {
         CONTROL_LOCK | CONTROL_UNLOCK => i64::from(arg == 0),
         CONTROL_IS_LOCKED if arg != 0 => -1,
         CONTROL_TOTAL_REQUESTS => 77,
+        CONTROL_SOCKET if arg > 0 => -1,
         _ => 0,
     }
 }

@@ -1,0 +1,256 @@
+//! Verdicts for the names without a row. What the site can be served without is *planned*, and a warning says so; what
+//! would change what the site does is *refused*; what has nothing to do here is *accepted*.
+
+use super::super::row::Verdict::{self, Accepted, Planned, Refused};
+
+/// A name, or the beginning of names where it ends in `*`. The longest that fits counts.
+const VERDICTS: &[(&str, Verdict)] = &[
+    // An Emperor runs servers; systemd does the same.
+    ("early-emperor", Refused(EMPEROR)),
+    ("emperor-*", Accepted("says nothing without an Emperor")),
+    ("vassal*", Accepted("says nothing without an Emperor")),
+    ("imperial-*", Accepted(LISTS)),
+    ("zerg*", Refused("reload with SIGHUP, or start a second server on the port with reuse-port")),
+    ("fork-s*", Refused(EMPEROR)),
+    // Routers to other servers.
+    ("fastrouter-*", Accepted("says nothing without a fastrouter")),
+    ("rawrouter", Refused(ROUTER)),
+    ("rawrouter-*", Accepted("says nothing without a rawrouter")),
+    ("sslrouter*", Refused(ROUTER)),
+    ("forkpty*", Refused(ROUTER)),
+    ("tuntap-*", Refused(ROUTER)),
+    ("http-subscription-*", Refused(ROUTER)),
+    ("http-use-*", Refused(ROUTER)),
+    ("http-fallback", Refused(ROUTER)),
+    ("http-zerg", Refused(ROUTER)),
+    (
+        "http-to-https",
+        Refused("redirect in the web server in front: nginx, `return 301 https://$host$request_uri;`"),
+    ),
+    ("http-events", Accepted(NO_ROUTER)),
+    ("http-cheap", Accepted(NO_ROUTER)),
+    ("http-quiet", Accepted(NO_ROUTER)),
+    ("http-harakiri", Accepted(NO_ROUTER)),
+    ("http-gracetime", Accepted(NO_ROUTER)),
+    ("http-uid", Accepted(NO_ROUTER)),
+    ("http-gid", Accepted(NO_ROUTER)),
+    ("http-post-buffering*", Accepted(NO_ROUTER)),
+    ("http-resubscribe*", Accepted(NO_ROUTER)),
+    ("http-use-base", Accepted(NO_ROUTER)),
+    ("http-manage-expect", Accepted("`Expect: 100-continue` is always answered")),
+    (
+        "enable-proxy-protocol",
+        Refused("let the proxy send X-Forwarded-For instead, with http; or speak uwsgi"),
+    ),
+    ("http-backend-http", Refused(ROUTER)),
+    ("subscribe*", Refused(SUBSCRIBE)),
+    ("subscription*", Accepted("says nothing without a subscription server")),
+    ("start-unsubscribed", Accepted("nothing subscribes")),
+    ("unsubscribe-on-graceful-reload", Accepted("nothing subscribes")),
+    ("weight", Accepted("nothing subscribes")),
+    ("auto-weight", Accepted("nothing subscribes")),
+    ("force-gateway", Accepted(NO_ROUTER)),
+    // TLS.
+    ("https2", Refused(TLS)),
+    ("https-*", Accepted("says nothing without https, which is refused")),
+    ("sni*", Refused(TLS)),
+    ("ssl-*", Accepted("says nothing without https, which is refused")),
+    // Sockets of protocols nobody speaks to a Python server.
+    ("fastcgi-nph-socket", Refused(SOCKET)),
+    ("scgi-nph-socket", Refused(SOCKET)),
+    ("raw-socket", Refused(SOCKET)),
+    ("puwsgi-socket", Refused(SOCKET)),
+    ("zeromq*", Refused(SOCKET)),
+    ("zmq*", Refused(SOCKET)),
+    ("mongrel2", Refused(SOCKET)),
+    ("undeferred-shared-socket", Refused("use socket: it is opened before privileges are dropped")),
+    // Work beside requests that an application counts on.
+    ("spooler-*", Accepted("says nothing without a spooler")),
+    ("farm", Refused(MULE)),
+    ("mule-*", Accepted("says nothing without a mule")),
+    ("cache", Refused(CACHE)),
+    ("cache-*", Accepted("says nothing without a cache")),
+    ("add-cache-item", Refused(CACHE)),
+    ("load-file-in-cache*", Refused(CACHE)),
+    ("queue", Refused("the application's uwsgi.queue_… are not there: use a database, Redis or a broker")),
+    ("queue-*", Accepted("says nothing without a queue")),
+    (
+        "py-sharedarea",
+        Refused("the application's uwsgi.sharedarea_… are not there: use multiprocessing.shared_memory"),
+    ),
+    (
+        "legion*",
+        Refused("servers do not elect a lord among themselves: use keepalived, or a lock in a database"),
+    ),
+    ("snmp*", Planned),
+    ("symcall*", Refused(OTHER)),
+    ("dumbloop*", Refused(OTHER)),
+    // Other ways to run code.
+    ("asyncio", Refused(LOOP)),
+    ("tornado", Refused(LOOP)),
+    ("stackless", Refused(LOOP)),
+    ("loop", Refused(LOOP)),
+    ("gevent-wait-for-hub", Accepted("requests are served by threads")),
+    ("cgi*", Refused(OTHER)),
+    ("php*", Refused(OTHER)),
+    ("rack", Refused(OTHER)),
+    ("rails", Refused(OTHER)),
+    ("ruby*", Refused(OTHER)),
+    ("lua*", Refused(OTHER)),
+    ("jvm*", Refused(OTHER)),
+    ("jwsgi", Refused(OTHER)),
+    ("mono-*", Refused(OTHER)),
+    ("perl*", Refused(OTHER)),
+    ("plackup", Refused(OTHER)),
+    ("pypy-*", Refused("use home or virtualenv, with CPython")),
+    ("glusterfs-*", Refused(OTHER)),
+    ("gridfs-*", Refused(OTHER)),
+    ("rados-*", Refused(OTHER)),
+    ("webdav-*", Refused(OTHER)),
+    ("xslt-*", Refused(OTHER)),
+    ("v8-*", Refused(OTHER)),
+    ("web3", Refused(LOAD)),
+    ("pump", Refused(LOAD)),
+    ("wsgi-lite", Refused(LOAD)),
+    ("pecan", Refused("write a wsgi-file that calls pecan.deploy.deploy")),
+    ("ini-paste*", Refused("write a wsgi-file that calls paste.deploy.loadapp")),
+    ("paste-*", Accepted("says nothing without paste")),
+    ("python-raw", Refused(LOAD)),
+    ("eval", Refused(LOAD)),
+    ("pyrun", Refused("run the script with Python itself")),
+    ("pyshell*", Refused("run python -i with the application's virtualenv")),
+    ("python-worker-override", Refused(LOAD)),
+    ("worker-exec*", Refused(LOAD)),
+    // Isolation: without it the site would run, and not be isolated.
+    ("jail*", Refused(ISOLATE)),
+    ("libjail", Refused(ISOLATE)),
+    ("jid*", Refused(ISOLATE)),
+    ("ns*", Refused(ISOLATE)),
+    ("namespace*", Refused(ISOLATE)),
+    ("unshare*", Refused(ISOLATE)),
+    ("setns*", Refused(ISOLATE)),
+    ("pivot_root", Refused(ISOLATE)),
+    ("refork*", Refused(ISOLATE)),
+    ("re-fork*", Refused(ISOLATE)),
+    ("mount-*", Refused("mount it before the start: a .mount unit of systemd, or the container")),
+    ("mount-check", Planned),
+    ("umount-*", Refused("unmount it before the start: a .mount unit of systemd, or the container")),
+    ("cgroup*", Refused("MemoryMax=, CPUQuota= and the like in a systemd unit")),
+    ("allowed-modifiers", Accepted("only modifiers 0 and 30 are served")),
+    // The internal router: rules that protect, redirect or rewrite.
+    ("route*", Refused(ROUTE)),
+    ("error-route*", Refused(ROUTE)),
+    ("response-route*", Refused(ROUTE)),
+    ("final-route*", Planned),
+    ("router-list", Accepted(LISTS)),
+    ("routers-list", Accepted(LISTS)),
+    // Where a configuration is kept.
+    ("ldap*", Refused("write the configuration to a file")),
+    ("sqlite*", Refused("write the configuration to a file")),
+    // Commands of uWSGI's own binary.
+    ("build-plugin", Refused("plugins of uWSGI cannot be loaded here")),
+    ("dlopen", Refused("plugins of uWSGI cannot be loaded here")),
+    ("cflags", Refused(BINARY)),
+    ("dot-h", Refused(BINARY)),
+    ("config-py", Refused(BINARY)),
+    ("print-sym*", Refused(BINARY)),
+    ("binary-append-data", Refused(BINARY)),
+    ("privileged-binary-patch*", Refused(BINARY)),
+    ("unprivileged-binary-patch*", Refused(BINARY)),
+    ("ping", Refused("ask with uwring ctl status")),
+    ("connect-and-read", Refused("use nc or curl")),
+    ("extract", Refused("use cat or curl")),
+    ("alarm-list", Accepted(LISTS)),
+    ("alarms-list", Accepted(LISTS)),
+    ("cheaper-list", Accepted(LISTS)),
+    ("cheaper-algo-list", Accepted(LISTS)),
+    ("cheaper-algos-list", Accepted(LISTS)),
+    ("clock-list", Accepted(LISTS)),
+    ("clocks-list", Accepted(LISTS)),
+    ("logger-list", Accepted(LISTS)),
+    ("loggers-list", Accepted(LISTS)),
+    ("loop-list", Accepted(LISTS)),
+    ("loops-list", Accepted(LISTS)),
+    ("plugin-list", Accepted(LISTS)),
+    ("plugins-list", Accepted(LISTS)),
+    // Nothing to do.
+    ("autoload", Accepted("what is supported is built in")),
+    ("pcre-jit", Accepted("regular expressions are compiled here in any case")),
+    ("thunder-lock-watchdog", Accepted("there is no such lock")),
+    ("lock-engine", Accepted("there is one kind of locks, and a dead process gives its locks back")),
+    ("ftok", Accepted("no System V semaphores are used")),
+    ("persistent-ipcsem", Accepted("no System V semaphores are used")),
+    ("no-fd-passing", Accepted("no descriptors are passed")),
+    ("disable-sendfile", Accepted("files are sent by splice or by copy, as the kernel allows")),
+    ("disable-async-warn-on-queue-full", Accepted("requests wait in a queue of their own")),
+    ("wsgi-manage-chunked-input", Accepted("bodies in chunks are always decoded")),
+    ("chunked-input-*", Accepted("bodies in chunks are read as others are: see limit-post, socket-timeout")),
+    ("write-errors-exception-only", Accepted("a client that is gone raises nothing in the application")),
+    ("body-read-warning", Accepted("a body that is not read makes no trouble")),
+    ("start_response-nodelay", Accepted("heads are sent with the first byte of the body")),
+    ("use-abort", Accepted("crashes leave a core as the kernel is set up")),
+    ("check-interval", Accepted("the master waits for events and polls nothing")),
+    ("max-apps", Accepted("any number of applications is loaded")),
+    ("signal-bufsize", Accepted("queues grow as needed")),
+    ("signals-bufsize", Accepted("queues grow as needed")),
+    ("shutdown-sockets", Accepted("a server that ends closes its sockets when requests are finished")),
+    ("skip-zero", Accepted("standard input is never taken for a socket")),
+    ("ugreen-stacksize", Accepted("requests are served by threads")),
+    ("http-stud-prefix", Accepted("says nothing without stud")),
+];
+
+const EMPEROR: &str =
+    "start each server as a service of its own; `uwring migrate FILE` writes a systemd unit for it";
+const ROUTER: &str = "let nginx, HAProxy or Caddy choose the server";
+const NO_ROUTER: &str = "there is no router between client and worker";
+const SUBSCRIBE: &str = "name this server in the configuration of the web server in front";
+const TLS: &str = "let nginx, HAProxy or Caddy speak TLS, in front of http-socket";
+const SOCKET: &str = "use uwsgi-socket or http-socket";
+const MULE: &str = "run the program with attach-daemon, or as a service of its own";
+const CACHE: &str = "the application's uwsgi.cache_… are not there: use Redis, memcached or a database";
+const LOOP: &str = "use threads = N";
+const OTHER: &str = "only Python is served here: keep uWSGI, or that language's own server, for it";
+const LOAD: &str = "load the application with module, wsgi-file or mount";
+const ISOLATE: &str = "use a systemd unit (PrivateTmp=, RootDirectory=, ProtectSystem=…) or a container";
+const ROUTE: &str = "write the rule in the configuration of the web server in front";
+const BINARY: &str = "this is a command of uWSGI's own binary";
+const LISTS: &str = "nothing to list: `uwring options` shows what there is";
+
+/// The verdict for a name without a row.
+pub fn verdict(name: &str) -> Verdict {
+    let fits = |pattern: &str| match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    };
+    let found = VERDICTS.iter().filter(|(pattern, _)| fits(pattern)).max_by_key(|(pattern, _)| pattern.len());
+    found.map_or(Planned, |(_, verdict)| *verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{KNOWN, rows};
+    use super::*;
+
+    #[test]
+    fn the_longest_pattern_counts() {
+        assert_eq!(verdict("http-use-base"), Accepted(NO_ROUTER));
+        assert_eq!(verdict("http-use-pattern"), Refused(ROUTER));
+        assert_eq!(verdict("route-host"), Refused(ROUTE));
+        assert_eq!(verdict("router-list"), Accepted(LISTS));
+        assert_eq!(verdict("alarm-backlog"), Planned);
+    }
+
+    #[test]
+    fn every_pattern_is_for_something() {
+        let known: Vec<&str> = KNOWN.lines().map(|line| line.trim_end_matches(['=', '?'])).collect();
+        for (pattern, _) in VERDICTS {
+            let used = match pattern.strip_suffix('*') {
+                Some(beginning) => known.iter().any(|name| name.starts_with(beginning)),
+                None => known.contains(pattern) && !rows().any(|row| row.names.contains(pattern)),
+            };
+            // A row that others write meanwhile takes the place of a name here.
+            let taken = rows().any(|row| row.names.contains(pattern));
+            assert!(used || taken, "{pattern} fits nothing");
+        }
+    }
+}

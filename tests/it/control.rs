@@ -1,0 +1,207 @@
+//! Controlling a server from the shell: `master-fifo`, `touch-…`, SIGTSTP; and what the kernel allows it.
+
+use std::io::Write;
+
+use nix::sys::signal::Signal;
+
+use crate::support::{Address, Gate, Packet, Server, Target, is_root, skipped, target, uwring_only};
+
+fn answer(server: &Server) -> String {
+    server.socket().uwsgi(&Packet::get("/")).expect(200).text()
+}
+
+/// Writes letters into a fifo that the server made.
+fn command(server: &Server, letters: &str) {
+    let mut fifo = std::fs::OpenOptions::new().write(true).open(server.path("fifo")).expect("the fifo");
+    fifo.write_all(letters.as_bytes()).expect("written");
+}
+
+/// An application in the server's folder, which answers with this.
+fn write(server: &std::path::Path, text: &str) {
+    let code = format!("def application(e, s):\n    s('200 OK', [])\n    return [b'{text}']\n");
+    std::fs::write(server.join("site.py"), code).expect("write the application");
+}
+
+fn changeable(ini: &str) -> Server {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(folder.path(), "one");
+    let server =
+        Server::bare().folder(folder).ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock").ini(ini);
+    server.processes(2).start()
+}
+
+#[test]
+fn the_fifo_reloads_and_stops() {
+    let server = changeable("master-fifo = {dir}/fifo");
+    assert_eq!(answer(&server), "one");
+    write(server.folder.path(), "two");
+    command(&server, "r\n");
+    while answer(&server) != "two" {}
+    command(&server, "s");
+    server.log().wait_for(" requests");
+    command(&server, "q");
+    assert_eq!(server.process.expect_end().code(), Some(0));
+}
+
+#[test]
+fn the_fifo_is_the_owners_and_goes_with_the_server() {
+    if uwring_only("the fifo stays behind") {
+        return;
+    }
+    let server = changeable("master-fifo = {dir}/fifo\nmaster-fifo = {dir}/other");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&server.path("fifo").metadata().expect("made").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    command(&server, "x");
+    server.log().wait_for("nobody knows command 'x'");
+    command(&server, "E");
+    server.log().wait_for("command 'E' is not offered");
+    command(&server, "1");
+    let other = || std::fs::OpenOptions::new().write(true).open(server.path("other"));
+    let mut fifo = loop {
+        if let Ok(fifo) = other() {
+            break fifo;
+        }
+    };
+    fifo.write_all(b"Q").expect("written");
+    assert_eq!(server.process.expect_end().code(), Some(0));
+    assert!(!server.path("other").exists());
+}
+
+#[test]
+fn the_fifo_writes_pidfiles_again() {
+    let server = changeable("master-fifo = {dir}/fifo\npidfile = {dir}/pid");
+    std::fs::remove_file(server.path("pid")).expect("written at the start");
+    command(&server, "P");
+    let pid = loop {
+        match std::fs::read_to_string(server.path("pid")) {
+            Ok(pid) if pid.ends_with('\n') => break pid,
+            _ => std::thread::yield_now(),
+        }
+    };
+    assert_eq!(pid, format!("{}\n", server.process.pid));
+}
+
+#[test]
+fn touched_files_lead_to_what_was_said() {
+    let server = changeable("touch-exec = {dir}/run echo ran > {dir}/ran\ntouch-reload = {dir}/reload");
+    std::fs::write(server.path("run"), "").expect("touch");
+    while !std::fs::read_to_string(server.path("ran")).is_ok_and(|text| text == "ran\n") {
+        std::thread::yield_now();
+    }
+    write(server.folder.path(), "two");
+    std::fs::write(server.path("reload"), "").expect("touch");
+    while answer(&server) != "two" {}
+}
+
+#[test]
+fn workers_are_replaced_one_by_one() {
+    for ini in
+        ["master-fifo = {dir}/fifo", "touch-chain-reload = {dir}/touch", "touch-workers-reload = {dir}/touch"]
+    {
+        let server = changeable(&format!("lazy-apps = true\n{ini}"));
+        let before = server.workers();
+        assert_eq!(answer(&server), "one");
+        write(server.folder.path(), "two");
+        if ini.starts_with("master") {
+            command(&server, "c");
+        } else {
+            std::fs::write(server.path("touch"), "").expect("touch");
+        }
+        // Both are others now, and the application is imported anew.
+        while server.workers().len() < 4 {
+            assert!(["one", "two"].contains(&answer(&server).as_str()));
+        }
+        let after = server.workers();
+        assert!(before.iter().all(|pid| after.iter().filter(|other| *other == pid).count() == 1));
+        while (0..20).any(|_| answer(&server) != "two") {}
+    }
+}
+
+#[test]
+fn sigtstp_pauses_and_resumes() {
+    if uwring_only("the workers hang in the middle of whatever they do") {
+        return;
+    }
+    let server = Server::app("wait").processes(2).start();
+    let gate = Gate::new(server.path("gate"));
+    let mut busy = server.socket().connect();
+    busy.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
+    server.log().wait_for("waiting at");
+    server.signal(Signal::SIGTSTP);
+    server.log().wait_for("*** PAUSE");
+    // What was accepted is finished.
+    gate.open();
+    busy.response("GET").expect(200);
+    let mut waits = server.socket().connect();
+    waits.send(Packet::get("/").bytes());
+    // Nobody takes it: as long as it takes a server that does to answer many others, nothing comes.
+    let other = Server::app("hello").start();
+    for _ in 0..50 {
+        other.socket().uwsgi(&Packet::get("/")).expect(200);
+    }
+    assert!(waits.is_silent());
+    server.signal(Signal::SIGTSTP);
+    waits.response("GET").expect(200);
+}
+
+#[test]
+fn limits_reach_the_workers() {
+    let server =
+        Server::app("hello").ini("limit-nproc = 5000\nmax-fd = 2000\nlimit-as = 8192\nprio = 3").start();
+    let worker = server.workers()[0];
+    let limits = std::fs::read_to_string(format!("/proc/{worker}/limits")).expect("it runs");
+    let of = |name: &str| {
+        let line = limits.lines().find(|line| line.starts_with(name)).expect("a limit");
+        line[name.len()..].split_whitespace().next().unwrap_or_default().to_owned()
+    };
+    assert_eq!(of("Max processes"), "5000");
+    assert_eq!(of("Max open files"), "2000");
+    assert_eq!(of("Max address space"), (8192_u64 << 20).to_string());
+    let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).expect("it runs");
+    let nice = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(16)).expect("a field");
+    assert_eq!(nice, "3");
+}
+
+#[test]
+fn workers_run_on_their_processors() {
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return skipped("there is one processor only");
+    }
+    let server = Server::app("hello").ini("cpu-affinity = 1").processes(2).start();
+    let allowed: Vec<String> = server
+        .workers()
+        .into_iter()
+        .map(|pid| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+            let line = status.lines().find(|line| line.starts_with("Cpus_allowed_list:")).expect("a line");
+            line.split_whitespace().nth(1).unwrap_or_default().to_owned()
+        })
+        .collect();
+    assert_eq!(allowed, ["0", "1"]);
+}
+
+#[test]
+fn capabilities_stay_when_root_goes() {
+    if !is_root() {
+        return skipped("only root has capabilities to keep");
+    }
+    if target() == Target::Uwsgi && !std::path::Path::new("/usr/include/sys/capability.h").exists() {
+        return skipped("uWSGI differs: Debian builds it without libcap");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open).expect("open the folder");
+    let app = std::fs::read(crate::support::app("hello").join("app.py")).expect("the application");
+    std::fs::write(folder.path().join("site.py"), app).expect("write");
+    let server = Server::bare()
+        .without("virtualenv")
+        .folder(folder)
+        .ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\nuid = nobody\ngid = nogroup\ncap = net_bind_service,kill")
+        .start();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.workers()[0])).expect("it runs");
+    let line = status.lines().find(|line| line.starts_with("CapEff:")).expect("a line");
+    let mask = u64::from_str_radix(line.split_whitespace().nth(1).unwrap_or_default(), 16).expect("a number");
+    assert_eq!(mask, 1 << 10 | 1 << 5, "{line}");
+    let Address::Unix(_) = server.socket() else { unreachable!("a unix socket") };
+}

@@ -1,0 +1,212 @@
+//! The language of configurations: every format and rule, seen through `--show-config`, on both servers.
+
+use std::process::{Command, Output};
+
+use crate::support::{Packet, Server, Target, program, target, uwring_only};
+
+/// Runs the server to the end of its options, in a folder with these files.
+fn load(files: &[(&str, &str)], args: &[&str], env: &[(&str, &str)]) -> Output {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, text) in files {
+        std::fs::write(folder.path().join(name), text).expect("write");
+    }
+    let mut command = Command::new(program());
+    command.current_dir(folder.path()).args(args).args(["--show-config", "--no-server"]);
+    command.env_clear().envs(env.iter().copied()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.output().expect("start the server")
+}
+
+/// The configuration as the server shows it, without the options that make it do so, `key=value` each.
+#[track_caller]
+fn shown(files: &[(&str, &str)], args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
+    let output = load(files, args, env);
+    let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let lines = text.lines().skip_while(|line| *line != "[uwsgi]").skip(1);
+    let lines = lines.take_while(|line| !line.starts_with(";end of configuration"));
+    let found: Vec<String> = lines.map(|line| line.replacen(" = ", "=", 1)).collect();
+    assert!(text.contains(";end of configuration"), "{args:?}: {text}");
+    let own = ["show-config=true", "no-server=true"];
+    found.into_iter().filter(|line| !own.contains(&line.as_str()) && !line.is_empty()).collect()
+}
+
+#[track_caller]
+fn check(files: &[(&str, &str)], args: &[&str], expected: &[&str]) {
+    assert_eq!(shown(files, args, &[]), expected, "{args:?} of {files:?}");
+}
+
+#[test]
+fn ini_grammar() {
+    for (text, expected) in [
+        ("[uwsgi]\na = 1\n", &["a=1"][..]),
+        ("[uwsgi]\r\na = 1\r\nb=2\r\n", &["a=1", "b=2"]),
+        ("[uwsgi]\na = 1", &["a=1"]),
+        ("[uwsgi]\n\ta =\tx = y ; z # w  \n  ; c\n  # d\n", &["a=x = y ; z # w"]),
+        ("[uwsgi]\na = \"q\"\na = 'r'\nb\nc =\n", &["a=\"q\"", "a='r'", "b=", "c="]),
+        ("top = 1\n[uwsgi]\na = 1\n[other]\nb = 2\n[uwsgi]\nc = 3\n", &["a=1", "c=3"]),
+        ("[uwsgi]\nA = 1\na_b = 2\na.b = 3\n", &["A=1", "a_b=2", "a.b=3"]),
+    ] {
+        let expected: Vec<&str> = std::iter::once("ini=app.ini").chain(expected.iter().copied()).collect();
+        check(&[("app.ini", text)], &["--ini", "app.ini"], &expected);
+    }
+}
+
+#[test]
+fn sections_and_files() {
+    let text = "[uwsgi]\na = 1\nini = :more\n[more]\nb = 2\n[other]\nc = 3\n";
+    check(&[("app.ini", text)], &["--ini", "app.ini"], &["ini=app.ini", "a=1", "ini=:more", "b=2"]);
+    check(&[("app.ini", text)], &["--ini", "app.ini:other"], &["ini=app.ini:other", "c=3"]);
+    if target() == Target::Uwring {
+        check(&[("app.ini", text)], &["app.ini:other"], &["c=3"]);
+    }
+    let files = [
+        ("app.ini", "[uwsgi]\nx = 1\ninherit = base.ini\ninclude = part.ini\ny = 2\n"),
+        ("base.ini", "[uwsgi]\nx = base\nfrom = %s of %S\n"),
+        ("part.ini", "[uwsgi]\nx = part\nfrom = %s of %S\n"),
+    ];
+    let expected = [
+        "ini=app.ini",
+        "x=1",
+        "inherit=base.ini",
+        "include=part.ini",
+        "x=part",
+        "from=part.ini of app.ini",
+        "y=2",
+    ];
+    let found = shown(&files, &["--ini", "app.ini"], &[]);
+    assert_eq!(found[..7], expected, "{found:?}");
+    // What is inherited comes behind all the rest.
+    let tail: Vec<&String> = found[7..].iter().filter(|line| !line.starts_with("show-config")).collect();
+    assert_eq!(tail, ["x=base", "from=base.ini of app.ini"]);
+}
+
+#[test]
+fn yaml() {
+    let text = "other:\n  z: 1\nuwsgi:\n  http-socket: :7892\n  base: /srv\n  chdir-to: '%(base)/app'\n  list: [a, b]\n  \
+        seq:\n    - one\n    - two   # c\n  n: 4\n  t: true\n  dup: 1\n  dup: 2\n  empty:\n  nest:\n    k: v\n";
+    let expected = [
+        "yaml=app.yaml",
+        "http-socket=:7892",
+        "base=/srv",
+        "chdir-to=/srv/app",
+        "list=a",
+        "list=b",
+        "seq=one",
+        "seq=two",
+        "n=4",
+        "t=true",
+        "dup=1",
+        "dup=2",
+        "k=v",
+    ];
+    check(&[("app.yaml", text)], &["--yaml", "app.yaml"], &expected);
+    if uwring_only("built with libyaml it takes YAML only, without it this only; a word has no section") {
+        return;
+    }
+    check(&[("app.yaml", text)], &["-y", "app.yaml:other"], &["yaml=app.yaml:other", "z=1"]);
+    check(&[("app.yml", text)], &["app.yml:other"], &["z=1"]);
+    let loose = "uwsgi:\n    base: /srv\n    chdir-to: %(base)/app\n    socket: :3031\n";
+    check(
+        &[("app.yaml", loose)],
+        &["--yaml", "app.yaml"],
+        &["yaml=app.yaml", "base=/srv", "chdir-to=/srv/app", "socket=:3031"],
+    );
+}
+
+#[test]
+fn json() {
+    let text = "{\"other\": {\"q\": \"1\"}, \"uwsgi\": {\"a\": \"x\", \"b\": 3, \"c\": true, \"d\": false, \"e\": null,
+        \"g\": [\"1\", 2, true, null], \"h\": {\"i\": 1}, \"j\": -7}}";
+    let expected = ["json=app.json", "a=x", "b=3", "c=1", "d=0", "e=0", "g=1", "g=2", "g=1", "g=0", "j=-7"];
+    check(&[("app.json", text)], &["--json", "app.json"], &expected);
+    if target() == Target::Uwring {
+        check(&[("app.json", text)], &["-j", "app.json:other"], &["json=app.json:other", "q=1"]);
+        check(&[("app.js", text)], &["app.js:other"], &["q=1"]);
+    }
+}
+
+#[test]
+fn xml() {
+    let text = "<?xml version=\"1.0\"?>\n<uwsgi>\n <!-- c -->\n <a>x</a><b/><c> padded </c>\n <h>%(a)&amp;</h>\n</uwsgi>\n";
+    let expected = ["xml=app.xml", "a=x", "b=1", "c= padded ", "h=x&"];
+    check(&[("app.xml", text)], &["--xml", "app.xml"], &expected);
+    check(&[("app.xml", text)], &["app.xml"], &expected[1..]);
+}
+
+#[test]
+fn files_that_cannot_be_read_end_the_start() {
+    let cases = [
+        ("app.json", "{\"uwsgi\": {\"a\": 1,}}", "app.json:1: no JSON"),
+        ("app.xml", "<uwsgi><a></uwsgi>", "app.xml:1: no XML"),
+        ("app.yaml", "uwsgi:\n  a: [1\n  nonsense\n", "no YAML"),
+    ];
+    // Of YAML uWSGI keeps what came before the mistake.
+    let last = if target() == Target::Uwsgi { 2 } else { 3 };
+    for (name, text, said) in &cases[..last] {
+        let output = load(&[(*name, *text)], &[name], &[]);
+        assert!(!output.status.success(), "{name}");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(target() == Target::Uwsgi || error.contains(said), "{name}: {error}");
+    }
+}
+
+#[test]
+fn blocks() {
+    let text = "[uwsgi]\nif-env = COLOUR\na = %(_)\nendif =\nif-not-env = COLOUR\nb = 1\nendif =\n\
+        if-opt = a=blue\nc = 1\nend =\nfor = x y\nd = %(_)1\nd = %(_)2\nendfor =\nfor-times = 2\ne = %(_)\nendfor =\n\
+        if-exists = app.ini\nf = %(_)\nendif =\nif-dir = app.ini\ng = 1\nendif =\n";
+    let found = shown(&[("app.ini", text)], &["--ini", "app.ini"], &[("COLOUR", "blue")]);
+    let values: Vec<&str> = found
+        .iter()
+        .map(String::as_str)
+        .filter(|line| line.len() < 12 && !line.starts_with(['i', 'e']))
+        .collect();
+    let kept: Vec<&str> =
+        values.into_iter().filter(|l| l.as_bytes()[1] == b'=' && !l.starts_with("for")).collect();
+    assert_eq!(kept, ["a=blue", "c=1", "d=x1", "d=y1", "d=x2", "d=y2", "f=app.ini"]);
+    assert!(found.contains(&"e=1".to_owned()) && found.contains(&"e=2".to_owned()));
+}
+
+#[test]
+fn placeholders_and_arithmetic() {
+    let text = "[uwsgi]\nn = 5\nset-placeholder = p=q\na = %(n)%(p)\nb = %(n * 2)\nc = %(n + 3 * 2)\nd = $(COLOUR)$(NOPE)\n\
+        e = @(word)\nf = %(nobody)\n";
+    let files = [("app.ini", text), ("word", "secret\n")];
+    let found = shown(&files, &["--ini", "app.ini"], &[("COLOUR", "blue")]);
+    let value = |key: &str| found.iter().find_map(|line| line.strip_prefix(&format!("{key}=")));
+    assert_eq!(value("a"), Some("5q"));
+    assert_eq!(value("b"), Some("10"));
+    assert_eq!(value("c"), Some("16"));
+    assert_eq!(value("d"), Some("blue$(NOPE)"));
+    assert_eq!(value("e"), Some("secret"));
+    assert_eq!(value("f"), Some("%(nobody)"));
+}
+
+#[test]
+fn options_of_ones_own() {
+    let server = Server::app("uwsgi_module")
+        .ini("declare-option = pair=processes=$1;env=PAIR=$2\npair = 2 two")
+        .start();
+    let told = server.socket().uwsgi(&Packet::get("/")).expect(200).json();
+    assert_eq!(told["numproc"], 2, "{told}");
+}
+
+#[test]
+fn resources() {
+    let text = "[uwsgi]\na = @(exec://printf word)\n";
+    let found = shown(&[("app.ini", text)], &["--ini", "app.ini"], &[]);
+    assert!(found.contains(&"a=word".to_owned()), "{found:?}");
+    let generated = ["--ini", "exec://printf '[uwsgi]\\nb = 1\\n'"];
+    let found = shown(&[], &generated, &[]);
+    assert!(found.contains(&"b=1".to_owned()), "{found:?}");
+}
+
+#[test]
+fn the_other_case_of_a_block() {
+    if uwring_only("2.0 has no else") {
+        return;
+    }
+    let text = "[uwsgi]\nif-env = NOPE\na = 1\nelse =\na = 2\nendif =\nif-env = PATH\nb = 1\nelse =\nb = 2\nendif =\n";
+    let found = shown(&[("app.ini", text)], &["--ini", "app.ini"], &[]);
+    let kept: Vec<&String> = found.iter().filter(|line| line.starts_with(['a', 'b'])).collect();
+    assert_eq!(kept, ["a=2", "b=1"]);
+}
