@@ -148,6 +148,30 @@ fn what_waits_for_a_lost_worker_is_told_503() {
 }
 
 #[test]
+fn a_stopped_worker_is_killed_and_stops_nobody() {
+    if uwring_only("it takes the master's time") {
+        return;
+    }
+    let server = late("harakiri = 1\nharakiri-graceful-timeout = 1").processes(2).start();
+    let mut client = ask(&server, "/sleep?60");
+    let busy = loop {
+        let status = server.status();
+        let workers = status["workers"].as_array().expect("workers").clone();
+        if let Some(busy) = workers.iter().find(|worker| worker["in_flight"] == 1) {
+            break busy["pid"].as_i64().expect("a pid");
+        }
+    };
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(busy).expect("a pid"));
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).expect("stop our worker");
+    let answers: Vec<_> = (0..20).map(|_| serves(&server)).collect();
+    assert!(answers.iter().all(|answer| !answer.starts_with(&busy.to_string())), "{answers:?}");
+    server.log().wait_for(&format!("(pid: {busy}, try: 2, graceful: no)"));
+    server.log().wait_for(&format!("(pid: {busy}) died, killed by signal 9"));
+    server.log().wait_for("died in this request: [core 0] ");
+    assert_eq!(client.rest_or_reset(), b"");
+}
+
+#[test]
 fn an_answer_that_has_begun_is_broken_off() {
     if uwring_only("harakiri kills the worker") {
         return;

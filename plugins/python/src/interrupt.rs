@@ -6,17 +6,15 @@
 //! The main thread is interrupted by a signal, whose Python handler raises: that ends also a `sleep` or a `recv`. Other
 //! threads get an asynchronous exception, which they meet at their next byte code.
 
-use std::ffi::c_long;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pyo3::exceptions::PyBaseException;
-use pyo3::ffi::{PyObject, PyThreadState_SetAsyncExc};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyType};
 
 use crate::config::config;
-use crate::host;
+use crate::{host, interpreter};
 
 pyo3::create_exception!(
     uwsgi,
@@ -77,7 +75,7 @@ pub fn end(_py: Python<'_>, thread: u32) {
     let Some(worker) = worker(thread) else { return };
     worker.request.store(0, Ordering::Relaxed);
     if worker.told.swap(false, Ordering::Relaxed) {
-        set_exception(worker, std::ptr::null_mut());
+        set_exception(worker, None);
     }
 }
 
@@ -109,15 +107,13 @@ pub fn interrupt(py: Python<'_>, thread: u32, serial: u64) -> bool {
     if thread == 0 {
         host::signal_main_thread(signal())
     } else {
-        set_exception(worker, py.get_type::<Harakiri>().as_ptr())
+        set_exception(worker, Some(&py.get_type::<Harakiri>()))
     }
 }
 
-/// Null takes back what was set and not raised yet.
-fn set_exception(worker: &Worker, exception: *mut PyObject) -> bool {
-    let ident = worker.ident.load(Ordering::Relaxed) as c_long;
-    // SAFETY: attached (both callers hold the interpreter lock); a class that lives for ever, or null.
-    unsafe { PyThreadState_SetAsyncExc(ident, exception) == 1 }
+/// `None` takes back what was set and not raised yet.
+fn set_exception(worker: &Worker, exception: Option<&Bound<'_, PyType>>) -> bool {
+    interpreter::raise_in(worker.ident.load(Ordering::Relaxed), exception)
 }
 
 /// The stack of one interpreter thread as `traceback` writes it, or those of all threads as uWSGI's tracebacker does.

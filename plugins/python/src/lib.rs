@@ -21,7 +21,6 @@ mod config;
 mod host;
 #[allow(unsafe_code)]
 mod interpreter;
-#[allow(unsafe_code)]
 mod interrupt;
 
 mod traceback;
