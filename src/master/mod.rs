@@ -89,7 +89,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let made = Made { processes: settings.process.processes, sockets: settings.sockets.clone() };
     titles::set(&settings.process, "master");
     let fifos = Fifos::open(&settings.process.fifos)?;
-    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos)
+    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri)
         .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
