@@ -68,6 +68,7 @@ fn line(criterion: &mut Criterion) {
         header_bytes: 150,
         body_bytes: 512,
         content_length: 0,
+        broken: false,
         via: " ",
         modifier1: 0,
         modifier2: 0,

@@ -42,6 +42,8 @@ pub struct Record<'a> {
     pub body_bytes: u64,
     pub content_length: u64,
     pub via: &'a str,
+    /// The answer could not be sent.
+    pub broken: bool,
     pub modifier1: u8,
     pub modifier2: u8,
     pub logvars: &'a [(Vec<u8>, Vec<u8>)],
@@ -394,8 +396,9 @@ fn number(name: Name, r: &Record<'_>) -> u64 {
         Name::RssM => memory().0 >> 20,
         Name::Vsz => memory().1,
         Name::VszM => memory().1 >> 20,
-        // One call of the application is one switch; errors of the connection are counted, not logged.
+        // One call of the application is one switch.
         Name::Switches => 1,
+        Name::Werr | Name::Ioerr => r.broken.into(),
         _ => 0,
     }
 }
@@ -429,6 +432,10 @@ fn items(form: &str) -> Vec<Item> {
 fn item(name: &str) -> Item {
     if let Some(var) = name.strip_prefix("var.") {
         return Item::Var(var.to_owned());
+    }
+    if name.starts_with("metric.") {
+        // As in uWSGI for a metric that does not exist.
+        return Item::Text("0".to_owned());
     }
     match NAMES.iter().find(|(known, _)| *known == name) {
         Some((_, known)) => Item::Known(*known),

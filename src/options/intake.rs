@@ -265,10 +265,12 @@ impl<'a> Intake<'a> {
             },
         };
         let found = logic::test(test, value, &facts);
+        // With another value than the one asked about, there is one to stand for.
+        let other = value.split_once('=').and_then(|(name, _)| logic::test(test, name, &facts));
         let items = match (wanted, found) {
             (true, Some(found)) => vec![Some(found)],
             // There is no value of what is not there, but there is a name.
-            (false, None) if matches!(test, Test::Env | Test::Opt | Test::Reload) => vec![None],
+            (false, None) if matches!(test, Test::Env | Test::Opt | Test::Reload) => vec![other],
             (false, None) => vec![Some(value.to_owned())],
             _ => Vec::new(),
         };

@@ -210,6 +210,7 @@ fn blocks_keep_drop_and_repeat() {
         ("if-env = NOPE\nx = 1\nendif\ny = 2", "if-env=NOPE endif= y=2"),
         ("if-not-env = NOPE\nx = %(_)\nendfor", "if-not-env=NOPE x=%(_) endfor="),
         ("x = 1\nif-opt = x\ny = %(_)\nendif", "x=1 if-opt=x y=1 endif="),
+        ("x = 1\nif-not-opt = x=2\ny = %(_)\nendif", "x=1 if-not-opt=x=2 y=1 endif="),
         ("if-opt = x\ny = 1\nendif\nx = 1", "if-opt=x endif= x=1"),
         ("if-exists = /\nx = %(_)\nendif", "if-exists=/ x=/ endif="),
         ("if-not-dir = /no/such\nx = %(_)\nendif", "if-not-dir=/no/such x=/no/such endif="),

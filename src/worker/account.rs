@@ -92,6 +92,7 @@ impl<R: Reactor> Ring<R> {
             header_bytes: job.head_sent,
             body_bytes: job.body_sent,
             content_length: job.body_len,
+            broken: sent == Sent::Broken,
             via: if job.via_sendfile { " via sendfile() " } else { " " },
             modifier1: request.modifier1,
             modifier2: request.modifier2,

@@ -267,7 +267,7 @@ fn any_file_that_uwsgi_takes_is_taken_as_it_takes_it() {
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut chance = Chance(20_261_121);
-    for _ in 0..40 {
+    for _ in 0..60 {
         let text = odd_file(&mut chance);
         std::fs::write(folder.path().join("odd.ini"), &text).expect("written");
         let (code, ours) = shown(Path::new(env!("CARGO_BIN_EXE_uwring")), folder.path());

@@ -92,6 +92,39 @@ fn log_format_is_followed() {
 }
 
 #[test]
+fn every_variable_of_a_log_format_is_known() {
+    let names = "uri method user addr host proto uagent referer status rsize hsize size cl micros msecs secs tmsecs \
+                 tmicros time epoch ltime ftime ctime pid wid core vars pktsize modifier1 modifier2 headers werr rerr \
+                 ioerr var.HTTP_X var.NO some metric.x";
+    let format: Vec<String> = names.split_whitespace().map(|name| format!("{name}=%({name})")).collect();
+    let server = Server::app("log").ini(&format!("log-format = all {}", format.join(" "))).start();
+    let packet = Packet::get("/a").var("HTTP_X", "x").var("HTTP_REFERER", "r").var("HTTP_USER_AGENT", "u");
+    let size = packet.bytes().len() - 4;
+    server.socket().uwsgi(&packet).expect(200);
+    wait_for_match(
+        &server,
+        &format!(
+            r"all uri=/a method=GET user=- addr=127\.0\.0\.1 host=test proto=HTTP/1\.1 uagent=u referer=r status=200 rsize=2 hsize=38 size=40 cl=0 micros=\d+ msecs=\d+ secs=\d+\.\d{{6}} tmsecs=\d{{13}} tmicros=\d{{16}} time=\d{{10}} epoch=\d{{10}} ltime=\d\d/[A-Z][a-z]{{2}}/\d{{4}}:\d\d:\d\d:\d\d [+-]\d{{4}} ftime=\d\d/[A-Z][a-z]{{2}}/\d{{4}}:\d\d:\d\d:\d\d [+-]\d{{4}} ctime=[A-Z][a-z]{{2}} [A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d \d{{4}} pid={} wid=1 core=0 vars=28 pktsize={size} modifier1=0 modifier2=0 headers=1 werr=0 rerr=0 ioerr=0 var\.HTTP_X=x var\.NO=- some=- metric\.x=0",
+            server.workers()[0]
+        ),
+    );
+}
+
+#[test]
+fn requests_worth_a_line_get_one_all_the_same() {
+    let server = Server::app("file")
+        .ini("disable-logging = true\nlog-sendfile = true\nlog-big = 250000\nlog-format = kept %(uri)")
+        .start();
+    server.socket().uwsgi(&Packet::get("/whole")).expect(200);
+    wait_for_match(&server, "kept /whole");
+    let server = Server::app("log").ini("disable-logging = true\nlog-4xx = true\nlog-zero = true").start();
+    server.socket().uwsgi(&Packet::get("/quiet")).expect(200);
+    server.stop();
+    server.log().wait_end();
+    assert_eq!(server.log().count(|line| line.contains("/quiet")), 0);
+}
+
+#[test]
 fn start_is_told_in_uwsgis_words() {
     let server = Server::app("hello").http().processes(2).start();
     let workers = server.workers();

@@ -51,6 +51,54 @@ fn a_replaced_program_takes_over_sockets_and_pid() {
 }
 
 #[test]
+fn a_replaced_program_goes_on_with_the_log_process() {
+    let app = Server::app("log").ini("logto = {dir}/server.log\nlog-master = true\nlog-format = json");
+    if uwring_only("its reload loads the application into what is left of the old process") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    install(folder.path());
+    let program = folder.path().join("uwring");
+    let server = app.folder(folder).program(program).launch();
+    let log = |text: &str, times: usize| {
+        let deadline = std::time::Instant::now() + crate::support::PATIENCE;
+        loop {
+            let log = std::fs::read_to_string(server.path("server.log")).unwrap_or_default();
+            if log.matches(text).count() == times {
+                return log;
+            }
+            assert!(std::time::Instant::now() < deadline, "{text}:\n{log}\n{}", server.log().text());
+            std::thread::yield_now();
+        }
+    };
+    let say = |text: &str| {
+        server.socket().uwsgi(&Packet::get(&format!("/say/{text}"))).expect(200);
+        log(&format!("\"message\":\"{text}\""), 1);
+    };
+    log("spawned uWSGI worker 1", 1);
+    install(server.folder.path());
+    server.signal(Signal::SIGHUP);
+    log(" buried after ", 1);
+    log("the program was replaced: the master is uwring", 1);
+    say("same-process");
+    // The new program can replace the log process, too.
+    let master = server.process.pid;
+    let children =
+        std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).expect("children");
+    let is_logger = |pid: &&str| {
+        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "uwring logger")
+    };
+    let logger = children.split_whitespace().find(is_logger).expect("a log process").parse().expect("a pid");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(logger), Signal::SIGKILL).expect("killed");
+    log("another one goes on", 1);
+    say("another-process");
+    assert_eq!(server.stop().code(), Some(0));
+    for line in log("goodbye to uWSGI.", 1).lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    }
+}
+
+#[test]
 fn a_replaced_program_loses_no_request() {
     let Some(server) = served(Server::app("hello").processes(2)) else { return };
     let stop = std::sync::atomic::AtomicBool::new(false);

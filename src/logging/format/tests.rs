@@ -36,6 +36,7 @@ fn record(logvars: &[(Vec<u8>, Vec<u8>)]) -> Record<'_> {
         header_bytes: 79,
         body_bytes: 12,
         content_length: 0,
+        broken: false,
         via: " ",
         modifier1: 0,
         modifier2: 0,
