@@ -12,6 +12,7 @@ use super::logs::Logs;
 use super::state::{Event, Wish};
 use super::touch::Touched;
 use crate::base::clock::{self, Millis};
+use crate::options::settings::Harakiri;
 use crate::shared::area::{Ask, State as Doing, WorkerSlot};
 use crate::sys::signals::{Signal, SignalReader};
 use crate::sys::{event, process};
@@ -22,12 +23,20 @@ pub struct Ears {
     signals: SignalReader,
     touched: Touched,
     fifos: Fifos,
+    /// A request that is late by so much, milliseconds, and still there: nothing of its worker moves.
+    frozen_ms: Option<u64>,
 }
+
+/// Late requests are looked for so often, milliseconds.
+const LATE_MS: u64 = 1_000;
 
 impl Ears {
     /// `touched` are the files of `touch-reload` and its family, `fifos` those of `master-fifo`.
-    pub fn new(touched: Touched, fifos: Fifos) -> io::Result<Ears> {
-        Ok(Ears { signals: SignalReader::new()?, touched, fifos })
+    pub fn new(touched: Touched, fifos: Fifos, harakiri: &Harakiri) -> io::Result<Ears> {
+        // Its own watch has long asked for a successor by then.
+        let late_ms = harakiri.grace_seconds.saturating_mul(2_000).saturating_add(2_000);
+        let frozen_ms = (harakiri.seconds > 0).then_some(late_ms);
+        Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms })
     }
 
     /// The pipes.
@@ -46,7 +55,8 @@ impl Ears {
             let left = due.saturating_duration_since(std::time::Instant::now());
             u64::try_from(left.as_millis()).unwrap_or(u64::MAX) + 1
         });
-        let patience_ms = patience_ms.into_iter().chain(logs_due).min();
+        let late_due = self.frozen_ms.map(|_| LATE_MS);
+        let patience_ms = patience_ms.into_iter().chain(logs_due).chain(late_due).min();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
         fds.extend(office.logs().map(|logs| logs.fd()));
@@ -83,6 +93,7 @@ impl Ears {
             office.reports().into_iter().map(|(generation, report)| event_of(generation, report)).collect();
         events.extend(ready_workers(office));
         events.extend(tired_workers(office));
+        events.extend(self.frozen_ms.into_iter().flat_map(|ms| frozen_workers(office, ms)));
         events.extend(ended);
         tell_logs(office, &mut events);
         events.extend(wishes);
@@ -171,6 +182,23 @@ fn event_of(generation: u32, report: Report) -> Event {
 fn tired_workers(office: &Office) -> Vec<Event> {
     let tired = |slot: &WorkerSlot| Some(Event::Tired { pid: slot.process(), why: slot.tired()? });
     office.area().slots().filter_map(tired).collect()
+}
+
+/// Workers that are in a late request and do not even ask to be replaced: stopped, or worse.
+fn frozen_workers(office: &Office, late_ms: u64) -> Vec<Event> {
+    let (area, now) = (office.area(), clock::now().millis());
+    let late = |number: u32| {
+        let mut busy = area.cores_of(number).filter_map(|(_, core)| core.busy()?.deadline);
+        busy.any(|deadline| deadline.after(late_ms) <= now)
+    };
+    let frozen = |number: &u32| {
+        let slot = area.slot(*number);
+        slot.process() != 0 && slot.tired().is_none() && late(*number)
+    };
+    (1..=area.slot_count())
+        .filter(frozen)
+        .map(|number| Event::Frozen { pid: area.slot(number).process() })
+        .collect()
 }
 
 /// Workers that serve, by their own word. The state machine forgets those it knew.

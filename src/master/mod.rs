@@ -96,7 +96,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     startup::hook(&hooks, Moment::MasterStart)?;
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
-    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos)
+    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri)
         .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };

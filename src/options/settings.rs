@@ -380,6 +380,8 @@ pub struct Python {
     pub ignore_script_name: bool,
     /// `wsgi-accept-buffer`.
     pub accept_buffer: bool,
+    /// `py-tracebacker`: prefix of the sockets.
+    pub tracebacker: Option<String>,
     /// `catch-exceptions`.
     pub catch_exceptions: bool,
     /// `py-auto-reload`, seconds; 0: never.

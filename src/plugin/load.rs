@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr::NonNull;
 
-use uwring_abi::{ABI_VERSION, ENTRY_SYMBOL, Entry, HostApi, PluginApi};
+use uwring_abi::{ABI_VERSION, ENTRY_SYMBOL, Entry, HostApi, PluginApi, Slice};
 
 use super::python::StartConfig;
 use crate::options::settings::Settings;
@@ -361,11 +361,36 @@ impl Plugin {
         unsafe { (self.api.serve)(thread) }
     }
 
+    /// The Python stacks of all threads (`None`) or of one interpreter thread. Waits for the interpreter lock: not for
+    /// a thread that serves anybody.
+    pub fn stacks(&self, thread: Option<u32>) -> String {
+        let mut text = String::new();
+        let into = std::ptr::from_mut(&mut text).cast();
+        // SAFETY: `keep` is called within this call only, with `text` that is borrowed nowhere else meanwhile.
+        unsafe { (self.api.stacks)(thread.unwrap_or(uwring_abi::ALL_THREADS), keep, into) };
+        text
+    }
+
+    /// Raises an exception in an interpreter thread that works on request `serial` still; `false` where it does not.
+    /// Waits as `stacks` does.
+    pub fn interrupt(&self, thread: u32, serial: u64) -> bool {
+        // SAFETY: numbers only.
+        unsafe { (self.api.interrupt)(thread, serial) != 0 }
+    }
+
     /// After the last `serve`, on the main thread.
     pub fn worker_stop(&self) {
         // SAFETY: as `load`.
         unsafe { (self.api.worker_stop)() }
     }
+}
+
+/// Takes the text of [`Plugin::stacks`].
+unsafe extern "C" fn keep(into: *mut c_void, text: Slice) {
+    // SAFETY: `stacks` passes its own `String`.
+    let into = unsafe { &mut *into.cast::<String>() };
+    // SAFETY: lent for the call.
+    into.push_str(&String::from_utf8_lossy(unsafe { text.as_bytes() }));
 }
 
 /// The plugin could not do it, and has logged why.

@@ -114,6 +114,7 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
         ("no-default-app", python.no_default_app),
         ("ignore-script-name", python.ignore_script_name),
         ("catch-exceptions", python.catch_exceptions),
+        ("harakiri-no-arh", settings.harakiri.without_hook),
         ("wsgi-accept-buffer", python.accept_buffer),
         ("reload-on-exception", python.reload_on_exception),
         ("manage-script-name", settings.request.manage_script_name),

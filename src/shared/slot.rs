@@ -87,6 +87,7 @@ pub struct WorkerSlot {
     command: AtomicU32,
     state: AtomicU32,
     tired: AtomicU32,
+    dump: AtomicU32,
 }
 
 impl WorkerSlot {
@@ -108,6 +109,16 @@ impl WorkerSlot {
     /// Says what it is doing.
     pub fn set_state(&self, state: State) {
         self.state.store(state as u32, Ordering::Release);
+    }
+
+    /// Somebody wants to see in the log what it does. It looks once its bell was rung.
+    pub fn want_dump(&self) {
+        self.dump.store(1, Ordering::Release);
+    }
+
+    /// *Its worker.* Whether somebody does.
+    pub fn take_dump(&self) -> bool {
+        self.dump.swap(0, Ordering::AcqRel) != 0
     }
 
     /// *Its worker.* Asks to be replaced. The master looks once its bell was rung.

@@ -193,6 +193,32 @@ pub fn set_env(name: &str, value: Option<&str>) -> io::Result<()> {
     Ok(())
 }
 
+/// The kernel's number of the calling thread.
+pub fn thread_id() -> u32 {
+    nix::unistd::gettid().as_raw().cast_unsigned()
+}
+
+/// Sends this process a signal by its number.
+pub fn signal_self(number: u32) -> io::Result<()> {
+    let number = i32::try_from(number).map_err(io::Error::other)?;
+    let pid = std::process::id().cast_signed();
+    // By the number: those that have no name, the real-time ones, are signals too.
+    // SAFETY: numbers only; what the signal does is what its handler, the application's or ours, does.
+    match unsafe { libc::kill(pid, number) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Where a thread of this process is in the kernel: its system call, and what it waits for.
+pub fn whereabouts(thread: u32) -> String {
+    let read = |file: &str| {
+        let text = std::fs::read_to_string(format!("/proc/self/task/{thread}/{file}"));
+        text.map_or_else(|error| error.to_string(), |text| text.trim().to_owned())
+    };
+    format!("syscall {}, wchan {}", read("syscall"), read("wchan"))
+}
+
 /// Whether `fd` is the number of an open descriptor.
 pub fn is_open(fd: RawFd) -> bool {
     // SAFETY: F_GETFD reads a flag of a number, which may be of nothing.

@@ -5,7 +5,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::raw::c_int;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use super::event;
 pub use nix::sys::signal::Signal;
@@ -54,6 +54,8 @@ const SENT_TO_ALL: [Signal; 4] = [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGIN
 
 /// The worker's note: the highest [`Command`] that a signal asked for.
 static ASKED: AtomicU32 = AtomicU32::new(Command::Run as u32);
+/// The worker's other note: somebody wants to see what it does.
+static DUMP: AtomicBool = AtomicBool::new(false);
 /// The worker's bell, an eventfd, or -1.
 static BELL: AtomicI32 = AtomicI32::new(-1);
 /// The process that set the handlers.
@@ -142,7 +144,13 @@ pub fn handle_in_worker(bell: RawFd) -> io::Result<()> {
     for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         set(signal, SigHandler::Handler(drain))?;
     }
+    set(Signal::SIGUSR2, SigHandler::Handler(dump))?;
     set(Signal::SIGINT, SigHandler::Handler(quit))
+}
+
+/// Whether USR2 has come since the last time.
+pub fn take_dump() -> bool {
+    DUMP.swap(false, Ordering::AcqRel)
 }
 
 /// What a signal asked this worker to do.
@@ -173,6 +181,13 @@ extern "C" fn drain(signal: c_int) {
 extern "C" fn quit(signal: c_int) {
     if is_ours(signal) {
         note(Command::Quit);
+    }
+}
+
+extern "C" fn dump(signal: c_int) {
+    if is_ours(signal) {
+        DUMP.store(true, Ordering::Release);
+        note(Command::Run);
     }
 }
 

@@ -182,7 +182,8 @@ impl<R: Reactor> Ring<R> {
     /// The application waits for more of its body.
     pub(super) fn want_body(&mut self, token: Token, channel: Arc<Channel>) {
         let deadline = self.patience();
-        let Some(conn) = self.conn(token) else { return channel.end_input(End::Gone) };
+        let conn = self.conn(token).filter(|conn| !conn.disowned);
+        let Some(conn) = conn else { return channel.end_input(End::Gone) };
         if conn.body_left == 0 {
             return channel.end_input(End::Complete);
         }

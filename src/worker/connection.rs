@@ -93,6 +93,8 @@ pub struct Conn {
     pub body_left: u64,
     /// Who the client is, made when first needed.
     pub peer: Option<Box<Peer>>,
+    /// Its request is with the interpreter, but was answered already (harakiri).
+    pub disowned: bool,
     /// Requests served.
     pub served: u32,
     /// When patience ends.
@@ -120,6 +122,7 @@ impl Conn {
             input: None,
             body_left: 0,
             peer: None,
+            disowned: false,
             served: 0,
             deadline: None,
             timed: false,

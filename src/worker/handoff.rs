@@ -34,6 +34,7 @@ pub struct Handoff {
     sleepers: Sleepers,
     ring_sleeps: AtomicBool,
     ring_wake: EventFd,
+    nudged: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -47,6 +48,7 @@ impl Handoff {
             sleepers: Sleepers::default(),
             ring_sleeps: AtomicBool::new(false),
             ring_wake: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
+            nudged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
         })
     }
@@ -93,6 +95,23 @@ impl Handoff {
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.sleepers.wake_all();
+    }
+
+    /// *Ring.* Takes back what no interpreter thread has taken yet.
+    pub fn reclaim(&self) -> Vec<Parcel> {
+        std::iter::from_fn(|| self.requests.pop()).collect()
+    }
+
+    /// *Any thread.* The ring thread shall look at the interpreter threads.
+    pub fn nudge(&self) {
+        self.nudged.store(true, Ordering::Release);
+        // As in `answer`.
+        let _ = self.ring_wake.write(1);
+    }
+
+    /// *Ring.* Whether it shall.
+    pub fn take_nudge(&self) -> bool {
+        self.nudged.load(Ordering::Relaxed) && self.nudged.swap(false, Ordering::AcqRel)
     }
 
     /// *Interpreter.* The next request. Where more are waiting, another thread is woken for them.

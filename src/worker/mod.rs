@@ -9,6 +9,7 @@ mod connection;
 mod deadlines;
 mod gate;
 mod handoff;
+mod harakiri;
 mod job;
 mod logbook;
 pub mod office;
@@ -16,11 +17,13 @@ mod queue;
 mod reading;
 mod recycle;
 mod refusing;
+mod rescue;
 mod ring_thread;
 mod room;
 mod rules;
 mod serve;
 mod stop;
+mod tracebacker;
 mod writing;
 
 use std::io;
@@ -139,6 +142,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
         std::env::set_current_dir(folder).map_err(|error| Error::Folder(folder.clone(), error))?;
     }
     about_to_accept(&plan)?;
+    tracebacker::start(&plan);
     let ring = start_ring(&plan, desk)?;
     let others = start_interpreters(&plan)?;
     plan.slot().set_state(State::Ready);
@@ -203,9 +207,17 @@ fn start_ring(plan: &Arc<Plan>, desk: &'static Desk) -> Result<thread::JoinHandl
     let body = move || {
         // Signals are for the main thread, where Python's handlers run.
         signals::block_all();
-        let result =
-            Uring::new().and_then(|engine| ring_thread::Ring::new(engine, Arc::clone(&plan), desk).run());
-        if plan.command() == Command::Quit {
+        let mut left = 0;
+        let result = Uring::new().and_then(|engine| {
+            let mut ring = ring_thread::Ring::new(engine, Arc::clone(&plan), desk);
+            let result = ring.run();
+            left = ring.given_up();
+            result
+        });
+        if left > 0 {
+            crate::log!("worker {} ends; threads that do not come back: {left}", plan.id);
+        }
+        if plan.command() == Command::Quit || left > 0 {
             // The application may be stuck in a request: nobody waits for it now.
             crate::sys::process::exit_now(0);
         }

@@ -60,6 +60,9 @@ impl Bounds {
 impl<R: Reactor> Ring<R> {
     /// Gives a request to the interpreter, or to the queue, or refuses it.
     pub(super) fn enqueue(&mut self, mut parcel: Parcel) {
+        if !self.gets_on() {
+            return self.turn_away(parcel, "all threads of this worker are lost (harakiri)".to_owned());
+        }
         if self.backlog.is_empty() && self.in_flight < self.room() {
             return self.pass_to_interpreter(parcel);
         }
@@ -118,7 +121,7 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
-    fn turn_away(&mut self, parcel: Parcel, reason: String) {
+    pub(super) fn turn_away(&mut self, parcel: Parcel, reason: String) {
         match parcel.job.token {
             Some(token) => self.refuse_job(token, parcel, &Error::new(503, reason)),
             None => self.retire(parcel),
@@ -141,6 +144,9 @@ impl<R: Reactor> Ring<R> {
 
     /// Requests in hand up to which this worker accepts.
     pub(super) fn accept_capacity(&self) -> usize {
+        if !self.gets_on() {
+            return 0;
+        }
         let usual = self.gate.capacity();
         if self.bounds.size == 0 {
             return usual;

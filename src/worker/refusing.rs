@@ -23,6 +23,11 @@ impl<R: Reactor> Ring<R> {
     /// `is_head`: the answer to HEAD has no body.
     fn refuse_as(&mut self, token: Token, error: &Error, is_head: bool) {
         self.note_refusal(token, error);
+        self.refuse_quietly(token, error, is_head);
+    }
+
+    /// The same for a request that is counted and logged otherwise.
+    pub(super) fn refuse_quietly(&mut self, token: Token, error: &Error, is_head: bool) {
         let Some(status) = error.status else { return self.close(token) };
         let answer = proto::head::refusal(status, is_head);
         let patience = self.patience();

@@ -47,6 +47,7 @@ pub struct Ring<R> {
     pub(super) gate: Gate,
     pub(super) bounds: Bounds,
     pub(super) recycling: super::recycle::Bounds,
+    pub(super) watch: super::harakiri::Watch,
     /// Bytes of answers that the engine has and the kernel has not taken yet.
     pub(super) unsent: usize,
     /// Connections this worker holds at most.
@@ -90,6 +91,7 @@ impl<R: Reactor> Ring<R> {
             gate: Gate::new(threads, alone),
             bounds: Bounds::new(&plan, desk.handoff.capacity()),
             recycling: super::recycle::Bounds::new(plan.settings.recycling, now.millis()),
+            watch: super::harakiri::Watch::new(plan.settings.harakiri, desk),
             connections_max: super::room::connections_max(&plan),
             unsent: 0,
             crowding: Crowding::default(),
@@ -154,6 +156,7 @@ impl<R: Reactor> Ring<R> {
         self.expire();
         self.expire_queue();
         self.expire_recycling();
+        self.watch_threads();
         if self.unsent > limits::UNSENT_BYTES_MAX {
             self.close_unread();
         }
@@ -197,8 +200,8 @@ impl<R: Reactor> Ring<R> {
         let stop = self.stop_poll();
         let log = self.logbook.number_due(self.now);
         let (full, queue) = (self.look_in(), self.queue_look_in());
-        let recycling = self.recycling.look_in(now);
-        [timer, pause, stop, log, full, queue, recycling]
+        let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
+        [timer, pause, stop, log, full, queue, recycling, watch]
             .into_iter()
             .flatten()
             .min()

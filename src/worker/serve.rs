@@ -1,7 +1,7 @@
 //! The interpreter threads' side of a request: what the plugin's calls do. Runs on interpreter threads, shares
 //! nothing with the ring thread but the handoff, the channels and the shared counters.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,6 +27,9 @@ pub struct Desk {
 }
 
 thread_local! {
+    /// Which interpreter thread this is, and the kernel's number of it.
+    static CORE: Cell<Option<u32>> = const { Cell::new(None) };
+    static THREAD: Cell<u32> = Cell::new(crate::sys::process::thread_id());
     static DATE: RefCell<DateCache> = RefCell::new(DateCache::default());
 }
 
@@ -36,13 +39,33 @@ impl Desk {
         self.plan.area.core(self.plan.slot, thread)
     }
 
+    /// That of the calling thread, if it is an interpreter thread.
+    fn own_core(&self) -> Option<&CoreSlot> {
+        self.core(CORE.get()?)
+    }
+
+    /// `uwsgi.set_user_harakiri()`.
+    fn user_harakiri(&self, seconds: u64) -> i64 {
+        let Some(core) = self.own_core() else { return 0 };
+        let at = clock::now().millis().after(seconds.saturating_mul(1000));
+        core.set_user_deadline((seconds > 0).then_some(at));
+        self.handoff.nudge();
+        1
+    }
+
     /// Writes there what the thread begins with; its number.
     fn enter(&self, core: &CoreSlot, exchange: &Parcel) -> u64 {
         let (job, [head, _, fixed]) = (&exchange.job, exchange.shown());
         let text = |span| job.request.bytes(span, head, fixed);
         let parts = [text(job.request.addr), b" - ", text(job.request.method), b" ", text(job.request.uri)];
-        let patience_ms = self.plan.settings.harakiri.seconds.saturating_mul(1000);
-        core.begin(job.started, patience_ms, job.token.map_or(0, |token| token.0), &parts)
+        let usual_ms = self.plan.settings.harakiri.seconds.saturating_mul(1000);
+        let patience_ms = job.patience_ms.unwrap_or(usual_ms);
+        core.set_thread(THREAD.get());
+        let serial = core.begin(job.started, patience_ms, job.token.map_or(0, |token| token.0), &parts);
+        if patience_ms != usual_ms {
+            self.handoff.nudge();
+        }
+        serial
     }
 
     pub(super) fn start(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
@@ -165,6 +188,8 @@ impl Host for Desk {
         exchange.job.thread = thread;
         let serial = self.core(thread).map_or(0, |core| self.enter(core, &exchange));
         exchange.number(serial);
+        exchange.job.serial = serial;
+        CORE.set(Some(thread));
         Some(exchange)
     }
 
@@ -251,6 +276,13 @@ impl Host for Desk {
     }
 
     fn control(&self, what: u32, arg: u64) -> i64 {
-        office::of_worker(&self.plan, what, arg)
+        match what {
+            uwring_abi::CONTROL_USER_HARAKIRI => self.user_harakiri(arg),
+            uwring_abi::CONTROL_DISARM => self.own_core().map_or(0, |core| {
+                core.disarm();
+                1
+            }),
+            _ => office::of_worker(&self.plan, what, arg),
+        }
     }
 }

@@ -27,6 +27,9 @@ pub(super) const LAST_CALL_MS: u64 = 100;
 impl<R: Reactor> Ring<R> {
     /// The master has written a command, or a signal has come.
     pub(super) fn look_at_command(&mut self) {
+        if crate::sys::signals::take_dump() || self.plan.slot().take_dump() {
+            self.dump();
+        }
         match self.plan.command() {
             Command::Run => {}
             Command::Drain => self.begin_drain(),
@@ -52,7 +55,8 @@ impl<R: Reactor> Ring<R> {
         }
         // After a reload the next generation answers what waits, and where it was replaced its successor.
         let succeeded = self.plan.area.partner(self.plan.slot).state() == State::Ready;
-        let superseded = succeeded || self.plan.slot().generation() < self.plan.area.serving();
+        let superseded =
+            succeeded || !self.gets_on() || self.plan.slot().generation() < self.plan.area.serving();
         self.phase = if superseded { Phase::Draining } else { Phase::Sweeping };
         self.plan.slot().set_state(State::Draining);
         let last_call = self.now.millis().after(LAST_CALL_MS);
@@ -85,7 +89,7 @@ impl<R: Reactor> Ring<R> {
             Phase::Open | Phase::Sweeping => false,
             Phase::Over => true,
             Phase::Draining => {
-                self.in_flight == 0
+                self.in_flight <= self.given_up()
                     && self.backlog.is_empty()
                     && !self.doors.any_armed()
                     && self.conns.iter().all(|(_, conn)| conn.reading == Reading::Closing)

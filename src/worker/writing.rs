@@ -26,13 +26,19 @@ impl<R: Reactor> Ring<R> {
 
     /// A request is finished: counts it, and sends what there is to send.
     pub(super) fn conclude(&mut self, mut parcel: Parcel) {
+        if let Some(status) = self.watch.verdict(parcel.job.thread, parcel.job.serial) {
+            let job = &mut parcel.job;
+            (job.status, job.head_sent, job.body_sent, job.field_count) = (status, 0, 0, 0);
+        }
         self.at_the_end(&mut parcel);
         self.account(&parcel);
         let job = &mut parcel.job;
         let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
         let (token, keep_alive) = (job.token, job.keep_alive);
         self.retire(parcel);
-        let Some(conn) = token.and_then(|token| self.conn(token)) else { return };
+        let Some(conn) = token.and_then(|token| self.conn(token)).filter(|conn| !conn.disowned) else {
+            return;
+        };
         let token = token.expect("it named a connection");
         conn.input = None;
         conn.finished = true;
@@ -96,7 +102,8 @@ impl<R: Reactor> Ring<R> {
 
     /// There is something to send in a connection's channel.
     pub(super) fn output(&mut self, token: Token, channel: Arc<Channel>) {
-        let Some(conn) = self.conn(token) else { return channel.break_off() };
+        let conn = self.conn(token).filter(|conn| !conn.disowned);
+        let Some(conn) = conn else { return channel.break_off() };
         conn.output = Some(channel);
         if conn.writing == Writing::Idle {
             self.pump(token);

@@ -208,6 +208,15 @@ pub const WORKER_IN_FLIGHT: u32 = 6;
 /// [`CONTROL_WORKER`]: answers that the client did not take.
 pub const WORKER_WRITE_ERRORS: u32 = 7;
 
+/// [`HostApi::control`]: the request on the calling interpreter thread has taken too long in `arg` seconds; 0 takes it
+/// back. Result 1, or 0 on another thread.
+pub const CONTROL_USER_HARAKIRI: u32 = 20;
+/// [`HostApi::control`]: no deadline counts any more for the request on the calling interpreter thread. Result as before.
+pub const CONTROL_DISARM: u32 = 21;
+
+/// [`PluginApi::stacks`]: all threads.
+pub const ALL_THREADS: u32 = u32::MAX;
+
 /// What the executable offers. Valid for the life of the process; `ctx` goes first into every call.
 ///
 /// Functions marked *detached* may block and must be called without the interpreter lock; no other one blocks.
@@ -319,6 +328,16 @@ pub struct PluginApi {
     pub worker_start: unsafe extern "C" fn(host: *const HostApi) -> i32,
     /// Serves requests as interpreter thread `thread` until `wait` returns 0. Thread 0 is the main thread.
     pub serve: unsafe extern "C" fn(thread: u32),
+    /// Gives the Python stacks of all threads ([`ALL_THREADS`]) or of one interpreter thread, as text, to `take`, which is
+    /// called at most once with `ctx`. From a thread of the executable's own: it waits for the interpreter lock.
+    pub stacks: unsafe extern "C" fn(
+        thread: u32,
+        take: unsafe extern "C" fn(ctx: *mut c_void, text: Slice),
+        ctx: *mut c_void,
+    ),
+    /// Raises an exception in interpreter thread `thread` if it works on request `serial` still: 1, else 0. From a thread
+    /// of the executable's own: it waits for the interpreter lock.
+    pub interrupt: unsafe extern "C" fn(thread: u32, serial: u64) -> i32,
     /// After the last `serve` returned, on the main thread: `uwsgi.atexit`, then the interpreter ends.
     pub worker_stop: unsafe extern "C" fn(),
 }

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::Python;
 use uwring_abi::{
-    ABI_VERSION, CONTROL_PID, CONTROL_WORKER, ERR_MISUSE, HostApi, PluginApi, PluginConfig, RequestView,
-    ResponseHead, Setting, Slice, Var,
+    ABI_VERSION, ALL_THREADS, CONTROL_PID, CONTROL_WORKER, ERR_MISUSE, HostApi, PluginApi, PluginConfig,
+    RequestView, ResponseHead, Setting, Slice, Var,
 };
 
 use crate::config::{self, Config};
-use crate::{interpreter, load, threads};
+use crate::{interpreter, interrupt, load, threads};
 
 // What the executable offers ------------------------------------------------------------------------------
 
@@ -133,6 +133,11 @@ impl Request {
     pub fn scheme(&self) -> &[u8] {
         // SAFETY: lent until `finish`, as the areas.
         unsafe { self.view().scheme.as_bytes() }
+    }
+
+    /// Its number on this thread.
+    pub fn serial(&self) -> u64 {
+        self.view().serial
     }
 
     /// Which listening socket it came by.
@@ -303,6 +308,8 @@ static PLUGIN: PluginApi = PluginApi {
     after_fork_child,
     worker_start,
     serve,
+    stacks,
+    interrupt,
     worker_stop,
 };
 
@@ -354,6 +361,30 @@ unsafe extern "C" fn worker_start(host: *const HostApi) -> i32 {
 
 unsafe extern "C" fn serve(thread: u32) {
     Python::attach(|py| threads::serve(py, thread));
+}
+
+unsafe extern "C" fn stacks(
+    thread: u32,
+    take: unsafe extern "C" fn(ctx: *mut c_void, text: Slice),
+    ctx: *mut c_void,
+) {
+    let one = (thread != ALL_THREADS).then_some(thread);
+    let text = Python::attach(|py| {
+        interrupt::stacks(py, one).unwrap_or_else(|error| format!("the stacks cannot be told: {error}"))
+    });
+    // SAFETY: the executable's own function and context, for this call; the text is lent for it.
+    unsafe { take(ctx, Slice::new(text.as_bytes())) }
+}
+
+unsafe extern "C" fn interrupt(thread: u32, serial: u64) -> i32 {
+    i32::from(Python::attach(|py| interrupt::interrupt(py, thread, serial)))
+}
+
+/// Interrupts what the process's main thread waits for in the kernel.
+pub fn signal_main_thread(signal: i32) -> bool {
+    let pid = std::process::id();
+    // SAFETY: numbers only; the main thread has the process's own, and lives as long as we do.
+    unsafe { libc::syscall(libc::SYS_tgkill, pid, pid, signal) == 0 }
 }
 
 unsafe extern "C" fn worker_stop() {

@@ -5,7 +5,7 @@
 //! the application's own threads run also while the server waits.
 
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::ptr::NonNull;
 
 use pyo3::exceptions::PyAttributeError;
@@ -15,11 +15,11 @@ use pyo3::ffi::{
     PyThreadState_Get,
 };
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyType};
 
 use crate::config::{Config, config};
 use crate::host::{log, symbol};
-use crate::{autoreload, module, traceback};
+use crate::{autoreload, interrupt, module, traceback};
 
 // Start ---------------------------------------------------------------------------------------------------
 
@@ -169,6 +169,8 @@ fn prepare(py: Python<'_>, config: &Config) -> PyResult<()> {
         log(&format!("added {}/ to pythonpath.", folder.trim_end_matches('/')));
     }
     redirect_output(py, &sys)?;
+    // Whoever tells a stuck worker's stacks later must not have to import anything then.
+    py.import("traceback")?;
     module::install(py)
 }
 
@@ -247,6 +249,9 @@ pub fn worker_start(py: Python<'_>) -> i32 {
     if let Err(error) = reseeded {
         traceback::log(py, error);
     }
+    if let Err(error) = interrupt::install(py) {
+        traceback::log(py, error);
+    }
     if let Err(error) = module::worker_start(py) {
         traceback::log(py, error);
     }
@@ -272,6 +277,15 @@ pub fn worker_stop(py: Python<'_>) {
         // A closed or replaced stream is the application's affair.
         let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
     }
+}
+
+/// Has the thread with this `ident` raise `exception` at its next byte code; `None` takes back one that it has not met
+/// yet. `false`: there is no such thread.
+pub fn raise_in(ident: u64, exception: Option<&Bound<'_, PyType>>) -> bool {
+    let exception = exception.map_or(std::ptr::null_mut(), |class| class.as_ptr());
+    // SAFETY: every caller is attached (exceptions are set and taken back with the interpreter lock held); a class, of
+    // which the call takes its own reference, or null.
+    unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(ident as c_long, exception) == 1 }
 }
 
 // Found by name -------------------------------------------------------------------------------------------

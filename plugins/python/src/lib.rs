@@ -21,6 +21,7 @@ mod config;
 mod host;
 #[allow(unsafe_code)]
 mod interpreter;
+mod interrupt;
 
 mod traceback;
 

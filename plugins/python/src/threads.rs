@@ -9,7 +9,7 @@ use crate::errors::Errors;
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
 use crate::start_response::Functions;
-use crate::{host, module, traceback, wsgi};
+use crate::{host, interrupt, module, traceback, wsgi};
 
 /// What a thread needs for every request, made once.
 pub struct Thread<'py> {
@@ -23,6 +23,8 @@ pub struct Thread<'py> {
     pub functions: Functions<'py>,
     /// `uwsgi`'s own dict, for hooks.
     pub hooks: Bound<'py, PyDict>,
+    /// Number of this thread.
+    pub number: u32,
 }
 
 /// Serves until the worker stops. Attached on entry; the thread keeps its Python state all the time.
@@ -53,6 +55,7 @@ impl<'py> Thread<'py> {
             let name = format!("uWSGIWorker{}Core{thread}", host::worker_id());
             py.import("threading")?.call_method0("current_thread")?.setattr("name", name)?;
         }
+        interrupt::enter(py, thread)?;
         let errors = Bound::new(py, Errors::default())?;
         let constant = constants(py, thread, &errors)?;
         Ok(Thread {
@@ -61,6 +64,7 @@ impl<'py> Thread<'py> {
             errors,
             functions: Functions::new(py)?,
             hooks: module::dict(py)?,
+            number: thread,
         })
     }
 }

@@ -6,7 +6,7 @@
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use uwring_abi::{OUTCOME_EXCEPTION, OUTCOME_EXCEPTION_LAST, OUTCOME_NO_APP, OUTCOME_OK};
+use uwring_abi::{CONTROL_DISARM, OUTCOME_EXCEPTION, OUTCOME_EXCEPTION_LAST, OUTCOME_NO_APP, OUTCOME_OK};
 
 use crate::apps::Apps;
 use crate::call::{OpenInput, call, is_kept};
@@ -16,7 +16,7 @@ use crate::host::{self, Request};
 use crate::input::Input;
 use crate::start_response::Functions;
 use crate::threads::Thread;
-use crate::{body, module, traceback};
+use crate::{body, interrupt, module, traceback};
 
 /// Serves `request` and gives it back.
 pub fn handle<'py>(thread: &mut Thread<'py>, py: Python<'py>, request: Request) {
@@ -24,6 +24,7 @@ pub fn handle<'py>(thread: &mut Thread<'py>, py: Python<'py>, request: Request) 
         traceback::log(py, error);
         return request.finish(OUTCOME_EXCEPTION);
     }
+    interrupt::begin(thread.number, request.serial());
     let input = thread.input.clone();
     let open = OpenInput::new(&input, &request);
     let outcome = match serve(thread, py, request) {
@@ -32,10 +33,15 @@ pub fn handle<'py>(thread: &mut Thread<'py>, py: Python<'py>, request: Request) 
         Err(error) if input.get().is_broken(py) && error.is_instance_of::<PyOSError>(py) => OUTCOME_OK,
         Err(error) => fail(py, error),
     };
+    if interrupt::spares_hook() {
+        host::control(CONTROL_DISARM, 0);
+        interrupt::end(py, thread.number);
+    }
     module::call_request_hook(py, &thread.hooks);
     thread.errors.get().end_line();
     exchange::set_environ(None);
     drop(open);
+    interrupt::end(py, thread.number);
     exchange::with(|exchange| exchange.finish(outcome));
 }
 

@@ -98,7 +98,11 @@ pub const ROWS: &[Row] = &[
         List(|s| &mut s.python.auto_reload_ignore, "MODULE"),
         "module that py-auto-reload does not look at",
     ),
-    bare(&["py-tracebacker"], Takes::Value("ADDRESS"), "serve tracebacks of the running threads here"),
+    row(
+        &["py-tracebacker"],
+        Text(|s| &mut s.python.tracebacker, "PREFIX"),
+        "tell the stacks of all threads to whoever connects to the unix socket of this name and the worker's number",
+    ),
     row(
         &["reload-on-exception"],
         Flag(|s| &mut s.python.reload_on_exception),

@@ -1,0 +1,165 @@
+//! Threads seen from outside: the stacks of all of them, and an end for a request that takes too long (`harakiri`).
+//!
+//! A request's number is set and taken back by its own thread with the interpreter lock held, and compared by whoever
+//! wants to end it with the lock held too. So the exception reaches that request, or nobody.
+//!
+//! The main thread is interrupted by a signal, whose Python handler raises: that ends also a `sleep` or a `recv`. Other
+//! threads get an asynchronous exception, which they meet at their next byte code.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use pyo3::exceptions::PyBaseException;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyType};
+
+use crate::config::config;
+use crate::{host, interpreter};
+
+pyo3::create_exception!(
+    uwsgi,
+    Harakiri,
+    PyBaseException,
+    "The request has taken longer than harakiri allows; the client has been told."
+);
+
+/// One interpreter thread.
+#[derive(Debug, Default)]
+struct Worker {
+    /// As Python knows it.
+    ident: AtomicU64,
+    /// The request it works on, 0 none.
+    request: AtomicU64,
+    /// That was told to end.
+    told: AtomicBool,
+}
+
+fn worker(thread: u32) -> Option<&'static Worker> {
+    static WORKERS: OnceLock<Vec<Worker>> = OnceLock::new();
+    let all = WORKERS.get_or_init(|| (0..config().threads).map(|_| Worker::default()).collect());
+    all.get(thread as usize)
+}
+
+/// The signal that interrupts the main thread: one that nobody else uses.
+fn signal() -> i32 {
+    libc::SIGRTMAX() - 2
+}
+
+// On an interpreter thread --------------------------------------------------------------------------------
+
+/// In a worker, on its main thread.
+pub fn install(py: Python<'_>) -> PyResult<()> {
+    let handler = wrap_pyfunction!(interrupted, py)?;
+    py.import("_signal")?.call_method1("signal", (signal(), handler))?;
+    Ok(())
+}
+
+/// The calling thread is interpreter thread `thread` from now on.
+pub fn enter(py: Python<'_>, thread: u32) -> PyResult<()> {
+    let ident: u64 = py.import("_thread")?.call_method0("get_ident")?.extract()?;
+    if let Some(worker) = worker(thread) {
+        worker.ident.store(ident, Ordering::Relaxed);
+    }
+    Ok(())
+}
+
+/// It works on request `serial`.
+pub fn begin(thread: u32, serial: u64) {
+    if let Some(worker) = worker(thread) {
+        worker.request.store(serial, Ordering::Relaxed);
+    }
+}
+
+/// It is done with it. What was raised and has not arrived yet never will.
+pub fn end(_py: Python<'_>, thread: u32) {
+    let Some(worker) = worker(thread) else { return };
+    worker.request.store(0, Ordering::Relaxed);
+    if worker.told.swap(false, Ordering::Relaxed) {
+        set_exception(worker, None);
+    }
+}
+
+/// `harakiri-no-arh`: the hook after the request does not count.
+pub fn spares_hook() -> bool {
+    static SPARES: OnceLock<bool> = OnceLock::new();
+    *SPARES.get_or_init(|| config().flag("harakiri-no-arh"))
+}
+
+/// The handler of [`signal`]. The signal may come late: then there is nothing to end.
+#[pyfunction]
+fn interrupted(_signal: i32, _frame: Option<Py<PyAny>>) -> PyResult<()> {
+    match worker(0) {
+        Some(worker) if worker.told.load(Ordering::Relaxed) => Err(Harakiri::new_err(())),
+        _ => Ok(()),
+    }
+}
+
+// From outside --------------------------------------------------------------------------------------------
+
+/// Ends request `serial` of `thread`, if that is what it works on.
+pub fn interrupt(py: Python<'_>, thread: u32, serial: u64) -> bool {
+    let Some(worker) = worker(thread) else { return false };
+    // From here to the end nothing of Python's runs, so the thread stays where it is.
+    if serial == 0 || worker.request.load(Ordering::Relaxed) != serial {
+        return false;
+    }
+    worker.told.store(true, Ordering::Relaxed);
+    if thread == 0 {
+        host::signal_main_thread(signal())
+    } else {
+        set_exception(worker, Some(&py.get_type::<Harakiri>()))
+    }
+}
+
+/// `None` takes back what was set and not raised yet.
+fn set_exception(worker: &Worker, exception: Option<&Bound<'_, PyType>>) -> bool {
+    interpreter::raise_in(worker.ident.load(Ordering::Relaxed), exception)
+}
+
+/// The stack of one interpreter thread as `traceback` writes it, or those of all threads as uWSGI's tracebacker does.
+pub fn stacks(py: Python<'_>, thread: Option<u32>) -> PyResult<String> {
+    let frames = py.import("sys")?.call_method0("_current_frames")?.cast_into::<PyDict>()?;
+    let traceback = py.import("traceback")?;
+    let mut text = String::new();
+    if let Some(thread) = thread {
+        let ident = worker(thread).map_or(0, |worker| worker.ident.load(Ordering::Relaxed));
+        let Some(frame) = frames.get_item(ident)? else { return Ok(text) };
+        for line in traceback.call_method1("format_stack", (frame,))?.cast_into::<PyList>()? {
+            text.push_str(&line.extract::<String>()?);
+        }
+        text.truncate(text.trim_end().len());
+        return Ok(text);
+    }
+    let own: u64 = py.import("_thread")?.call_method0("get_ident")?.extract()?;
+    let names = names(py).unwrap_or_else(|_| PyDict::new(py));
+    for (ident, frame) in frames {
+        if ident.extract::<u64>()? == own {
+            continue;
+        }
+        let name = names.get_item(&ident)?.unwrap_or(ident);
+        for entry in traceback.call_method1("extract_stack", (frame,))?.try_iter()? {
+            let entry = entry?;
+            let part = |name: &str| entry.getattr(name);
+            let (file, function) = (part("filename")?, part("name")?);
+            let line: u32 = part("lineno")?.extract().unwrap_or(0);
+            let source: String = part("line")?.extract().unwrap_or_default();
+            text.push_str(&format!(
+                "thread_id = {name} filename = {file} lineno = {line} function = {function} line = {source}\n"
+            ));
+        }
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    Ok(text)
+}
+
+/// Names of the threads that have one.
+fn names(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let names = PyDict::new(py);
+    // What `threading.enumerate` looks at, without its lock: the thread that holds it may be the one to be looked at.
+    let known = py.import("threading")?.getattr("_active")?.call_method0("copy")?.cast_into::<PyDict>()?;
+    for (ident, thread) in known {
+        names.set_item(ident, thread.getattr("_name").or_else(|_| thread.getattr("name"))?)?;
+    }
+    Ok(names)
+}

@@ -1,0 +1,90 @@
+//! Python stacks on demand: by a signal, by `py-tracebacker`; again and again, and under load.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Packet, Server, uwring_only};
+
+/// How often: each must tell the line that sleeps.
+const TIMES: usize = 100;
+
+fn stacks_of(path: &std::path::Path) -> String {
+    let mut text = String::new();
+    let mut socket = UnixStream::connect(path).expect("the tracebacker's socket");
+    socket.set_read_timeout(Some(crate::support::PATIENCE)).expect("a timeout");
+    socket.read_to_string(&mut text).expect("stacks");
+    text
+}
+
+#[test]
+fn a_tracebacker_tells_the_stacks_of_all_threads() {
+    let server = Server::app("wait").ini("threads = 2\npy-tracebacker = {dir}/tb").start();
+    let gate = crate::support::Gate::new(server.path("gate"));
+    let mut client = server.socket().connect();
+    client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
+    server.log().wait_for("waiting at");
+    let text = stacks_of(&server.path("tb1"));
+    assert!(text.starts_with("*** uWSGI Python tracebacker output ***"), "{text}");
+    let line = text.lines().find(|line| line.contains("open(environ[")).unwrap_or_else(|| panic!("{text}"));
+    for part in
+        ["thread_id = ", "filename = ", "app.py", "lineno = 9", "function = application", "line = with open"]
+    {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    gate.open();
+    client.response("GET").expect(200);
+}
+
+#[test]
+fn stacks_are_told_again_and_again_under_load() {
+    if uwring_only("2.0 crashes on some versions of Python") {
+        return;
+    }
+    let server = Server::app("late")
+        .processes(2)
+        .ini("threads = 4\npy-tracebacker = {dir}/tb\ndisable-logging = true")
+        .start();
+    let stop = Arc::new(AtomicBool::new(false));
+    let load: Vec<_> = (0..4)
+        .map(|n| {
+            let (socket, stop) = (server.socket(), Arc::clone(&stop));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    let packet = if n == 0 { Packet::get("/loop") } else { Packet::get("/") };
+                    socket.uwsgi(&packet.var("QUERY_STRING", "0")).expect(200);
+                }
+            })
+        })
+        .collect();
+    let workers = server.workers();
+    for n in 0..TIMES {
+        let text = stacks_of(&server.path(&format!("tb{}", 1 + n % 2)));
+        assert!(text.starts_with("*** uWSGI Python tracebacker output ***"), "{text}");
+        kill(Pid::from_raw(workers[n % 2]), Signal::SIGUSR2).expect("signal our worker");
+    }
+    stop.store(true, Ordering::Relaxed);
+    load.into_iter().for_each(|client| client.join().expect("no request failed"));
+    assert!(server.log().lines().iter().all(|line| !line.contains("DAMN")));
+    assert_eq!(server.workers(), workers);
+}
+
+#[test]
+fn usr2_tells_what_a_worker_is_doing() {
+    if uwring_only("the stack is that of the server's own code") {
+        return;
+    }
+    let server = Server::app("late").start();
+    let mut client = server.socket().connect();
+    client.send(Packet::get("/sleep").var("QUERY_STRING", "2").var("REQUEST_URI", "/sleep?2").bytes());
+    while server.status()["workers"][0]["in_flight"] != 1 {}
+    kill(Pid::from_raw(server.workers()[0]), Signal::SIGUSR2).expect("signal our worker");
+    let log = server.log();
+    log.wait_for("[core 0] managing request 127.0.0.1 - GET /sleep?2 since ");
+    log.wait_for("function = sleep line = time.sleep(seconds)");
+    client.response("GET").expect(200);
+}
