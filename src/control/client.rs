@@ -158,18 +158,19 @@ fn table(status: &Status) -> String {
         status.requests
     );
     text += &format!(
-        "{:>6} {:>8} {:>10} {:<9} {:>12} {:>10} {:>9}\n",
-        "worker", "pid", "generation", "state", "requests", "exceptions", "in flight"
+        "{:>6} {:>8} {:>10} {:<9} {:>12} {:>10} {:>9} {:>9}\n",
+        "worker", "pid", "generation", "state", "requests", "exceptions", "refused", "in flight"
     );
     for worker in &status.workers {
         text += &format!(
-            "{:>6} {:>8} {:>10} {:<9} {:>12} {:>10} {:>9}\n",
+            "{:>6} {:>8} {:>10} {:<9} {:>12} {:>10} {:>9} {:>9}\n",
             worker.id,
             worker.pid,
             worker.generation,
             worker.state,
             worker.requests,
             worker.exceptions,
+            worker.refused_4xx + worker.refused_5xx + worker.refused_unanswered,
             worker.in_flight
         );
     }

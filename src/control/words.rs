@@ -111,6 +111,15 @@ pub struct Worker {
     pub exceptions: u64,
     /// Answers that their clients did not take.
     pub write_errors: u64,
+    /// Requests refused with a status of 400 to 499 before the application could see them.
+    #[serde(default)]
+    pub refused_4xx: u64,
+    /// The same, 500 to 599.
+    #[serde(default)]
+    pub refused_5xx: u64,
+    /// The same, closed without an answer.
+    #[serde(default)]
+    pub refused_unanswered: u64,
     /// Requests in hand.
     pub in_flight: u32,
 }

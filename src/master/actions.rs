@@ -410,6 +410,9 @@ impl Office {
                 requests: area.requests_of(number),
                 exceptions: slot.exceptions.load(Ordering::Relaxed),
                 write_errors: slot.write_errors.load(Ordering::Relaxed),
+                refused_4xx: slot.refused_4xx.load(Ordering::Relaxed),
+                refused_5xx: slot.refused_5xx.load(Ordering::Relaxed),
+                refused_unanswered: slot.refused_unanswered.load(Ordering::Relaxed),
                 in_flight: slot.in_flight.load(Ordering::Relaxed),
             }
         };

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Address, Connection, Gate, PATIENCE, Packet, Server, descriptors_for, held, note, uwring_only,
+    Address, Connection, Gate, PATIENCE, Packet, Server, descriptors_for, held, note, program, uwring_only,
 };
 
 /// Of the large answers of `tests/apps/limits`.
@@ -99,6 +99,20 @@ fn every_refusal_has_a_status_and_a_line_and_no_call() {
     assert_eq!(calls(&server), 0);
     server.get("/").expect(200);
     assert_eq!(calls(&server), 1);
+    let fives = REFUSED.iter().filter(|(_, _, status, _)| status.starts_with('5')).count();
+    assert_eq!(counted(&server), [REFUSED.len() - fives, fives, 0]);
+}
+
+/// Refusals as `uwring ctl` tells them: 4xx, 5xx, and without an answer.
+fn counted(server: &Server) -> [usize; 3] {
+    let pid = server.process.pid.to_string();
+    let words = ["ctl", "--pid", &pid, "--json", "status"];
+    let output = std::process::Command::new(program()).args(words).output().expect("run uwring ctl");
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    ["refused_4xx", "refused_5xx", "refused_unanswered"].map(|counter| {
+        let count = status["workers"][0][counter].as_u64().unwrap_or_else(|| panic!("{counter}: {status}"));
+        usize::try_from(count).expect("a few")
+    })
 }
 
 #[test]
@@ -118,6 +132,7 @@ fn a_refused_packet_is_closed_and_logged() {
         assert!(line.contains("from a unix socket on "), "{line}");
     }
     assert_eq!(calls(&server), 0);
+    assert_eq!(counted(&server).iter().sum::<usize>(), 2);
 }
 
 #[test]
