@@ -12,6 +12,7 @@ mod control;
 mod corpora;
 mod ctl;
 mod environ;
+mod even;
 mod frameworks;
 mod fuzz;
 mod harakiri;
