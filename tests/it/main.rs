@@ -14,6 +14,7 @@ mod control;
 mod corpora;
 mod ctl;
 mod environ;
+mod even;
 mod frameworks;
 mod fuzz;
 mod harakiri;
