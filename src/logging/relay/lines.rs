@@ -32,7 +32,7 @@ pub struct Lines {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Block {
     None,
-    /// A line that lines with a blank in front may follow.
+    /// A line behind which a traceback may come: the message that it belongs to.
     Line,
     /// Inside a traceback: the line that ends it has no blank in front.
     Traceback,
@@ -94,9 +94,9 @@ impl Lines {
         }
         let indented = line.is_empty() || line.starts_with(b" ") || line.starts_with(b"\t");
         let goes_on = match self.state {
-            Block::None => false,
+            // A blank in front says nothing of a line outside a traceback: it may be another print.
+            Block::None | Block::Line => false,
             Block::Traceback => true,
-            Block::Line => indented && !line.is_empty(),
             Block::Behind => indented || CHAINED.iter().any(|start| line.starts_with(start)),
         };
         if !goes_on && line != TRACEBACK {
