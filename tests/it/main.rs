@@ -14,7 +14,6 @@ mod control;
 mod corpora;
 mod ctl;
 mod environ;
-mod even;
 mod frameworks;
 mod fuzz;
 mod harakiri;
