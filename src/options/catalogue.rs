@@ -148,7 +148,7 @@ mod tests {
         println!("uses of options in real configurations: done {done}, done or accepted {served} of 1000");
         println!("not yet: {others:?}");
         // These may only rise.
-        assert!(done >= 770, "{done}");
-        assert!(served >= 950, "{served}; {others:?}");
+        assert!(done >= 778, "{done}");
+        assert!(served >= 960, "{served}; {others:?}");
     }
 }
