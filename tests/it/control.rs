@@ -125,9 +125,7 @@ fn sigtstp_pauses_and_resumes() {
     }
     let server = Server::app("wait").processes(2).start();
     let gate = Gate::new(server.path("gate"));
-    let mut busy = server.socket().connect();
-    busy.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
-    server.log().wait_for("waiting at");
+    let mut busy = server.in_flight(&gate);
     server.signal(Signal::SIGTSTP);
     server.log().wait_for("*** PAUSE");
     // What was accepted is finished.

@@ -6,25 +6,12 @@ use std::process::{Command, Output};
 
 use crate::support::{Gate, Packet, Server, is_root, program, skipped, uwring_only};
 
-/// `uwring ctl` with these words, about this server.
-fn ctl(server: &Server, words: &[&str]) -> Output {
-    let pid = server.process.pid.to_string();
-    run(Command::new(program()).arg("ctl").args(["--pid", &pid]).args(words))
-}
-
 fn run(command: &mut Command) -> Output {
     command.output().expect("start uwring ctl")
 }
 
 fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned()
-}
-
-#[track_caller]
-fn status(server: &Server) -> serde_json::Value {
-    let output = ctl(server, &["status", "--json"]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    serde_json::from_slice(&output.stdout).expect("JSON")
 }
 
 /// A server whose application lies in its own folder, to be changed.
@@ -60,10 +47,8 @@ fn status_tells_the_workers_and_their_counts() {
         server.socket().uwsgi(&Packet::get("/")).expect(200);
     }
     let gate = Gate::new(server.path("gate"));
-    let mut client = server.socket().connect();
-    client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
-    server.log().wait_for("waiting at");
-    let told = status(&server);
+    let mut client = server.in_flight(&gate);
+    let told = server.status();
     assert_eq!(told["pid"], server.process.pid.as_raw());
     assert_eq!((&told["phase"], &told["generation"]), (&"running".into(), &1.into()));
     assert_eq!(told["requests"], 5);
@@ -75,7 +60,7 @@ fn status_tells_the_workers_and_their_counts() {
     assert_eq!(in_flight, 1, "{told}");
     gate.open();
     client.response("GET").expect(200);
-    let shown = text(&ctl(&server, &["status"]));
+    let shown = text(&server.ctl(&["status"]));
     assert!(shown.contains(&format!("pid {}: running, generation 1", server.process.pid)), "{shown}");
     assert_eq!(shown.lines().count(), 4, "{shown}");
 }
@@ -86,10 +71,10 @@ fn reload_waits_until_the_new_code_serves() {
     assert_eq!(answer(&server), "one");
     for (generation, code) in [(2, "two"), (3, "three")] {
         write_application(server.path("site.py"), code);
-        let output = ctl(&server, &["reload", "--wait"]);
+        let output = server.ctl(&["reload", "--wait"]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output));
         assert_eq!(text(&output), format!("generation {generation} serves now\n"));
-        assert_eq!(status(&server)["generation"], generation);
+        assert_eq!(server.status()["generation"], generation);
         // An old worker may still empty what was waiting when it was asked.
         let gone = 2 * (generation - 1);
         assert!(server.log().wait_n(gone, |line| line.contains(" buried after ")).is_some());
@@ -101,7 +86,7 @@ fn reload_waits_until_the_new_code_serves() {
 fn reload_tells_that_the_new_code_failed() {
     let Some(server) = changeable() else { return };
     std::fs::write(server.path("site.py"), "def application(:\n").expect("write the application");
-    let output = ctl(&server, &["reload", "--wait", "--json"]);
+    let output = server.ctl(&["reload", "--wait", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(told["ok"], false);
@@ -114,7 +99,7 @@ fn reload_tells_that_the_new_code_failed() {
     // A broken option is found in the same way.
     write_application(server.path("site.py"), "two");
     std::fs::write(server.path("uwsgi.ini"), "[uwsgi]\nprocesses = many\n").expect("write the configuration");
-    assert_eq!(ctl(&server, &["reload", "--wait"]).status.code(), Some(1));
+    assert_eq!(server.ctl(&["reload", "--wait"]).status.code(), Some(1));
     server.log().wait_for("uwsgi.ini:2");
     assert_eq!(answer(&server), "one");
 }
@@ -126,21 +111,19 @@ fn stop_finishes_what_is_in_hand_and_waits_for_it() {
     }
     let server = Server::app("wait").start();
     let gate = Gate::new(server.path("gate"));
-    let mut client = server.socket().connect();
-    client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
-    server.log().wait_for("waiting at");
-    let begun = ctl(&server, &["stop"]);
+    let mut client = server.in_flight(&gate);
+    let begun = server.ctl(&["stop"]);
     assert_eq!((begun.status.code(), text(&begun).as_str()), (Some(0), "the server is stopping\n"));
-    assert_eq!(status(&server)["phase"], "stopping");
-    assert_eq!(ctl(&server, &["reload"]).status.code(), Some(1));
+    assert_eq!(server.status()["phase"], "stopping");
+    assert_eq!(server.ctl(&["reload"]).status.code(), Some(1));
     gate.open();
     client.response("GET").expect(200);
     assert_eq!(server.process.expect_end().code(), Some(0));
     let server = Server::app("hello").start();
-    assert_eq!(ctl(&server, &["stop", "--wait"]).status.code(), Some(0));
+    assert_eq!(server.ctl(&["stop", "--wait"]).status.code(), Some(0));
     // Nothing is left to wait for: the master's connection has ended with it.
     assert_eq!(server.process.expect_end().code(), Some(0));
-    let gone = ctl(&server, &["status"]);
+    let gone = server.ctl(&["status"]);
     assert_eq!(gone.status.code(), Some(1));
     assert!(text(&gone).contains("no running uwring has process id"), "{}", text(&gone));
 }

@@ -41,7 +41,8 @@ fn a_late_request_is_told_504_and_its_worker_goes_on() {
             let began = Instant::now();
             let mut client = ask(&server, what);
             client.response("GET").expect(504);
-            assert!(began.elapsed() >= Duration::from_secs(1), "too early");
+            // The server counts in whole milliseconds.
+            assert!(began.elapsed() >= Duration::from_millis(990), "too early");
             let log = server.log();
             log.wait_for("*** HARAKIRI ON WORKER 1 (pid: ");
             log.wait_for(&format!("- GET {what} since "));

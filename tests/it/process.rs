@@ -8,14 +8,6 @@ use nix::unistd::Pid;
 
 use crate::support::{Gate, Packet, Server, Target, has, is_root, skipped, target, uwring_only};
 
-/// A connection on which the application is at work: it waits at the gate.
-fn in_flight(server: &Server, gate: &Gate) -> crate::support::Connection {
-    let mut client = server.socket().connect();
-    client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
-    server.log().wait_for("waiting at");
-    client
-}
-
 #[test]
 fn sigterm_finishes_requests_in_flight_and_exits_0() {
     if uwring_only("die-on-term kills what is in flight") {
@@ -23,7 +15,7 @@ fn sigterm_finishes_requests_in_flight_and_exits_0() {
     }
     let server = Server::app("wait").start();
     let gate = Gate::new(server.path("gate"));
-    let mut client = in_flight(&server, &gate);
+    let mut client = server.in_flight(&gate);
     server.signal(Signal::SIGTERM);
     server.log().wait_for("SIGINT/SIGTERM received");
     gate.open();
@@ -39,14 +31,7 @@ fn sigterm_serves_what_waits_in_the_backlog() {
     // Two workers, both busy: neither accepts, so what comes now stays in the kernel's queue.
     let server = Server::app("wait").processes(2).start();
     let gates = ["gate0", "gate1"].map(|name| Gate::new(server.path(name)));
-    let mut first: Vec<_> = gates
-        .iter()
-        .map(|gate| {
-            let mut client = server.socket().connect();
-            client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
-            client
-        })
-        .collect();
+    let mut first: Vec<_> = gates.iter().map(|gate| server.send_to(gate)).collect();
     assert!(server.log().wait_n(2, |line| line.starts_with("waiting at")).is_some());
     let mut waiting: Vec<_> = (0..200)
         .map(|_| {
@@ -214,7 +199,7 @@ fn killed_worker_is_respawned() {
     server.log().wait_for("Respawned uWSGI worker ");
     // Both are there: neither answer comes from the dead one, and both places get work.
     let gate = Gate::new(server.path("gate"));
-    let mut held = in_flight(&server, &gate);
+    let mut held = server.in_flight(&gate);
     let free = server.socket().uwsgi(&Packet::get("/")).expect(200).text();
     gate.open();
     let held = held.response("GET").expect(200).text();
@@ -226,7 +211,7 @@ fn killed_worker_is_respawned() {
 fn worker_killed_in_a_request_fails_that_request_alone() {
     let server = Server::app("wait").ini("processes = 2").start();
     let gate = Gate::new(server.path("gate"));
-    let mut client = in_flight(&server, &gate);
+    let mut client = server.in_flight(&gate);
     let other = server.socket().uwsgi(&Packet::get("/")).expect(200).text();
     let busy = server.workers().into_iter().find(|pid| pid.to_string() != other).expect("the other worker");
     kill(Pid::from_raw(busy), Signal::SIGKILL).expect("kill our worker");
@@ -351,14 +336,7 @@ fn all_processes_and_threads_serve() {
         // As many as there are threads in all processes, each held by its gate until all have arrived.
         let n = processes * threads;
         let gates: Vec<Gate> = (0..n).map(|i| Gate::new(server.path(&format!("gate{i}")))).collect();
-        let mut clients: Vec<_> = gates
-            .iter()
-            .map(|gate| {
-                let mut client = server.socket().connect();
-                client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
-                client
-            })
-            .collect();
+        let mut clients: Vec<_> = gates.iter().map(|gate| server.send_to(gate)).collect();
         assert!(
             server.log().wait_n(n, |line| line.starts_with("waiting at")).is_some(),
             "{processes} × {threads}: not all at once"

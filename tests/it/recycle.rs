@@ -159,8 +159,7 @@ fn a_crash_is_told_with_its_request() {
     let mut client = server.socket().connect();
     let packet = Packet::get("/a/b").var("QUERY_STRING", gate.query()).var("REQUEST_URI", "/a/b?c");
     client.send(packet.bytes());
-    let line = server.log().wait_for("waiting at");
-    let _ = line;
+    server.log().wait_for("waiting at");
     let status = server.status();
     let busy = status["workers"].as_array().expect("workers").iter().find(|w| w["in_flight"] == 1);
     let pid = busy.expect("one is busy")["pid"].as_i64().expect("a pid");

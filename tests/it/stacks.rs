@@ -4,6 +4,7 @@ use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -21,16 +22,25 @@ fn stacks_of(path: &std::path::Path) -> String {
     text
 }
 
+/// The line of a stack that shows this code: the application may still be on its way there.
+fn stack_line(path: &std::path::Path, code: &str) -> String {
+    let began = Instant::now();
+    loop {
+        let text = stacks_of(path);
+        assert!(text.starts_with("*** uWSGI Python tracebacker output ***"), "{text}");
+        if let Some(line) = text.lines().find(|line| line.contains(code)) {
+            return line.to_owned();
+        }
+        assert!(began.elapsed() < crate::support::PATIENCE, "{text}");
+    }
+}
+
 #[test]
 fn a_tracebacker_tells_the_stacks_of_all_threads() {
     let server = Server::app("wait").ini("threads = 2\npy-tracebacker = {dir}/tb").start();
     let gate = crate::support::Gate::new(server.path("gate"));
-    let mut client = server.socket().connect();
-    client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
-    server.log().wait_for("waiting at");
-    let text = stacks_of(&server.path("tb1"));
-    assert!(text.starts_with("*** uWSGI Python tracebacker output ***"), "{text}");
-    let line = text.lines().find(|line| line.contains("open(environ[")).unwrap_or_else(|| panic!("{text}"));
+    let mut client = server.in_flight(&gate);
+    let line = stack_line(&server.path("tb1"), "open(environ[");
     for part in
         ["thread_id = ", "filename = ", "app.py", "lineno = 9", "function = application", "line = with open"]
     {

@@ -132,10 +132,9 @@ impl Daemons {
 
 impl Kept {
     fn start(&mut self, now: Millis) {
-        let Daemon { command, pidfile, daemonize, freq, folder, uid, gid, .. } = &self.spec;
+        let Daemon { command, pidfile, daemonize, folder, uid, gid, .. } = &self.spec;
         if pidfile.as_deref().is_some_and(runs_at) {
-            self.stand = Stand::Due(now.after(freq.saturating_mul(1000).max(1000)));
-            return;
+            return self.look_later(now);
         }
         let manner = Manner {
             with_parent: pidfile.is_none(),
@@ -162,11 +161,10 @@ impl Kept {
 
     fn ended(&mut self, pid: u32, status: Status, now: Millis) {
         let Stand::Runs { since, .. } = self.stand else { return };
-        let Daemon { command, pidfile, freq, .. } = &self.spec;
+        let Daemon { command, pidfile, .. } = &self.spec;
         // It has gone to the background, as it should.
         if pidfile.as_deref().is_some_and(|file| runs_at(file) || status == Status::Exited(0)) {
-            self.stand = Stand::Due(now.after(freq.saturating_mul(1000).max(1000)));
-            return;
+            return self.look_later(now);
         }
         crate::log!(
             "[uwsgi-daemons] \"{command}\" (pid: {pid}) ended ({}): it is started again",
@@ -178,6 +176,11 @@ impl Kept {
             self.failures = 0;
             self.stand = Stand::Due(now);
         }
+    }
+
+    /// Whether it still runs, beyond our reach, is looked at again after `freq`.
+    fn look_later(&mut self, now: Millis) {
+        self.stand = Stand::Due(now.after(self.spec.freq.saturating_mul(1000).max(1000)));
     }
 
     /// A pause that grows by a second each time.

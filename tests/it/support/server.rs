@@ -2,12 +2,12 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Address, Connection, Log, PATIENCE, Running, Target, app, target, venv};
+use super::{Address, Connection, Gate, Log, PATIENCE, Packet, Running, Target, app, target, venv};
 
 /// What a server is started with. Made by [`Server::app`] or [`Server::bare`].
 #[derive(Default)]
@@ -100,12 +100,35 @@ impl Server {
         ready.into_iter().map(|(_, pid)| pid).collect()
     }
 
+    /// A connection on which a request was sent that waits at the gate: the application is `wait`.
+    #[track_caller]
+    pub fn send_to(&self, gate: &Gate) -> Connection {
+        let mut client = self.socket().connect();
+        client.send(Packet::get("/").var("QUERY_STRING", gate.query()).bytes());
+        client
+    }
+
+    /// The same, and the application is at work on it. For the first such request of a server.
+    #[track_caller]
+    pub fn in_flight(&self, gate: &Gate) -> Connection {
+        let client = self.send_to(gate);
+        self.log().wait_for("waiting at");
+        client
+    }
+
+    /// `uwring ctl` with these words, about this server.
+    pub fn ctl(&self, words: &[&str]) -> Output {
+        let pid = self.process.pid.to_string();
+        let mut command = Command::new(program());
+        command.arg("ctl").args(["--pid", &pid]).args(words).output().expect("start uwring ctl")
+    }
+
     /// What `uwring ctl status` says.
     #[track_caller]
     pub fn status(&self) -> serde_json::Value {
-        let pid = self.process.pid.to_string();
-        let output = Command::new(program()).args(["ctl", "--pid", &pid, "status", "--json"]).output();
-        serde_json::from_slice(&output.expect("start uwring ctl").stdout).expect("JSON")
+        let output = self.ctl(&["status", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
     /// Sends a signal to the master.
