@@ -11,7 +11,7 @@
 use std::ffi::c_void;
 
 /// Raised with every change of a type or a meaning in this crate.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The symbol every plugin exports: `extern "C" fn() -> *const PluginApi`.
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"uwring_plugin";
@@ -297,8 +297,6 @@ pub struct PluginConfig {
     pub options: *const Setting,
     /// Number of options.
     pub options_len: usize,
-    /// Path of the interpreter's executable, for `sys.executable` and the search of the virtualenv.
-    pub program: Slice,
     /// `processes`.
     pub processes: u32,
     /// `threads`, the interpreter threads of one worker.
@@ -314,7 +312,7 @@ pub struct PluginConfig {
 pub struct PluginApi {
     /// [`ABI_VERSION`] the plugin was built with.
     pub abi: u32,
-    /// Starts the interpreter. Once a process, on its main thread, which then owns it.
+    /// Prepares the interpreter, which runs already. Once a process, on its main thread.
     pub start: unsafe extern "C" fn(host: *const HostApi, config: *const PluginConfig) -> i32,
     /// Imports the applications. Returns how many were loaded, negative where one that was asked for failed.
     pub load: unsafe extern "C" fn() -> i32,
