@@ -18,6 +18,7 @@ mod frameworks;
 mod fuzz;
 mod harakiri;
 mod http;
+mod interpreters;
 mod jobs;
 mod language;
 mod leaks;

@@ -1,8 +1,8 @@
-//! The boundary between the executable and a request plugin.
+//! The boundary between the server and a request plugin.
 //!
-//! Two tables of functions and plain data, nothing else: [`HostApi`] is what the executable offers a plugin,
-//! [`PluginApi`] is what a plugin offers the executable (exported as [`ENTRY_SYMBOL`]). Both sides check
-//! [`ABI_VERSION`] before they call anything else. The executable knows no Python, the plugin no sockets.
+//! Two tables of functions and plain data, nothing else: [`HostApi`] is what the server offers a plugin,
+//! [`PluginApi`] is what a plugin offers the server (exported as [`ENTRY_SYMBOL`]). Both sides check
+//! [`ABI_VERSION`] before they call anything else. The server knows no Python, the plugin no sockets.
 //!
 //! Life of a request, seen from the plugin's interpreter thread:
 //! `take` → read the [`RequestView`] → `respond` once → `write`/`send_file` any number of times → `finish` once.
