@@ -95,6 +95,10 @@ pub struct Conn {
     pub peer: Option<Box<Peer>>,
     /// Its request is with the interpreter, but was answered already (harakiri).
     pub disowned: bool,
+    /// An interpreter thread may send on it: it is not closed meanwhile…
+    pub lent: bool,
+    /// …but afterwards.
+    pub leaving: bool,
     /// Requests served.
     pub served: u32,
     /// When patience ends.
@@ -123,6 +127,8 @@ impl Conn {
             body_left: 0,
             peer: None,
             disowned: false,
+            lent: false,
+            leaving: false,
             served: 0,
             deadline: None,
             timed: false,
