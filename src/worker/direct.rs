@@ -112,3 +112,91 @@ impl<R: Reactor> Ring<R> {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::base::clock::Micros;
+
+    /// A job of thread 0 whose answer took `us` microseconds, on a connection of its own.
+    fn job(us: u64, out: &[u8], claims: &Claims) -> (Job, UnixStream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        claims.open(0, 7);
+        let job = Job {
+            serial: 7,
+            lent: Some(ours.as_raw_fd()),
+            out: out.to_vec(),
+            finished: Micros(us),
+            ..Job::default()
+        };
+        (job, ours, theirs)
+    }
+
+    #[test]
+    fn a_claim_is_taken_once() {
+        let claims = Claims::new(2);
+        claims.open(1, 3);
+        assert!(!claims.take(1, 2) && !claims.take(0, 3) && !claims.take(2, 3));
+        assert!(claims.take(1, 3));
+        assert!(!claims.take(1, 3));
+    }
+
+    #[test]
+    fn an_answer_goes_out_where_that_is_worth_it() {
+        let claims = Claims::new(1);
+        for (us, more, sent) in [(WORTH_US, true, Sent::Whole), (1, false, Sent::Whole), (1, true, Sent::No)]
+        {
+            let (mut job, _ours, mut theirs) = job(us, b"answer", &claims);
+            finish(&mut job, &claims, more);
+            assert_eq!(job.sent, sent, "{us} {more}");
+            if sent == Sent::Whole {
+                let mut got = [0; 6];
+                theirs.read_exact(&mut got).expect("sent");
+                assert_eq!((&got, job.out.len()), (b"answer", 0));
+            } else {
+                assert_eq!(job.out, b"answer");
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_in_order() {
+        let claims = Claims::new(1);
+        let (mut job, _ours, mut theirs) = job(100, &[], &claims);
+        let mut given = 0;
+        loop {
+            let piece: Vec<u8> =
+                (0..BYTES_MAX).map(|n| u8::try_from((given + n) % 251).expect("small")).collect();
+            given += piece.len();
+            job.out.extend(piece);
+            if send(&mut job, &claims) == Ok(false) {
+                break;
+            }
+        }
+        let mut got = vec![0; given - job.out.len()];
+        theirs.read_exact(&mut got).expect("sent");
+        got.extend(&job.out);
+        assert!(got.iter().enumerate().all(|(n, byte)| usize::from(*byte) == n % 251));
+        finish(&mut job, &claims, false);
+        assert_eq!(job.sent, Sent::Whole, "there is room again");
+    }
+
+    #[test]
+    fn an_answer_that_was_given_already_or_that_nobody_hears_is_not_sent() {
+        let claims = Claims::new(1);
+        let (mut late, _ours, theirs) = job(100, b"too late", &claims);
+        assert!(claims.take(0, 7));
+        finish(&mut late, &claims, false);
+        assert_eq!((late.sent, late.out.as_slice()), (Sent::No, &b"too late"[..]));
+        theirs.set_nonblocking(true).expect("set");
+        assert!((&theirs).read(&mut [0; 1]).is_err());
+        let (mut lonely, _ours, theirs) = job(100, b"anybody?", &claims);
+        drop(theirs);
+        finish(&mut lonely, &claims, false);
+        assert_eq!(lonely.sent, Sent::Failed);
+    }
+}
