@@ -17,6 +17,7 @@ pub mod lines;
 pub mod listeners;
 pub mod logs;
 pub mod pidfile;
+pub mod scaling;
 pub mod startup;
 pub mod state;
 pub mod template;
@@ -29,18 +30,19 @@ use std::io;
 
 use actions::{Office, Outcome};
 use channel::TemplateEnd;
-use events::Ears;
+use events::{Ears, Needs};
 use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use jobs::Jobs;
 use pidfile::Vacuum;
+use scaling::sampler::Sampler;
 use startup::Prepared;
 use state::{Action, Event, Policy, State};
 use template::Seat;
 
 use crate::base::clock;
 use crate::options::hooks::Moment;
-use crate::options::settings::{Process, Settings};
+use crate::options::settings::Settings;
 use crate::sys::socket::Listener;
 use crate::sys::{Error as SysError, process, signals};
 
@@ -84,7 +86,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let image = Image::new(argv, env).map_err(failed("find this program"))?;
     let start_dir = image.folder().clone();
     let master_pid = std::process::id();
-    let policy = policy(&settings.process, master_pid);
+    let policy = policy(&settings, master_pid);
     let daemons = handover.as_ref().map(|left| left.office.daemons.clone()).unwrap_or_default();
     let House { mut office, listeners, vacuum, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
@@ -96,8 +98,10 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     startup::hook(&hooks, Moment::MasterStart)?;
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
-    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri)
-        .map_err(failed("listen to signals"))?;
+    let sampler = Sampler::new(&settings.scaling, settings.process.processes);
+    let mut ears =
+        Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri, sampler)
+            .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
     match turn.run(state, first) {
@@ -227,7 +231,8 @@ impl Turn<'_> {
                 state = self.become_new(state, generation);
                 actions.push_back(Action::StartTemplate { generation });
             } else {
-                events.extend(self.ears.wait(self.office, state.deadline()));
+                let needs = Needs { deadline: state.deadline(), knocks: state.listens() };
+                events.extend(self.ears.wait(self.office, self.listeners, needs));
             }
         }
     }
@@ -243,8 +248,10 @@ impl Turn<'_> {
     }
 }
 
-fn policy(settings: &Process, master_pid: u32) -> Policy {
+fn policy(settings: &Settings, master_pid: u32) -> Policy {
+    let Settings { process: settings, scaling, .. } = settings;
     Policy {
+        scaling: *scaling,
         workers: settings.processes,
         cores: settings.threads,
         mercy_ms: settings.worker_reload_mercy.saturating_mul(1000),

@@ -23,6 +23,7 @@ mod mistakes;
 pub mod remark;
 pub mod routes;
 mod row;
+pub mod scaling;
 mod sense;
 pub mod settings;
 mod sources;

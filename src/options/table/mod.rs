@@ -14,6 +14,7 @@ mod process;
 mod python;
 mod reload;
 mod routes;
+mod scaling;
 mod sockets;
 
 use std::collections::HashMap;
@@ -39,6 +40,7 @@ pub static FAMILIES: &[Family] = &[
     Family { title: "Internal router", rows: routes::ROWS },
     Family { title: "Processes", rows: process::ROWS },
     Family { title: "Reloads and limits of workers", rows: reload::ROWS },
+    Family { title: "Number of workers", rows: scaling::ROWS },
     Family { title: "Logs, statistics, metrics", rows: logging::ROWS },
     Family { title: "Hooks", rows: hooks::ROWS },
     Family { title: "Jobs beside requests, other servers", rows: jobs::ROWS },
