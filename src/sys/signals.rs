@@ -20,7 +20,7 @@ pub enum Command {
     /// Serve.
     #[default]
     Run = 0,
-    /// Take nothing new, finish what is in hand, end: others serve who waits.
+    /// Take nothing new, finish what is in hand, end: others serve who waits, or will.
     Yield = 1,
     /// The same, and who waits is served first: nobody else may be left.
     Drain = 2,

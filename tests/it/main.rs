@@ -34,6 +34,7 @@ mod proxies;
 mod python;
 mod recycle;
 mod routes;
+mod scaling;
 mod soak;
 mod stacks;
 mod static_files;

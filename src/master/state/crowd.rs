@@ -117,8 +117,8 @@ impl State {
             for id in 1..=generation.count() {
                 generation.set_spared(id, true);
                 for seat in [id, id + generation.count()] {
-                    // Nobody is left for those that wait to be accepted: each leaving worker looks for them.
-                    generation.send_away(seat, Command::Drain, kill_at, now, actions);
+                    // Whoever waits to be accepted is no business of theirs: it wakes the server.
+                    generation.send_away(seat, Command::Yield, kill_at, now, actions);
                 }
             }
         }

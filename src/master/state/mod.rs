@@ -223,7 +223,7 @@ impl State {
         let kill_at = now.after(self.policy.mercy_ms);
         let Some(generation) = self.generation(number) else { return };
         let spared = generation.is_spared(worker);
-        let leave = generation.leave.or(spared.then_some(Leave { command: Command::Drain, kill_at }));
+        let leave = generation.leave.or(spared.then_some(Leave { command: Command::Yield, kill_at }));
         generation.template_failures = 0;
         let Some(entry) = generation.worker(worker) else { return };
         if let Some(leave) = leave {

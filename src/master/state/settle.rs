@@ -8,6 +8,7 @@ use crate::shared::area::Tired;
 /// Brings the facts up to `now`. Called after every event; doing it twice does nothing more.
 pub(super) fn settle(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     let (mercy_ms, served) = (state.policy.mercy_ms, state.served);
+    promote(state, now, actions);
     for generation in &mut state.generations {
         relieve(generation, mercy_ms, now, actions);
         generation.fill(now);
@@ -15,7 +16,6 @@ pub(super) fn settle(state: &mut State, now: Millis, actions: &mut Vec<Action>) 
         kill_the_late(generation, now, actions);
         let_template_go(generation, now, actions);
     }
-    promote(state, now, actions);
     state.generations.retain(|generation| !is_over(generation));
     begin_reload(state, now, actions);
     if let Phase::Stopping { code } = state.phase

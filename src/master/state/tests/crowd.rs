@@ -215,15 +215,14 @@ fn a_connection_that_comes_while_the_application_loads_is_served_then() {
 fn an_idle_server_sleeps_wakes_and_loses_nobody() {
     let mut play = Play::cheaper(Scaling { idle: 2, ..Scaling::DEFAULT }, 2, 2);
     assert_eq!([0; 3].map(|_| play.second(&[11, 12], 0, 0).len()), [0; 3]);
-    // Nobody else is there for who waits: they look.
-    let drains = [tell(1, 1, Command::Drain), tell(1, 2, Command::Drain)];
-    assert_eq!(play.second(&[11, 12], 0, 0), drains);
+    let told = [tell(1, 1, Command::Yield), tell(1, 2, Command::Yield)];
+    assert_eq!(play.second(&[11, 12], 0, 0), told);
     assert!(play.said("workers have been inactive for more than 2 seconds"));
     assert!(play.state.listens());
     // Somebody comes while they still leave, twice.
     assert_eq!(play.on(Event::Knocked), [fork(1, 3), fork(1, 4)]);
     assert_eq!(play.on(wish(Wish::Sleep)), []);
-    assert_eq!(play.on(Event::Forked { generation: 1, worker: 3, pid: 21 }), [tell(1, 3, Command::Drain)]);
+    assert_eq!(play.on(Event::Forked { generation: 1, worker: 3, pid: 21 }), [tell(1, 3, Command::Yield)]);
     assert_eq!(
         play.on(Event::Knocked),
         [],
