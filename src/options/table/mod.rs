@@ -155,6 +155,7 @@ mod tests {
     fn every_row_can_be_set() {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
         let values = [
+            "manual",
             "7",
             "007",
             "A=B",

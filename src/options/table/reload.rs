@@ -121,7 +121,7 @@ pub const ROWS: &[Row] = &[
     row(
         &["master-fifo"],
         Paths(|s| &mut s.process.fifos, "FILE"),
-        "take commands from this pipe: r reload, c workers one by one, q stop, Q stop now, p pause, s totals, P pidfiles",
+        "take commands from this pipe: r reload, c one by one, q stop, Q now, p pause, + - C workers, s totals",
     ),
     row(
         &["exit-on-reload"],
