@@ -151,6 +151,8 @@ pub struct Process {
     pub control_socket: Option<String>,
     /// `skip-atexit`.
     pub skip_atexit: bool,
+    /// `reaper`.
+    pub reaper: bool,
     /// `locks`: user locks beside lock 0.
     pub locks: u32,
 }
@@ -195,6 +197,7 @@ impl Default for Process {
             exit_on_reload: false,
             control_socket: None,
             skip_atexit: false,
+            reaper: false,
             locks: 0,
         }
     }

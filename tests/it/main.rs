@@ -7,6 +7,7 @@
 mod support;
 
 mod abuse;
+mod always;
 mod check;
 mod configs;
 mod conformance;
