@@ -36,6 +36,13 @@ pub fn help() -> String {
     text
 }
 
+/// What `dump-options` prints: every name, one a line.
+pub fn names() -> String {
+    let mut names: Vec<&str> = table::names().keys().copied().collect();
+    names.sort_unstable();
+    names.join("\n")
+}
+
 fn is_shown(row: &Row) -> bool {
     matches!(row.verdict, Verdict::Done | Verdict::Accepted(_))
 }

@@ -122,6 +122,20 @@ pub enum Step {
     Declare,
     /// `resolve`.
     Resolve,
+    /// `fallback-config`.
+    Fallback,
+    /// `whitelist`: only these from here.
+    Allow,
+    /// `blacklist`: these no more.
+    Forbid,
+    /// `end-whitelist`.
+    AllowAll,
+    /// `end-blacklist`.
+    ForbidNothing,
+    /// `exit`.
+    Exit,
+    /// `dump-options`.
+    Names,
     /// `iprint`: a line for the log.
     Say,
     /// `help`.

@@ -57,6 +57,8 @@ pub struct Settings {
     pub python: Python,
     /// Logs.
     pub logging: Logging,
+    /// `fallback-config`: what to start with where this configuration ends with code 1.
+    pub fallback: Option<String>,
     /// Every option as given, in order.
     pub given: Vec<Given>,
 }

@@ -19,6 +19,7 @@ mod frameworks;
 mod fuzz;
 mod harakiri;
 mod http;
+mod inis;
 mod jobs;
 mod language;
 mod leaks;
