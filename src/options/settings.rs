@@ -14,7 +14,7 @@ use super::logger::{EncoderOf, Logger, Route};
 use crate::base::pattern::Pattern;
 
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin(pub String);
 
 impl std::fmt::Display for Origin {
@@ -24,7 +24,7 @@ impl std::fmt::Display for Origin {
 }
 
 /// One option as it was given, after expansion, in order (`uwsgi.opt`, `show-config`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Given {
     /// Name as written.
     pub key: String,
@@ -35,7 +35,7 @@ pub struct Given {
 }
 
 /// Everything.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Settings {
     /// Processes, signals, privileges.
     pub process: Process,
@@ -64,7 +64,7 @@ pub struct Settings {
 }
 
 /// What the touch of a file leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Touch {
     /// `touch-reload`, `fs-reload`: load configuration and application anew.
     Reload,
@@ -77,7 +77,7 @@ pub enum Touch {
 }
 
 /// Processes, signals, privileges.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Process {
     /// `processes`/`workers`.
     pub processes: u32,
@@ -206,7 +206,7 @@ impl Default for Process {
 }
 
 /// When a worker is replaced; 0 never.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Recycling {
     /// `max-requests`.
     pub max_requests: u64,
@@ -251,7 +251,7 @@ impl Default for Recycling {
 }
 
 /// Requests that take too long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Harakiri {
     /// `harakiri`: seconds with the application; 0 for ever.
     pub seconds: u64,
@@ -304,7 +304,7 @@ pub struct Sockets {
 }
 
 /// Requests, their limits and times.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Requests {
     /// `buffer-size`, bytes of a uwsgi block or an HTTP head.
     pub buffer_size: u32,
@@ -353,7 +353,7 @@ impl Default for Requests {
 }
 
 /// The Python application.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Python {
     /// `module`/`wsgi`, in order; `module:callable` kept as written.
     pub modules: Vec<String>,
@@ -404,7 +404,7 @@ pub struct Python {
 }
 
 /// Logs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Logging {
     /// `disable-logging`: no request lines but those the options below force.
     pub disable_requests: bool,

@@ -20,6 +20,7 @@ mod fuzz;
 mod harakiri;
 mod http;
 mod inis;
+mod interpreters;
 mod jobs;
 mod language;
 mod leaks;
