@@ -1,6 +1,6 @@
 //! Whatever ini uWSGI accepts is accepted, and means the same: files made at random, the same ones each time.
 //!
-//! What uWSGI makes of them is in `tests/golden/inis.txt`, recorded by
+//! What uWSGI makes of them is in `tests/it/inis.txt`, recorded by
 //! `UWRING_BLESS=1 TARGET=uwsgi cargo test --test it inis`. `UWRING_INIS` makes more of them, without that comparison.
 
 use std::fmt::Write as _;
@@ -147,7 +147,7 @@ fn understood(seed: u64) -> String {
 
 #[test]
 fn any_ini_is_understood_as_uwsgi_does() {
-    let recorded = root().join("tests/golden/inis.txt");
+    let recorded = root().join("tests/it/inis.txt");
     let more: u64 = std::env::var("UWRING_INIS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
     let mut text = String::new();
     for seed in 0..RECORDED {
