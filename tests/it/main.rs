@@ -40,6 +40,7 @@ mod routes;
 mod soak;
 mod stacks;
 mod static_files;
+mod trust;
 mod upgrade;
 mod wsgi;
 mod wsgi_edges;
