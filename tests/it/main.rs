@@ -41,6 +41,7 @@ mod scaling;
 mod soak;
 mod stacks;
 mod static_files;
+mod trust;
 mod upgrade;
 mod wsgi;
 mod wsgi_edges;
