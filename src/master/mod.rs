@@ -17,6 +17,7 @@ pub mod lines;
 pub mod listeners;
 pub mod logs;
 pub mod pidfile;
+pub mod scaling;
 pub mod seat;
 pub mod startup;
 pub mod state;
@@ -30,11 +31,12 @@ use std::io;
 
 use actions::{Office, Outcome};
 use channel::TemplateEnd;
-use events::Ears;
+use events::{Ears, Needs};
 use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use jobs::Jobs;
 use pidfile::Vacuum;
+use scaling::sampler::Sampler;
 use seat::Seat;
 use startup::Prepared;
 use state::{Action, Event, Policy, State};
@@ -44,7 +46,7 @@ use crate::options::hooks::Moment;
 use crate::options::settings::{Process, Settings};
 use crate::plugin::find::Library;
 use crate::sys::socket::Listener;
-use crate::sys::{Error as SysError, process, signals};
+use crate::sys::{Error as SysError, cgroup, process, signals};
 
 /// Reads the configuration again, for a reload.
 pub type Reread = Box<dyn Fn() -> Result<Settings, String>>;
@@ -82,12 +84,15 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
     // From the first moment: a signal that comes too early is done when we can.
     signals::block().map_err(failed("block signals"))?;
-    let Start { mut settings, notes, warnings, reread, argv, env, handover } = start;
+    let Start { mut settings, mut notes, warnings, reread, argv, env, handover } = start;
     let library = Library::open().map_err(startup::Error::Plugin)?;
     let image = Image::new(argv.clone(), env).map_err(failed("find this program"))?;
     let start_dir = image.folder().clone();
     let master_pid = std::process::id();
-    let policy = policy(&settings.process, master_pid);
+    if settings.scaling.auto {
+        notes.push(count_processes(&mut settings.process));
+    }
+    let policy = policy(&settings, master_pid);
     let daemons = handover.as_ref().map(|left| left.office.daemons.clone()).unwrap_or_default();
     let House { mut office, listeners, vacuum, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
@@ -99,8 +104,10 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     startup::hook(&hooks, Moment::MasterStart)?;
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
-    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri)
-        .map_err(failed("listen to signals"))?;
+    let sampler = Sampler::new(&settings.scaling, settings.process.processes);
+    let mut ears =
+        Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri, sampler)
+            .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
     match turn.run(state, first) {
@@ -240,7 +247,8 @@ impl Turn<'_> {
                 state = self.become_new(state, generation);
                 actions.push_back(Action::StartTemplate { generation });
             } else {
-                events.extend(self.ears.wait(self.office, state.deadline()));
+                let needs = Needs { deadline: state.deadline(), knocks: state.listens() };
+                events.extend(self.ears.wait(self.office, self.listeners, needs));
             }
         }
     }
@@ -256,8 +264,17 @@ impl Turn<'_> {
     }
 }
 
-fn policy(settings: &Process, master_pid: u32) -> Policy {
+/// `processes = auto`. What to say about it.
+fn count_processes(settings: &mut Process) -> String {
+    let (affinity, limits) = (cgroup::affinity(), cgroup::limits());
+    settings.processes = cgroup::processors(affinity, limits);
+    lines::auto(settings.processes, affinity, limits.millis, limits.memory)
+}
+
+fn policy(settings: &Settings, master_pid: u32) -> Policy {
+    let Settings { process: settings, scaling, .. } = settings;
     Policy {
+        scaling: *scaling,
         workers: settings.processes,
         cores: settings.threads,
         mercy_ms: settings.worker_reload_mercy.saturating_mul(1000),

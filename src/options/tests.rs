@@ -246,7 +246,7 @@ fn a_block_goes_on_past_its_file() {
 fn what_is_wrong_is_said_with_its_place() {
     for (lines, said) in [
         ("\nprocesses = abc", "app.ini:3: processes = abc: expected a number"),
-        ("processes = 0", "app.ini:2: processes = 0: expected a number of workers, 1 or more"),
+        ("processes = 0", "app.ini:2: processes = 0: expected a number of workers, 1 or more, or auto"),
         ("threads = x", "app.ini:2: threads = x: expected a number"),
         ("threads = -3", "app.ini:2: threads = -3: expected a number that is not negative"),
         (
@@ -420,6 +420,15 @@ fn commands_and_information_end_the_reading() {
             other => panic!("{arg}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn another_configuration_is_named_for_the_case_of_failure() {
+    let failed = of_file("fallback-config = /etc/other.ini\nstrict = true\nunknown-name = 1").unwrap_err();
+    assert_eq!(failed.fallback(), Some("/etc/other.ini"));
+    assert!(failed.to_string().starts_with("[strict-mode] unknown config directive"), "{failed}");
+    let served = settings(of_file("fallback-config = /etc/other.ini").unwrap());
+    assert_eq!(served.fallback.as_deref(), Some("/etc/other.ini"));
 }
 
 #[test]

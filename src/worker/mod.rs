@@ -14,6 +14,7 @@ mod harakiri;
 mod job;
 mod logbook;
 pub mod office;
+mod preface;
 mod queue;
 mod reading;
 mod recycle;
@@ -25,6 +26,7 @@ mod rules;
 mod serve;
 mod stop;
 mod tracebacker;
+mod trust;
 mod writing;
 
 use std::io;

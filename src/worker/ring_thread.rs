@@ -37,6 +37,8 @@ const UNTOLD_MS: u64 = 5;
 /// A listening socket and what its requests have in common.
 pub struct Door {
     pub listener: Listener,
+    /// Connections may begin with a proxy's preface.
+    pub preface: bool,
     pub site: Site,
 }
 
@@ -211,7 +213,9 @@ impl<R: Reactor> Ring<R> {
         let (full, queue) = (self.look_in(), self.queue_look_in());
         let untold = self.is_patient().then_some(UNTOLD_MS);
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
-        [timer, pause, stop, log, full, queue, recycling, watch, untold]
+        // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
+        let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);
+        [timer, pause, stop, log, full, queue, recycling, watch, untold, fresh]
             .into_iter()
             .flatten()
             .min()

@@ -7,6 +7,7 @@
 mod support;
 
 mod abuse;
+mod always;
 mod check;
 mod configs;
 mod conformance;
@@ -18,6 +19,7 @@ mod frameworks;
 mod fuzz;
 mod harakiri;
 mod http;
+mod inis;
 mod interpreters;
 mod jobs;
 mod language;
@@ -35,9 +37,11 @@ mod proxies;
 mod python;
 mod recycle;
 mod routes;
+mod scaling;
 mod soak;
 mod stacks;
 mod static_files;
+mod trust;
 mod upgrade;
 mod wsgi;
 mod wsgi_edges;

@@ -1,31 +1,46 @@
 //! Rows: processes, signals, privileges, files of the master.
 
 use super::super::draft::Draft;
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
-    row(&["processes", "workers"], Set(Takes::Value("N"), processes), "start this many workers").short('p'),
+    row(
+        &["processes", "workers"],
+        Set(Takes::Value("N"), processes),
+        "start this many workers; auto: as many as processors and memory of this container allow",
+    )
+    .short('p'),
     row(&["threads"], Count(|s| &mut s.process.threads), "run this many interpreter threads in each worker"),
-    bare(&["master"], Takes::Nothing, "run a master process above the workers")
-        .short('M')
-        .accepted("there always is a master"),
-    bare(&["enable-threads"], Takes::Nothing, "let the application start threads")
-        .short('T')
-        .accepted("threads of the application always run"),
+    always(&["master"], Takes::Nothing, "run a master process above the workers", "there always is a master")
+        .short('M'),
+    always(
+        &["enable-threads"],
+        Takes::Nothing,
+        "let the application start threads",
+        "threads of the application always run",
+    )
+    .short('T'),
     bare(&["thunder-lock"], Takes::Nothing, "take turns in accepting connections")
         .accepted("a worker accepts only when it has room, and only one is woken"),
-    bare(&["die-on-term"], Takes::Nothing, "make SIGTERM a shutdown instead of a reload")
-        .accepted("SIGTERM always is a graceful shutdown"),
-    bare(&["reaper"], Takes::Nothing, "collect child processes the application left behind")
-        .short('r')
-        .accepted("processes orphaned under the master are collected by it"),
-    bare(
+    always(
+        &["die-on-term"],
+        Takes::Nothing,
+        "make SIGTERM a shutdown instead of a reload",
+        "SIGTERM always is a graceful shutdown; SIGHUP reloads",
+    ),
+    row(
+        &["reaper"],
+        Flag(|s| &mut s.process.reaper),
+        "collect child processes the application left behind, after each request",
+    )
+    .short('r'),
+    always(
         &["close-on-exec", "close-on-exec2"],
         Takes::Nothing,
         "keep sockets from programs started by workers",
-    )
-    .accepted("sockets are always closed on exec"),
+        "sockets are always closed on exec",
+    ),
     row(
         &["lazy-apps"],
         Flag(|s| &mut s.process.lazy_apps),
@@ -165,10 +180,16 @@ pub const ROWS: &[Row] = &[
 
 fn processes(draft: &mut Draft, value: &str) -> Reading {
     let mut remark = None;
+    draft.scaling.auto = value.trim() == "auto";
+    if draft.scaling.auto {
+        // The master counts, when it starts.
+        draft.process.processes = 1;
+        return Ok(remark);
+    }
     let wanted = number(Some(value), &mut remark)?;
     match u32::try_from(wanted) {
         Ok(wanted) if wanted >= 1 => draft.process.processes = wanted,
-        _ => return Err("a number of workers, 1 or more".to_owned()),
+        _ => return Err("a number of workers, 1 or more, or auto".to_owned()),
     }
     Ok(remark)
 }
@@ -223,6 +244,11 @@ mod tests {
         assert_eq!(draft.process.processes, 4);
         assert!(processes(&mut draft, "0").is_err());
         assert!(processes(&mut draft, "99999999999").is_err());
+        assert!(processes(&mut draft, "auto").is_ok());
+        assert!(draft.scaling.auto);
+        // The last one counts.
+        assert!(processes(&mut draft, "3").is_ok());
+        assert_eq!((draft.scaling.auto, draft.process.processes), (false, 3));
     }
 
     #[test]
