@@ -21,6 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::logs;
+use super::monitor;
 use super::pidfile::Vacuum;
 use super::state::State;
 use crate::base::protocol::SocketProtocol;
@@ -132,6 +133,9 @@ pub struct OfficeLeft {
     /// The log process.
     #[serde(default)]
     pub logs: Option<logs::Left>,
+    /// The monitor.
+    #[serde(default)]
+    pub monitor: Option<monitor::Left>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -207,13 +211,14 @@ impl Handover {
     }
 
     fn descriptors(&self) -> Vec<Handed> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs, daemons: _ } =
+        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs, monitor, daemons: _ } =
             &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify];
         all.extend(bells);
         all.extend(channels.values());
         all.extend(control.iter().flat_map(server::Left::descriptors));
         all.extend(logs.iter().flat_map(logs::Left::descriptors));
+        all.extend(monitor.iter().flat_map(monitor::Left::descriptors));
         all.extend(self.listeners.iter().map(|listener| listener.fd));
         all
     }

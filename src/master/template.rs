@@ -22,6 +22,7 @@ use crate::options::settings::Settings;
 use crate::plugin::host;
 use crate::plugin::load::{self, Plugin};
 use crate::shared::area::Area;
+use crate::shared::seen::AppCard;
 use crate::sys::process::{self, Fork};
 use crate::sys::socket::Listener;
 use crate::sys::{event, signals};
@@ -136,6 +137,7 @@ fn load_application(seat: &Seat, settings: Settings) -> Result<(Settings, Plugin
     };
     // The plugin keeps both as long as the process lives.
     let desk: &'static Desk = Box::leak(Box::new(desk));
+    desk.area.cards_of(seat.generation).for_each(AppCard::clear);
     let api: &'static _ = Box::leak(Box::new(host::api(desk, 0)));
     plugin.start(api, &settings, &interpreter).map_err(|refused| failed(&refused))?;
     let hook = |moment: Moment| {
@@ -174,6 +176,10 @@ impl host::Office for Desk {
             return i64::from(self.generation);
         }
         office::control(&self.area, self.notify.as_raw_fd(), self.master_pid, 0, what, arg)
+    }
+
+    fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64) {
+        office::loaded(&self.area, self.generation, app, mountpoint, seconds);
     }
 }
 

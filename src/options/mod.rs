@@ -20,6 +20,7 @@ mod intake;
 pub mod jobs;
 pub mod logger;
 mod mistakes;
+pub mod monitor;
 pub mod remark;
 pub mod routes;
 mod row;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 pub use super::files::Files;
 pub use super::headers::Headers;
+pub use super::monitor::Monitor;
 pub use super::routes::Routes;
 
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,8 @@ pub struct Settings {
     pub python: Python,
     /// Logs.
     pub logging: Logging,
+    /// What others see of the server.
+    pub monitor: Monitor,
     /// Every option as given, in order.
     pub given: Vec<Given>,
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::channel::Channel;
 use super::job::Parcel;
-use crate::base::clock::Millis;
+use crate::base::clock::{Micros, Millis};
 use crate::engine::{Chunk, Token};
 use crate::proto::http::Peer;
 
@@ -97,6 +97,8 @@ pub struct Conn {
     pub disowned: bool,
     /// Requests served.
     pub served: u32,
+    /// When the request that is being read began to come: the accept, or its first byte; 0 before that.
+    pub arrived: Micros,
     /// When patience ends.
     pub deadline: Option<Millis>,
     /// The wheel has a reminder.
@@ -124,6 +126,7 @@ impl Conn {
             peer: None,
             disowned: false,
             served: 0,
+            arrived: Micros(0),
             deadline: None,
             timed: false,
         }

@@ -39,6 +39,7 @@ use crate::options::settings::Settings;
 use crate::plugin::host;
 use crate::plugin::load::Plugin;
 use crate::shared::area::{Area, Command, State, WorkerSlot};
+use crate::shared::tally::Tally;
 use crate::sys::socket::Listener;
 use crate::sys::{limits, signals};
 use serve::Desk;
@@ -74,6 +75,11 @@ impl Plan {
     /// This worker's shared counters.
     pub fn slot(&self) -> &WorkerSlot {
         self.area.slot(self.slot)
+    }
+
+    /// What its ring thread counts for those outside.
+    pub fn tally(&self) -> &Tally {
+        self.area.tally(self.slot)
     }
 
     /// What the worker shall do, by the master's word or a signal's.

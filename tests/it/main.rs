@@ -37,6 +37,7 @@ mod routes;
 mod soak;
 mod stacks;
 mod static_files;
+mod stats;
 mod upgrade;
 mod wsgi;
 mod wsgi_edges;
