@@ -149,3 +149,77 @@ pub fn run(doors: Vec<Door>, desk: Desk, parent: u32) -> i32 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::io::{Read, Write};
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::shared::area::Area;
+    use crate::stats::json::Style;
+    use crate::stats::snapshot::View;
+    use crate::stats::vars::Variables;
+
+    /// Both ways, each in a thread that goes on until the tests are over.
+    const WAYS: [fn(&'static [Door], &'static Desk) -> io::Result<Infallible>; 2] =
+        [uring::serve, plain::serve];
+
+    fn desk() -> Desk {
+        let view = View {
+            area: Arc::new(Area::new(1, 1, 1).expect("mapped")),
+            listeners: Vec::new(),
+            master_pid: 42,
+            uid: 1,
+            gid: 2,
+            folder: "/srv".to_owned(),
+            threads: 1,
+            locks: 1,
+            daemons: Vec::new(),
+            crons: Vec::new(),
+            variables: Variables::default(),
+        };
+        Desk { view, style: Style { minified: true, no_cores: false } }
+    }
+
+    fn ask(stream: &mut (impl Read + Write), words: &str) -> String {
+        stream.write_all(words.as_bytes()).expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("answered");
+        text
+    }
+
+    #[test]
+    fn both_ways_answer_at_every_door() {
+        for (number, serve) in WAYS.into_iter().enumerate() {
+            let name = format!("@uwring-monitor-{}-{number}", std::process::id());
+            let doors = [(Role::Stats, name.as_str()), (Role::StatsHttp, "127.0.0.1:0")]
+                .map(|(role, address)| open_one(role, address).expect("opened"));
+            let http = doors[1].name.clone();
+            let (doors, desk): (&[Door], &Desk) = (Vec::from(doors).leak(), Box::leak(Box::new(desk())));
+            std::thread::spawn(move || serve(doors, desk));
+            let unix = || {
+                use std::os::linux::net::SocketAddrExt;
+                let address = std::os::unix::net::SocketAddr::from_abstract_name(&name[1..]).expect("a name");
+                UnixStream::connect_addr(&address).expect("connected")
+            };
+            // One who says nothing keeps nobody waiting.
+            let silent = TcpStream::connect(&http).expect("connected");
+            // What somebody says unasked destroys no answer.
+            for words in ["", "GET / HTTP/1.0\r\n\r\n"] {
+                let mut client = unix();
+                let text = ask(&mut client, words);
+                assert!(text.starts_with("{\"version\":") && text.ends_with("]}"), "{text}");
+            }
+            let mut client = TcpStream::connect(&http).expect("connected");
+            client.write_all(b"GET /x HT").expect("sent");
+            let text = ask(&mut client, "TP/1.1\r\nHost: h\r\n\r\n");
+            assert!(
+                text.starts_with("HTTP/1.0 200 OK\r\n") && text.contains("\r\n\r\n{\"version\""),
+                "{text}"
+            );
+            drop(silent);
+        }
+    }
+}
