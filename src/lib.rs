@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  master            no Python, no ring: sockets, signals, the table of decisions
-//!   +- template      starts the interpreter, imports the application, forks workers on demand
+//!   +- template      the chosen python itself: imports the application, forks workers on demand
 //!       +- worker    ring thread (sockets, protocols, deadlines) and interpreter threads (the application)
 //! ```
 //!

@@ -17,7 +17,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/sys/",
     "src/engine/",
     "src/shared/area.rs",
-    "src/plugin/load.rs",
+    "src/plugin/api.rs",
     "src/plugin/host.rs",
     "plugins/abi/src/lib.rs",
     "plugins/python/tests/",

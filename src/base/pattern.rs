@@ -6,35 +6,55 @@
 use std::borrow::Cow;
 
 use fancy_regex::{Regex, RegexBuilder};
+use serde::{Deserialize, Serialize};
 
 /// Steps of backtracking one match may take; beyond, it does not match. A pattern without look-around or
 /// back-references never backtracks.
 const BACKTRACK_MAX: usize = 100_000;
 
-/// A compiled expression.
-#[derive(Clone, Debug)]
-pub struct Pattern(Regex);
+/// A compiled expression. From process to process it travels as its text.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Pattern {
+    text: String,
+    regex: Regex,
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Pattern, String> {
+        Pattern::new(&text)
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> String {
+        pattern.text
+    }
+}
 
 impl Pattern {
     /// Compiles `text`. The error says what is wrong with it.
     pub fn new(text: &str) -> Result<Pattern, String> {
         let wide = latin1(text.as_bytes());
-        RegexBuilder::new(&wide).backtrack_limit(BACKTRACK_MAX).build().map(Pattern).map_err(|error| {
+        let regex = RegexBuilder::new(&wide).backtrack_limit(BACKTRACK_MAX).build().map_err(|error| {
             let error = error.to_string();
             // The last line says it; those before it draw the place.
             error.lines().last().unwrap_or("not understood").trim().to_owned()
-        })
+        })?;
+        Ok(Pattern { text: text.to_owned(), regex })
     }
 
     /// Whether it matches somewhere in `subject`.
     pub fn is_match(&self, subject: &[u8]) -> bool {
-        self.0.is_match(&latin1(subject)).unwrap_or(false)
+        self.regex.is_match(&latin1(subject)).unwrap_or(false)
     }
 
     /// The match and its groups, where there is one. A group that took no part is empty.
     pub fn groups(&self, subject: &[u8]) -> Option<Vec<Vec<u8>>> {
         let subject = latin1(subject);
-        let captures = self.0.captures(&subject).ok().flatten()?;
+        let captures = self.regex.captures(&subject).ok().flatten()?;
         let group =
             |at| captures.get(at).map_or(Vec::new(), |found: fancy_regex::Match<'_>| bytes(found.as_str()));
         Some((0..captures.len()).map(group).collect())

@@ -21,6 +21,11 @@ pub fn set_date(form: Option<String>) {
     let _ = DATE.set(form);
 }
 
+/// What [`set_date`] set, for the next program of this process.
+pub fn date() -> Option<String> {
+    DATE.get().cloned().flatten()
+}
+
 /// Lines of a start whose log process is not there yet.
 static HELD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// Whether they are held back: then this process has one thread, and the lock above is free at every fork.

@@ -175,6 +175,16 @@ pub enum Heard {
 }
 
 impl TemplateEnd {
+    /// Leaves it to the next program of this process.
+    pub fn hand_over(&self) -> Handed {
+        Handed::of(&self.0)
+    }
+
+    /// Takes it over from the program before.
+    pub fn take_over(left: Handed) -> io::Result<TemplateEnd> {
+        Ok(TemplateEnd(left.take()?))
+    }
+
     /// Reports; waits for room.
     pub fn report(&self, report: Report) -> io::Result<()> {
         packets::put_waiting(&self.0, &report.encode())

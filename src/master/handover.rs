@@ -16,22 +16,19 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::logs;
-use super::monitor;
 use super::pidfile::Vacuum;
 use super::state::State;
-use crate::base::protocol::SocketProtocol;
+use super::{listeners, logs, monitor};
 use crate::control::server;
 use crate::options::settings::Sockets;
 use crate::shared::area;
 use crate::sys::exec::{self, Handed};
 use crate::sys::files::Version;
 use crate::sys::process;
-use crate::sys::socket::{Kind, Listener};
+use crate::sys::socket::Listener;
 
 /// Tells the new program that it takes over: the number of the descriptor, or of one to be judged only.
 pub const VARIABLE: &str = "UWRING_HANDOVER";
@@ -99,7 +96,7 @@ pub struct Handover {
     pub vacuum: Vacuum,
     /// Options of what was made once: the sockets, the number of workers.
     pub made: Made,
-    listeners: Vec<ListenerLeft>,
+    listeners: Vec<listeners::Left>,
 }
 
 /// Options that a reload does not change.
@@ -138,16 +135,6 @@ pub struct OfficeLeft {
     pub monitor: Option<monitor::Left>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct ListenerLeft {
-    fd: Handed,
-    name: String,
-    kind: Kind,
-    protocol: SocketProtocol,
-    faces_clients: bool,
-    index: usize,
-}
-
 /// What the master is made of when it is replaced.
 pub struct Leaving<'a> {
     /// Generation whose template is to be started.
@@ -168,7 +155,7 @@ pub struct Leaving<'a> {
 /// nothing has changed then.
 pub fn become_new(image: &Image, leaving: Leaving<'_>) -> (State, io::Error) {
     let Leaving { begin, state, office, vacuum, made, listeners } = leaving;
-    let listeners = listeners.iter().map(ListenerLeft::of).collect();
+    let listeners = listeners.iter().map(listeners::Left::of).collect();
     let (vacuum, made) = (vacuum.clone(), made.clone());
     let handover = Handover { form: FORM, begin, state, office, vacuum, made, listeners };
     let error = match handover.go(image) {
@@ -176,20 +163,6 @@ pub fn become_new(image: &Image, leaving: Leaving<'_>) -> (State, io::Error) {
         Err(error) => error,
     };
     (handover.state, error)
-}
-
-impl ListenerLeft {
-    fn of(listener: &Listener) -> ListenerLeft {
-        let Listener { fd, name, kind, protocol, faces_clients, index } = listener;
-        ListenerLeft {
-            fd: Handed::of(&**fd),
-            name: name.clone(),
-            kind: kind.clone(),
-            protocol: *protocol,
-            faces_clients: *faces_clients,
-            index: *index,
-        }
-    }
 }
 
 impl Handover {
@@ -219,24 +192,13 @@ impl Handover {
         all.extend(control.iter().flat_map(server::Left::descriptors));
         all.extend(logs.iter().flat_map(logs::Left::descriptors));
         all.extend(monitor.iter().flat_map(monitor::Left::descriptors));
-        all.extend(self.listeners.iter().map(|listener| listener.fd));
+        all.extend(self.listeners.iter().map(listeners::Left::descriptor));
         all
     }
 
     /// The sockets, taken over.
     pub fn listeners(&self) -> io::Result<Vec<Listener>> {
-        let take = |left: &ListenerLeft| {
-            let ListenerLeft { fd, name, kind, protocol, faces_clients, index } = left;
-            Ok(Listener {
-                fd: Arc::new(fd.take()?),
-                name: name.clone(),
-                kind: kind.clone(),
-                protocol: *protocol,
-                faces_clients: *faces_clients,
-                index: *index,
-            })
-        };
-        self.listeners.iter().map(take).collect()
+        self.listeners.iter().map(listeners::Left::take).collect()
     }
 }
 

@@ -1,12 +1,16 @@
 //! The listening sockets of this server: those the configuration names, those systemd opened, and a listening
 //! socket that came as standard input.
 
+use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::{lines, startup};
 use crate::log;
 use crate::options::settings::{SocketProtocol, Sockets};
+use crate::sys::exec::Handed;
 use crate::sys::socket::bind::{self, Made, Manner, bind};
 use crate::sys::socket::{Address, Kind, Listener, adopt};
 use crate::sys::{Error, files, process};
@@ -21,6 +25,43 @@ pub enum Origin {
     },
     /// It was open.
     Inherited,
+}
+
+/// A socket as one process leaves it to its next program.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Left {
+    fd: Handed,
+    name: String,
+    kind: Kind,
+    protocol: SocketProtocol,
+    faces_clients: bool,
+    index: usize,
+}
+
+impl Left {
+    /// Leaves it.
+    pub fn of(listener: &Listener) -> Left {
+        let Listener { fd, name, kind, protocol, faces_clients, index } = listener;
+        Left {
+            fd: Handed::of(&**fd),
+            name: name.clone(),
+            kind: kind.clone(),
+            protocol: *protocol,
+            faces_clients: *faces_clients,
+            index: *index,
+        }
+    }
+
+    /// Its descriptor, to be kept open.
+    pub fn descriptor(&self) -> Handed {
+        self.fd
+    }
+
+    /// Takes it over.
+    pub fn take(&self) -> io::Result<Listener> {
+        let Left { fd, name, kind, protocol, faces_clients, index } = self.clone();
+        Ok(Listener { fd: Arc::new(fd.take()?), name, kind, protocol, faces_clients, index })
+    }
 }
 
 /// Opens all of them, in order of declaration.

@@ -18,6 +18,7 @@ pub mod listeners;
 pub mod logs;
 pub mod monitor;
 pub mod pidfile;
+pub mod seat;
 pub mod startup;
 pub mod state;
 pub mod template;
@@ -36,14 +37,15 @@ use handover::{Handover, Image, Leaving, Made};
 use jobs::Jobs;
 use monitor::{Monitor, Source};
 use pidfile::Vacuum;
+use seat::Seat;
 use startup::Prepared;
 use state::{Action, Event, Policy, State};
-use template::Seat;
 
 use crate::base::clock;
 use crate::control::monitor::Door;
 use crate::options::hooks::Moment;
 use crate::options::settings::{Process, Settings};
+use crate::plugin::find::Library;
 use crate::sys::socket::Listener;
 use crate::sys::{Error as SysError, process, signals};
 
@@ -84,7 +86,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     // From the first moment: a signal that comes too early is done when we can.
     signals::block().map_err(failed("block signals"))?;
     let Start { mut settings, notes, warnings, reread, argv, env, handover } = start;
-    let image = Image::new(argv, env).map_err(failed("find this program"))?;
+    let library = Library::open().map_err(startup::Error::Plugin)?;
+    let image = Image::new(argv.clone(), env).map_err(failed("find this program"))?;
     let start_dir = image.folder().clone();
     let master_pid = std::process::id();
     let policy = policy(&settings.process, master_pid);
@@ -130,9 +133,19 @@ fn run(start: Start) -> Result<i32, startup::Error> {
         Over::Template { generation, channel } => {
             drop(ears);
             let shared = office.into_shared();
-            let seat =
-                Seat { generation, channel, shared, listeners, settings, reread, start_dir, master_pid };
-            process::exit_now(template::run(seat))
+            let seat = Seat {
+                generation,
+                channel,
+                shared,
+                listeners,
+                settings,
+                reread,
+                start_dir,
+                argv,
+                master_pid,
+                library,
+            };
+            process::exit_now(seat.take_up())
         }
     }
 }

@@ -47,6 +47,9 @@ pub enum Error {
         /// `uid` or `gid`.
         kind: &'static str,
     },
+    /// It is not installed whole.
+    #[error(transparent)]
+    Plugin(crate::plugin::find::Error),
     /// No ring.
     #[error(transparent)]
     Engine(#[from] crate::engine::Unavailable),

@@ -1,5 +1,5 @@
-//! The generation process: loads the interpreter and the application once, then forks workers when the master
-//! says so, and reports them and their ends. It runs nothing else, so a fork of it is a worker that is ready in
+//! The generation process: an interpreter that loads the application once, then forks workers when the master says
+//! so, and reports them and their ends. It runs nothing else, so a fork of it is a worker that is ready in
 //! no time, however long the application took to import.
 //!
 //! ```text
@@ -11,21 +11,18 @@
 //! ```
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::actions::Shared;
 use super::channel::{Heard, Order, Report, TemplateEnd};
-use super::{Reread, startup, titles};
+use super::seat::{self, Taken, attach, follow};
+use super::{startup, titles};
 use crate::options::hooks::Moment;
-use crate::options::settings::Settings;
-use crate::plugin::host;
-use crate::plugin::load::{self, Plugin};
+use crate::plugin::{Plugin, host};
 use crate::shared::area::Area;
 use crate::shared::seen::AppCard;
 use crate::sys::process::{self, Fork};
-use crate::sys::socket::Listener;
-use crate::sys::{event, signals};
+use crate::sys::{event, signals, title};
 use crate::worker::{self, Plan, office};
 
 /// How often children are looked at where the kernel gives no descriptor for them, milliseconds.
@@ -35,100 +32,40 @@ const EXIT_FAILED: i32 = 1;
 /// `need-app`: there is no application.
 const EXIT_NO_APP: i32 = 22;
 
-/// What the new process has.
-pub struct Seat {
-    /// Which generation it is.
-    pub generation: u32,
-    /// Its end of the channel.
-    pub channel: TemplateEnd,
-    /// What it gives to the workers.
-    pub shared: Shared,
-    /// The same.
-    pub listeners: Vec<Listener>,
-    /// As the server was started; a later generation reads them again.
-    pub settings: Settings,
-    /// How.
-    pub reread: Reread,
-    /// Where the server was started.
-    pub start_dir: PathBuf,
-    /// The master's process id.
-    pub master_pid: u32,
-}
-
-/// Becomes the template. The result is the process's exit code: that of a template, or of the worker which a fork
-/// of it has become.
-pub fn run(seat: Seat) -> i32 {
-    match prepare(&seat).and_then(|settings| load_application(&seat, settings)) {
-        Ok((settings, plugin)) => serve(seat, settings, plugin),
+/// Becomes the template in this interpreter, with what the master has left in the descriptor of number `seat`. The
+/// result is the process's exit code: that of a template, or of the worker which a fork of it has become.
+pub fn run(seat: i32, plugin: Plugin) -> i32 {
+    let seat = match seat::find(seat) {
+        Ok(seat) => seat,
+        Err(cause) => {
+            crate::log!("[uwring] template: cannot take over from the master: {cause}");
+            return EXIT_FAILED;
+        }
+    };
+    match prepare(&seat).and_then(|()| load_application(&seat, plugin)) {
+        Ok(()) => serve(seat, plugin),
         Err(code) => code,
     }
 }
 
 /// The process itself, before anything of the application is in it.
-fn prepare(seat: &Seat) -> Result<Settings, i32> {
+fn prepare(seat: &Taken) -> Result<(), i32> {
     let ready = signals::reset().and_then(|()| signals::sleep_through());
     if let Err(cause) = ready {
         crate::log!("[uwring] template: signals: {cause}");
         return Err(EXIT_FAILED);
     }
-    attach(0);
-    let settings = settings(seat)?;
-    titles::set(&settings.process, "template");
-    if settings.process.no_orphans {
+    // As the server was started, not as the interpreter was.
+    title::show(&seat.argv);
+    titles::set(&seat.settings.process, "template");
+    if seat.settings.process.no_orphans {
         follow(seat.master_pid);
     }
-    Ok(settings)
+    Ok(())
 }
 
-/// Those of the start; for a reload, as the files have them now. What was made before the first fork stays.
-fn settings(seat: &Seat) -> Result<Settings, i32> {
-    if seat.generation == 1 {
-        return Ok(seat.settings.clone());
-    }
-    let failed = |what: &str, cause: &dyn std::fmt::Display| {
-        crate::log!("*** {what}: {cause} ***");
-        EXIT_FAILED
-    };
-    std::env::set_current_dir(&seat.start_dir)
-        .map_err(|cause| failed("cannot return to the start folder", &cause))?;
-    let mut new =
-        (seat.reread)().map_err(|cause| failed("the configuration cannot be read again", &cause))?;
-    startup::enter(&new.process).map_err(|error| failed("reload", &error))?;
-    if new.process.processes != seat.settings.process.processes
-        || new.sockets.specs != seat.settings.sockets.specs
-    {
-        crate::log!("processes and sockets are made once: their changes need a restart");
-        new.process.processes = seat.settings.process.processes;
-        new.sockets = seat.settings.sockets.clone();
-    }
-    let cores = seat.shared.area.cores();
-    if new.process.threads > cores {
-        crate::log!("threads: a reload can bring no more than {cores}; more need a restart");
-        new.process.threads = cores;
-    }
-    Ok(new)
-}
-
-/// Output of its own to the log process, if there is one. Without, it goes where that of the parent goes.
-fn attach(worker: u32) {
-    if let Err(cause) = crate::logging::relay::ports::attach(worker) {
-        crate::log!("[uwring] no way of its own to the log: {cause}");
-    }
-}
-
-fn follow(parent: u32) {
-    if let Err(cause) = process::die_with_parent(parent) {
-        crate::log!("[uwring] no-orphans: {cause}");
-    }
-}
-
-fn load_application(seat: &Seat, settings: Settings) -> Result<(Settings, Plugin), i32> {
-    let failed = |cause: &dyn std::fmt::Display| {
-        crate::log!("{cause}");
-        EXIT_FAILED
-    };
-    let (plugin, interpreter) = load::load(&settings).map_err(|error| failed(&error))?;
-    let shared = &seat.shared;
+fn load_application(seat: &Taken, plugin: Plugin) -> Result<(), i32> {
+    let (settings, shared) = (&seat.settings, &seat.shared);
     let desk = Desk {
         area: Arc::clone(&shared.area),
         notify: Arc::clone(&shared.notify),
@@ -139,7 +76,10 @@ fn load_application(seat: &Seat, settings: Settings) -> Result<(Settings, Plugin
     let desk: &'static Desk = Box::leak(Box::new(desk));
     desk.area.cards_of(seat.generation).for_each(AppCard::clear);
     let api: &'static _ = Box::leak(Box::new(host::api(desk, 0)));
-    plugin.start(api, &settings, &interpreter).map_err(|refused| failed(&refused))?;
+    plugin.start(api, settings).map_err(|refused| {
+        crate::log!("{refused}");
+        EXIT_FAILED
+    })?;
     let hook = |moment: Moment| {
         let stopped = |error: startup::Error| {
             crate::log!("{error}");
@@ -148,14 +88,13 @@ fn load_application(seat: &Seat, settings: Settings) -> Result<(Settings, Plugin
         startup::hook(&settings.process.hooks, moment).map_err(stopped)
     };
     if settings.process.lazy_apps {
-        return Ok((settings, plugin));
+        return Ok(());
     }
     hook(Moment::PreApp)?;
     if plugin.load() <= 0 && settings.process.need_app {
         return Err(EXIT_NO_APP);
     }
-    hook(Moment::PostApp)?;
-    Ok((settings, plugin))
+    hook(Moment::PostApp)
 }
 
 /// What the application may ask for while it is imported.
@@ -183,8 +122,8 @@ impl host::Office for Desk {
     }
 }
 
-fn serve(seat: Seat, settings: Settings, plugin: Plugin) -> i32 {
-    let Seat { generation, channel, shared, listeners, master_pid, .. } = seat;
+fn serve(seat: Taken, plugin: Plugin) -> i32 {
+    let Taken { generation, channel, shared, listeners, settings, master_pid, .. } = seat;
     let template_pid = std::process::id();
     let birth = Birth { plugin: &plugin, shared: &shared, generation };
     let worker = match (Nursery { channel, children: Vec::new() }).run(&birth) {

@@ -1,11 +1,13 @@
 //! Static files as the options ask for them: the typed result of the `static-*` family, and how its values are read.
 
+use serde::{Deserialize, Serialize};
+
 use std::path::PathBuf;
 
 use crate::base::pattern::Pattern;
 
 /// Everything about static files.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Files {
     /// `static-map`.
     pub maps: Vec<Map>,
@@ -45,7 +47,7 @@ impl Files {
 }
 
 /// Files for the paths at and below a prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Map {
     /// Of PATH_INFO.
     pub prefix: String,
@@ -54,7 +56,7 @@ pub struct Map {
 }
 
 /// How long clients may keep some files.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Expires {
     /// Which.
     pub of: Which,
@@ -65,7 +67,7 @@ pub struct Expires {
 }
 
 /// Which files an [`Expires`] is about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Which {
     /// Those whose path in the file system matches.
     Path(Pattern),
@@ -78,7 +80,7 @@ pub enum Which {
 }
 
 /// Who sends static files.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// This server.
     #[default]

@@ -1,7 +1,9 @@
 //! Headers of answers as the options ask for them: the typed result of `add-header` and its family.
 
+use serde::{Deserialize, Serialize};
+
 /// Everything about headers of answers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Headers {
     /// `add-header`: `Name: value`.
     pub add: Vec<String>,

@@ -1,7 +1,9 @@
 //! `hook-…` and `exec-…`: what is to be done at which moment of the server's life.
 
+use serde::{Deserialize, Serialize};
+
 /// A moment, in the order in which they come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {
     /// `asap`: before anything else, as whoever started the server.
     Asap,
@@ -43,7 +45,7 @@ impl Moment {
 }
 
 /// One thing to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// `exec`: a shell command that must succeed.
     Run(String),
@@ -79,7 +81,7 @@ pub enum Action {
 }
 
 /// An action and its moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hook {
     /// When.
     pub moment: Moment,

@@ -1,9 +1,11 @@
 //! Programs beside the server: `attach-daemon` and its family, `cron` and its.
 
+use serde::{Deserialize, Serialize};
+
 use std::path::PathBuf;
 
 /// A program that runs as long as the server does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Daemon {
     /// For `/bin/sh -c`.
     pub command: String,
@@ -28,7 +30,7 @@ pub struct Daemon {
 }
 
 /// A command that is run at certain times.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cron {
     /// -1: any; -N: every N; else this one.
     pub minute: i32,

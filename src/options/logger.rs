@@ -1,12 +1,14 @@
 //! Where log lines go and how they are dressed, as `logger` and `log-encoder` say it.
 
+use serde::{Deserialize, Serialize};
+
 use std::path::PathBuf;
 
 use crate::base::pattern::Pattern;
 use crate::base::text;
 
 /// `logger`, `req-logger`: a destination, perhaps with a name for `log-route`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logger {
     /// With a name, it gets what a route sends to it and nothing else.
     pub name: Option<String>,
@@ -15,7 +17,7 @@ pub struct Logger {
 }
 
 /// Where lines go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Destination {
     /// `file:PATH` or `file:logfile=PATH,maxsize=BYTES,backupname=PATH`.
     File(LogFile),
@@ -49,7 +51,7 @@ pub enum Destination {
 }
 
 /// A log that is a file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogFile {
     /// Where.
     pub path: PathBuf,
@@ -60,7 +62,7 @@ pub struct LogFile {
 }
 
 /// One link of the chain of `log-encoder`s.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Encoder {
     /// Text before each line.
     Prefix(String),
@@ -75,7 +77,7 @@ pub enum Encoder {
 }
 
 /// A link, and for whom.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EncoderOf {
     /// Only for the logger of that name.
     pub logger: Option<String>,
@@ -84,7 +86,7 @@ pub struct EncoderOf {
 }
 
 /// `log-route`: matching lines go to the logger of that name, and nowhere else.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Route {
     /// Name of the logger.
     pub to: String,

@@ -15,7 +15,7 @@ use super::logger::{EncoderOf, Logger, Route};
 use crate::base::pattern::Pattern;
 
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin(pub String);
 
 impl std::fmt::Display for Origin {
@@ -25,7 +25,7 @@ impl std::fmt::Display for Origin {
 }
 
 /// One option as it was given, after expansion, in order (`uwsgi.opt`, `show-config`).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Given {
     /// Name as written.
     pub key: String,
@@ -36,7 +36,7 @@ pub struct Given {
 }
 
 /// Everything.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Settings {
     /// Processes, signals, privileges.
     pub process: Process,
@@ -60,12 +60,14 @@ pub struct Settings {
     pub logging: Logging,
     /// What others see of the server.
     pub monitor: Monitor,
+    /// `fallback-config`: what to start with where this configuration ends with code 1.
+    pub fallback: Option<String>,
     /// Every option as given, in order.
     pub given: Vec<Given>,
 }
 
 /// What the touch of a file leads to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Touch {
     /// `touch-reload`, `fs-reload`: load configuration and application anew.
     Reload,
@@ -78,7 +80,7 @@ pub enum Touch {
 }
 
 /// Processes, signals, privileges.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Process {
     /// `processes`/`workers`.
     pub processes: u32,
@@ -154,6 +156,8 @@ pub struct Process {
     pub control_socket: Option<String>,
     /// `skip-atexit`.
     pub skip_atexit: bool,
+    /// `reaper`.
+    pub reaper: bool,
     /// `locks`: user locks beside lock 0.
     pub locks: u32,
 }
@@ -198,13 +202,14 @@ impl Default for Process {
             exit_on_reload: false,
             control_socket: None,
             skip_atexit: false,
+            reaper: false,
             locks: 0,
         }
     }
 }
 
 /// When a worker is replaced; 0 never.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Recycling {
     /// `max-requests`.
     pub max_requests: u64,
@@ -249,7 +254,7 @@ impl Default for Recycling {
 }
 
 /// Requests that take too long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Harakiri {
     /// `harakiri`: seconds with the application; 0 for ever.
     pub seconds: u64,
@@ -302,7 +307,7 @@ pub struct Sockets {
 }
 
 /// Requests, their limits and times.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Requests {
     /// `buffer-size`, bytes of a uwsgi block or an HTTP head.
     pub buffer_size: u32,
@@ -351,7 +356,7 @@ impl Default for Requests {
 }
 
 /// The Python application.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Python {
     /// `module`/`wsgi`, in order; `module:callable` kept as written.
     pub modules: Vec<String>,
@@ -402,7 +407,7 @@ pub struct Python {
 }
 
 /// Logs.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Logging {
     /// `disable-logging`: no request lines but those the options below force.
     pub disable_requests: bool,

@@ -1,6 +1,9 @@
-//! The door to a request plugin: finding and loading it, and the safe face of the two tables of functions that
+//! The door to a request plugin: which interpreter it lives in, and the safe face of the two tables of functions that
 //! make up the boundary (`plugins/abi`).
 
+pub mod api;
+pub mod find;
 pub mod host;
-pub mod load;
 pub mod python;
+
+pub use api::Plugin;

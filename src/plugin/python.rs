@@ -1,10 +1,7 @@
 //! What the Python plugin is told at its start, from the settings. Names are those of the options.
 
-use std::os::unix::ffi::OsStrExt;
-
 use uwring_abi::{PluginConfig, Setting, Slice};
 
-use super::load::Interpreter;
 use crate::options::settings::Settings;
 
 /// Owns the texts that a `PluginConfig` lends.
@@ -12,7 +9,6 @@ use crate::options::settings::Settings;
 pub struct StartConfig {
     settings: Vec<(&'static str, String)>,
     options: Vec<(String, Option<String>)>,
-    program: Vec<u8>,
     processes: u32,
     threads: u32,
     master_pid: u32,
@@ -31,11 +27,10 @@ pub struct Lent<'a> {
 
 impl StartConfig {
     /// Collects what the plugin needs to know. The caller is the template: its parent is the master.
-    pub fn new(settings: &Settings, interpreter: &Interpreter) -> StartConfig {
+    pub fn new(settings: &Settings) -> StartConfig {
         StartConfig {
             settings: collect(settings),
             options: settings.given.iter().map(|given| (given.key.clone(), given.value.clone())).collect(),
-            program: interpreter.program.as_os_str().as_bytes().to_vec(),
             processes: settings.process.processes,
             threads: settings.process.threads,
             master_pid: std::os::unix::process::parent_id(),
@@ -71,7 +66,6 @@ impl StartConfig {
             settings_len: settings.len(),
             options: options.as_ptr(),
             options_len: options.len(),
-            program: Slice::new(&self.program),
             processes: self.processes,
             threads: self.threads,
             master_pid: self.master_pid,

@@ -63,8 +63,8 @@ fn holds(when: &When, scene: &Scene<'_>) -> Option<Vec<Vec<u8>>> {
         When::Label(_) => false,
         When::Status(status) => *status == scene.status,
         When::If(condition, wanted) => is(condition, scene) == *wanted,
-        When::Matches(names, pattern) => {
-            let subject = names.iter().find_map(|name| scene.value(name.as_bytes()));
+        When::Matches(looks, pattern) => {
+            let subject = looks.variables().iter().find_map(|name| scene.value(name.as_bytes()));
             return pattern.groups(subject.unwrap_or_default());
         }
     };

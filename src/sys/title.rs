@@ -5,18 +5,40 @@
 //! cut. Whoever wants the arguments reads them before the first title is set.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Sets the title of this process (and of what it forks).
 pub fn set(title: &str) {
-    // The kernel cuts the short name, for `top`, to 15 bytes.
-    if let Ok(name) = CString::new(title) {
+    short(title.as_bytes());
+    write(title.as_bytes());
+}
+
+/// Shows other arguments than this program was started with, and its name in the first of them.
+pub fn show(arguments: &[OsString]) {
+    if let Some(program) = arguments.first() {
+        short(Path::new(program).file_name().unwrap_or(program).as_bytes());
+    }
+    write(&arguments.iter().map(|word| word.as_bytes()).collect::<Vec<_>>().join(&0));
+}
+
+/// Bytes that [`show`] needs for these.
+pub fn bytes(arguments: &[OsString]) -> usize {
+    arguments.iter().map(|word| word.len() + 1).sum()
+}
+
+/// The short name, for `top`. The kernel cuts it to 15 bytes.
+fn short(name: &[u8]) {
+    if let Ok(name) = CString::new(name) {
         let _ = nix::sys::prctl::set_name(&name);
     }
+}
+
+fn write(text: &[u8]) {
     let Some(room) = arguments() else { return };
     let len = room.len();
-    let text = title.as_bytes();
     // At least one NUL stays at the end: without it the kernel reads on into the environment.
     let shown = text.len().min(len - 1);
     let start = std::ptr::with_exposed_provenance_mut::<u8>(room.start);
@@ -63,6 +85,17 @@ mod tests {
             set("uW 1");
             let shown = std::fs::read("/proc/self/cmdline").unwrap_or_default();
             i32::from(shown.split(|b| *b == 0).next() != Some(b"uW 1"))
+        });
+        assert_eq!(status, Status::Exited(0));
+    }
+
+    #[test]
+    fn other_arguments_are_shown() {
+        let status = in_child(|| {
+            show(&["/x/uW".into(), "-a".into()]);
+            let shown = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+            let comm = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+            i32::from(!shown.starts_with(b"/x/uW\0-a\0") || comm != "uW\n")
         });
         assert_eq!(status, Status::Exited(0));
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use super::serve::Desk;
-use crate::plugin::load::Plugin;
+use crate::plugin::Plugin;
 
 /// Tasks waiting at most: more than that is nobody's wish but a lock that does not come.
 const WAITING_MAX: usize = 64;

@@ -206,7 +206,9 @@ impl<R: Reactor> Ring<R> {
         let log = self.logbook.number_due(self.now);
         let (full, queue) = (self.look_in(), self.queue_look_in());
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
-        [timer, pause, stop, log, full, queue, recycling, watch]
+        // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
+        let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);
+        [timer, pause, stop, log, full, queue, recycling, watch, fresh]
             .into_iter()
             .flatten()
             .min()

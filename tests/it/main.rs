@@ -7,6 +7,7 @@
 mod support;
 
 mod abuse;
+mod always;
 mod check;
 mod configs;
 mod conformance;
@@ -18,6 +19,8 @@ mod frameworks;
 mod fuzz;
 mod harakiri;
 mod http;
+mod inis;
+mod interpreters;
 mod jobs;
 mod language;
 mod leaks;

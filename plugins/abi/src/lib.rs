@@ -1,8 +1,8 @@
-//! The boundary between the executable and a request plugin.
+//! The boundary between the server and a request plugin.
 //!
-//! Two tables of functions and plain data, nothing else: [`HostApi`] is what the executable offers a plugin,
-//! [`PluginApi`] is what a plugin offers the executable (exported as [`ENTRY_SYMBOL`]). Both sides check
-//! [`ABI_VERSION`] before they call anything else. The executable knows no Python, the plugin no sockets.
+//! Two tables of functions and plain data, nothing else: [`HostApi`] is what the server offers a plugin,
+//! [`PluginApi`] is what a plugin offers the server (exported as [`ENTRY_SYMBOL`]). Both sides check
+//! [`ABI_VERSION`] before they call anything else. The server knows no Python, the plugin no sockets.
 //!
 //! Life of a request, seen from the plugin's interpreter thread:
 //! `take` → read the [`RequestView`] → `respond` once → `write`/`send_file` any number of times → `finish` once.
@@ -299,8 +299,6 @@ pub struct PluginConfig {
     pub options: *const Setting,
     /// Number of options.
     pub options_len: usize,
-    /// Path of the interpreter's executable, for `sys.executable` and the search of the virtualenv.
-    pub program: Slice,
     /// `processes`.
     pub processes: u32,
     /// `threads`, the interpreter threads of one worker.
@@ -316,7 +314,7 @@ pub struct PluginConfig {
 pub struct PluginApi {
     /// [`ABI_VERSION`] the plugin was built with.
     pub abi: u32,
-    /// Starts the interpreter. Once a process, on its main thread, which then owns it.
+    /// Prepares the interpreter, which runs already. Once a process, on its main thread.
     pub start: unsafe extern "C" fn(host: *const HostApi, config: *const PluginConfig) -> i32,
     /// Imports the applications. Returns how many were loaded, negative where one that was asked for failed.
     pub load: unsafe extern "C" fn() -> i32,

@@ -11,8 +11,6 @@ pub struct Config {
     pub settings: Vec<(String, String)>,
     /// Every option as given, in order; `None` where it had no value.
     pub options: Vec<(String, Option<String>)>,
-    /// Path of the interpreter's executable.
-    pub program: String,
     /// `processes`.
     pub processes: u32,
     /// `threads` of one worker.

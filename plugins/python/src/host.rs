@@ -321,7 +321,12 @@ static PLUGIN: PluginApi = PluginApi {
     worker_stop,
 };
 
-/// The entry the executable looks for (`uwring_abi::ENTRY_SYMBOL`).
+/// What we offer, for the template.
+pub fn plugin() -> uwring::plugin::Plugin {
+    uwring::plugin::Plugin::of(&PLUGIN)
+}
+
+/// The same for whoever finds this library by itself: the tests (`uwring_abi::ENTRY_SYMBOL`).
 // SAFETY: no other symbol of the process has this name: it is ours.
 #[unsafe(no_mangle)]
 pub extern "C" fn uwring_plugin() -> *const PluginApi {
@@ -407,7 +412,6 @@ fn owned(lent: &PluginConfig) -> Config {
             .map(|(name, value)| (name, value.unwrap_or_else(|| "true".to_owned())))
             .collect(),
         options: settings(lent.options, lent.options_len),
-        program: text(lent.program),
         processes: lent.processes,
         threads: lent.threads.max(1),
         master_pid: lent.master_pid,

@@ -1,18 +1,17 @@
-//! The interpreter's life: start, around a fork, in a worker, end. And the few C functions that the limited API
+//! The interpreter's life: what it finds at the start, around a fork, in a worker, end. And the few C functions that the limited API
 //! of 3.9 lacks, found by name.
 //!
 //! Between the server's calls nobody here holds the interpreter lock: each call attaches and detaches, so that
 //! the application's own threads run also while the server waits.
 
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::ffi::{c_char, c_long, c_void};
 use std::ptr::NonNull;
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::ffi::{
-    Py_InitializeEx, Py_IsInitialized, PyEval_SaveThread, PyGILState_Ensure, PyGILState_Release,
-    PyGILState_STATE, PyOS_AfterFork_Child, PyOS_AfterFork_Parent, PyOS_BeforeFork, PyObject,
-    PyThreadState_Get,
+    PyGILState_Ensure, PyGILState_Release, PyGILState_STATE, PyOS_AfterFork_Child, PyOS_AfterFork_Parent,
+    PyOS_BeforeFork, PyObject, PyThreadState_Get,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
@@ -23,17 +22,8 @@ use crate::{autoreload, interrupt, module, traceback};
 
 // Start ---------------------------------------------------------------------------------------------------
 
-/// Starts the interpreter and prepares `sys` as uWSGI does. 0 for success.
+/// Prepares `sys` as uWSGI does. 0 for success.
 pub fn start() -> i32 {
-    // SAFETY: may be called before the interpreter is there; this is the process's main thread.
-    if unsafe { Py_IsInitialized() } != 0 {
-        log("the Python interpreter was started already");
-        return -1;
-    }
-    if let Err(reason) = initialize(config()) {
-        log(&format!("unable to start the Python interpreter: {reason}"));
-        return -1;
-    }
     let prepared = Python::attach(|py| {
         // SAFETY: attached, so this thread has a state.
         let state = unsafe { PyThreadState_Get() };
@@ -41,115 +31,7 @@ pub fn start() -> i32 {
         log(&format!("Python main interpreter initialized at {state:p}"));
         result.map_err(|error| traceback::log(py, error))
     });
-    // SAFETY: `initialize` left this thread attached; from here on each call of the table attaches itself.
-    unsafe { PyEval_SaveThread() };
     if prepared.is_ok() { 0 } else { -1 }
-}
-
-/// Without Python's signal handlers: signals are the server's, until the application asks for one.
-fn initialize(config: &Config) -> Result<(), String> {
-    let optimize = config.value("optimize").and_then(|value| value.parse::<c_int>().ok()).unwrap_or(0);
-    let Some(set_program_name) = symbol(c"Py_SetProgramName") else {
-        return initialize_by_config(&config.program, optimize);
-    };
-    if optimize > 0 {
-        set_flag(c"Py_OptimizeFlag", optimize);
-    }
-    if wants_utf8_mode() {
-        set_flag(c"Py_UTF8Mode", 1);
-    }
-    if !config.program.is_empty() {
-        let program = decode_locale(&config.program)?;
-        // SAFETY: the documented signature, unchanged until its removal in 3.15.
-        let set: unsafe extern "C" fn(*const libc::wchar_t) =
-            unsafe { std::mem::transmute(set_program_name.as_ptr()) };
-        // SAFETY: before the interpreter starts, with a text that lives as long as the process.
-        unsafe { set(program) };
-    }
-    // SAFETY: the process's main thread, no interpreter yet.
-    unsafe { Py_InitializeEx(0) };
-    Ok(())
-}
-
-/// A file name as CPython wants it before it starts; never freed, as `Py_SetProgramName` asks.
-fn decode_locale(text: &str) -> Result<*const libc::wchar_t, String> {
-    let decode = symbol(c"Py_DecodeLocale").ok_or("libpython has no Py_DecodeLocale")?;
-    let text = CString::new(text).map_err(|_| "a NUL in the interpreter's path")?;
-    // SAFETY: the documented signature (stable ABI since 3.7).
-    let decode: unsafe extern "C" fn(*const c_char, *mut usize) -> *const libc::wchar_t =
-        unsafe { std::mem::transmute(decode.as_ptr()) };
-    // SAFETY: `text` ends with NUL; the length may be null.
-    let wide = unsafe { decode(text.as_ptr(), std::ptr::null_mut()) };
-    if wide.is_null() { Err("the interpreter's path cannot be decoded".to_owned()) } else { Ok(wide) }
-}
-
-/// One of the global configuration variables, where this version still has it.
-fn set_flag(name: &CStr, value: c_int) {
-    let Some(flag) = symbol(name) else { return };
-    // SAFETY: these variables are `int`s; nothing reads them yet, there is one thread.
-    unsafe { *flag.cast::<c_int>().as_ptr() = value };
-}
-
-/// What `python` itself does (PEP 540) and an embedded interpreter does not: in the C locale, as in most
-/// containers, texts are UTF-8. Otherwise printing `é` there is a UnicodeEncodeError.
-fn wants_utf8_mode() -> bool {
-    match std::env::var("PYTHONUTF8").as_deref() {
-        Ok("1") => return true,
-        Ok("0") => return false,
-        _ => {}
-    }
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    locale.is_none_or(|locale| locale == "C" || locale == "POSIX")
-}
-
-/// PEP 741, for versions without `Py_SetProgramName` (3.15 on).
-fn initialize_by_config(program: &str, optimize: c_int) -> Result<(), String> {
-    type Create = unsafe extern "C" fn() -> *mut c_void;
-    type SetInt = unsafe extern "C" fn(*mut c_void, *const c_char, i64) -> c_int;
-    type SetStr = unsafe extern "C" fn(*mut c_void, *const c_char, *const c_char) -> c_int;
-    type Initialize = unsafe extern "C" fn(*mut c_void) -> c_int;
-
-    let find = |name: &CStr| symbol(name).ok_or(format!("libpython has no {}", name.to_string_lossy()));
-    // SAFETY: the signatures of PEP 741.
-    let create: Create = unsafe { std::mem::transmute(find(c"PyInitConfig_Create")?.as_ptr()) };
-    // SAFETY: as above.
-    let set_int: SetInt = unsafe { std::mem::transmute(find(c"PyInitConfig_SetInt")?.as_ptr()) };
-    // SAFETY: as above.
-    let set_str: SetStr = unsafe { std::mem::transmute(find(c"PyInitConfig_SetStr")?.as_ptr()) };
-    // SAFETY: as above.
-    let initialize: Initialize =
-        unsafe { std::mem::transmute(find(c"Py_InitializeFromInitConfig")?.as_ptr()) };
-
-    // SAFETY: may be called before the interpreter is there. The configuration is never freed: a few bytes.
-    let made = unsafe { create() };
-    if made.is_null() {
-        return Err("out of memory".to_owned());
-    }
-    let program = CString::new(program).map_err(|_| "a NUL in the interpreter's path")?;
-    let mut failed = 0;
-    if !program.is_empty() {
-        // SAFETY: `made` is a configuration, the texts end with NUL and are copied.
-        failed |= unsafe { set_str(made, c"program_name".as_ptr(), program.as_ptr()) };
-    }
-    // A new configuration is an isolated one; an application server's is an ordinary one.
-    let utf8 = i64::from(wants_utf8_mode());
-    let ordinary: [(&CStr, i64); 6] = [
-        (c"isolated", 0),
-        (c"use_environment", 1),
-        (c"user_site_directory", 1),
-        (c"install_signal_handlers", 0),
-        (c"optimization_level", i64::from(optimize)),
-        (c"utf8_mode", utf8),
-    ];
-    for (name, value) in ordinary {
-        // SAFETY: as above.
-        failed |= unsafe { set_int(made, name.as_ptr(), value) };
-    }
-    // SAFETY: the process's main thread, no interpreter yet.
-    failed |= unsafe { initialize(made) };
-    if failed == 0 { Ok(()) } else { Err("its configuration was refused".to_owned()) }
 }
 
 /// `sys` as an application under uWSGI finds it.

@@ -124,7 +124,8 @@ pub fn stacks(py: Python<'_>, thread: Option<u32>) -> PyResult<String> {
     if let Some(thread) = thread {
         let ident = worker(thread).map_or(0, |worker| worker.ident.load(Ordering::Relaxed));
         let Some(frame) = frames.get_item(ident)? else { return Ok(text) };
-        for line in traceback.call_method1("format_stack", (frame,))?.cast_into::<PyList>()? {
+        let entries = PyList::new(py, entries(&traceback, frame)?)?;
+        for line in traceback.call_method1("format_list", (entries,))?.cast_into::<PyList>()? {
             text.push_str(&line.extract::<String>()?);
         }
         text.truncate(text.trim_end().len());
@@ -137,8 +138,7 @@ pub fn stacks(py: Python<'_>, thread: Option<u32>) -> PyResult<String> {
             continue;
         }
         let name = names.get_item(&ident)?.unwrap_or(ident);
-        for entry in traceback.call_method1("extract_stack", (frame,))?.try_iter()? {
-            let entry = entry?;
+        for entry in entries(&traceback, frame)? {
             let part = |name: &str| entry.getattr(name);
             let (file, function) = (part("filename")?, part("name")?);
             let line: u32 = part("lineno")?.extract().unwrap_or(0);
@@ -151,6 +151,20 @@ pub fn stacks(py: Python<'_>, thread: Option<u32>) -> PyResult<String> {
     }
     text.truncate(text.trim_end().len());
     Ok(text)
+}
+
+/// What a thread is at, the outermost first, without the line that gave the main thread to the server (`src/boot.rs`).
+fn entries<'py>(
+    traceback: &Bound<'py, PyModule>,
+    frame: Bound<'py, PyAny>,
+) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let stack = traceback.call_method1("extract_stack", (frame,))?;
+    let mut entries = stack.try_iter()?.collect::<PyResult<Vec<_>>>()?;
+    let is_boot = |entry: &Bound<'py, PyAny>| entry.getattr("filename")?.eq("<string>");
+    if entries.first().map(is_boot).transpose()? == Some(true) {
+        entries.remove(0);
+    }
+    Ok(entries)
 }
 
 /// Names of the threads that have one.

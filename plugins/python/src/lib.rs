@@ -1,7 +1,7 @@
 //! uwring's request plugin for CPython.
 //!
-//! The executable loads this library after the libpython of the chosen interpreter and drives it through the
-//! table in [`host`] (`uwring_abi::PluginApi`):
+//! The chosen interpreter loads this library as an extension module ([`boot`]) and gives its main thread to the server's
+//! template, which drives the plugin through the table in [`host`] (`uwring_abi::PluginApi`):
 //!
 //! ```text
 //!  template   start → load → (before_fork … after_fork_parent)*
@@ -47,3 +47,5 @@ mod load;
 mod module;
 mod threads;
 mod wsgi;
+
+mod boot;

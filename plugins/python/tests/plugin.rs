@@ -1,10 +1,11 @@
-//! The plugin in a fake server: the real loader, the real library, requests out of memory.
+//! The plugin in a fake server: the real library, requests out of memory.
 //!
 //! Each scenario is a process of its own (this executable, called with the scenario's name), since an interpreter
 //! starts once. `UWRING_TEST_PYTHON` chooses the interpreter; `UWRING_TEST_VERBOSE=1` shows the log.
 //! `plugin bench` prints what a request costs.
 
 mod calls;
+mod embed;
 mod fake;
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::process::{Command, ExitCode};
 
 use fake::{Reply, Request};
 use uwring::options::settings::{Given, Origin, Settings};
-use uwring::plugin::load::{self, Plugin};
+use uwring::plugin::Plugin;
 use uwring_abi::{OUTCOME_EXCEPTION, OUTCOME_NO_APP, OUTCOME_OK};
 
 type Scenario = (&'static str, fn());
@@ -41,9 +42,6 @@ const SCENARIOS: &[Scenario] = &[
     ("lazy_apps", lazy_apps),
     ("threads", threads),
     ("forked", forked),
-    ("virtualenv", virtualenv),
-    ("script_for_python", script_for_python),
-    ("c_locale", c_locale),
     ("caught_exceptions", caught_exceptions),
     ("decorators", decorators),
 ];
@@ -65,7 +63,7 @@ fn main() -> ExitCode {
     build();
     let mut failed = 0;
     for (name, _) in SCENARIOS {
-        let status = Command::new(&this).arg(name).env("UWRING_PLUGIN_DIR", plugin_dir()).status();
+        let status = Command::new(&this).arg(name).status();
         let passed = status.is_ok_and(|status| status.success());
         println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
         failed += usize::from(!passed);
@@ -107,8 +105,8 @@ fn settings() -> Settings {
 }
 
 fn start(settings: &Settings) -> (Plugin, i32) {
-    let (plugin, interpreter) = load::load(settings).expect("a Python with a shared library");
-    plugin.start(&fake::api(0), settings, &interpreter).expect("the interpreter starts");
+    let plugin = embed::load(settings);
+    plugin.start(&fake::api(0), settings).expect("the interpreter is prepared");
     let loaded = plugin.load();
     plugin.worker_start(&fake::api(1)).expect("the worker starts");
     (plugin, loaded)
@@ -423,9 +421,7 @@ fn process() {
         assert_has(&lines, part);
     }
     let text = ask(plugin, Request::get("/process")).text();
-    let (_, interpreter) = load::load(&settings).expect("loaded before");
     for part in [
-        format!("'executable': '{}'", interpreter.program.display()),
         "'argv': ['uwsgi', 'a', 'b']".to_owned(),
         format!("'path0': ['{}', '.']", apps().display()),
         "'thread': True".to_owned(),
@@ -516,8 +512,8 @@ fn hooks() {
 fn lazy_apps() {
     let mut settings = settings();
     settings.python.modules = vec!["hooked".to_owned()];
-    let (plugin, interpreter) = load::load(&settings).expect("a Python with a shared library");
-    plugin.start(&fake::api(0), &settings, &interpreter).expect("the interpreter starts");
+    let plugin = embed::load(&settings);
+    plugin.start(&fake::api(0), &settings).expect("the interpreter is prepared");
     plugin.worker_start(&fake::api(3)).expect("the worker starts");
     assert_eq!(plugin.load(), 1);
     assert_eq!(ask(plugin, Request::get("/x")).text(), "post_fork 3");
@@ -565,53 +561,6 @@ fn forked() {
     assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
     assert_eq!(status, 0, "the child served as worker 2");
     assert_eq!(ask(plugin, Request::get("/hello")).text(), "hello", "the parent goes on");
-}
-
-/// The interpreter under test as a command.
-fn python() -> String {
-    std::env::var("UWRING_TEST_PYTHON").unwrap_or_else(|_| "python3".to_owned())
-}
-
-fn virtualenv() {
-    let home = std::env::temp_dir().join(format!("uwring-venv-{}", std::process::id()));
-    let made = Command::new(python()).args(["-m", "venv", "--without-pip"]).arg(&home).status();
-    if !made.is_ok_and(|status| status.success()) {
-        println!("skipped: this Python cannot make a virtualenv");
-        return;
-    }
-    let plugin = start_app(|settings| {
-        settings.python.interpreter = None;
-        settings.python.home = Some(home.display().to_string());
-    });
-    let text = ask(plugin, Request::get("/process")).text();
-    assert_has(&text, &format!("'prefix': '{}'", home.display()));
-    assert_has(&text, &format!("'executable': '{}/bin/python'", home.display()));
-    let child = ask(plugin, Request::get("/child")).text();
-    assert_eq!(child, home.display().to_string(), "a child started from sys.executable is in the virtualenv");
-    std::fs::remove_dir_all(home).expect("our own folder");
-}
-
-/// As the shims of version managers are.
-fn script_for_python() {
-    use std::os::unix::fs::PermissionsExt;
-    let folder = std::env::temp_dir().join(format!("uwring-shim-{}", std::process::id()));
-    std::fs::create_dir(&folder).expect("a folder of our own");
-    let script = folder.join("python3");
-    std::fs::write(&script, format!("#!/bin/sh\nexec {} \"$@\"\n", python())).expect("a script");
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("our own file");
-    let plugin = start_app(|settings| settings.python.interpreter = Some(script.display().to_string()));
-    assert_lacks(&ask(plugin, Request::get("/process")).text(), &folder.display().to_string());
-    std::fs::remove_dir_all(folder).expect("our own folder");
-}
-
-/// Containers have no locale: texts are UTF-8 all the same, as under `python`.
-fn c_locale() {
-    for name in ["LANG", "LC_ALL", "LC_CTYPE"] {
-        // SAFETY: no other thread yet.
-        unsafe { std::env::remove_var(name) };
-    }
-    let plugin = start_app(|_| {});
-    assert_has(&ask(plugin, Request::get("/process")).text(), "'encoding': 'utf-8'");
 }
 
 fn caught_exceptions() {

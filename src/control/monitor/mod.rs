@@ -162,9 +162,10 @@ mod tests {
     use crate::stats::snapshot::View;
     use crate::stats::vars::Variables;
 
-    /// Both ways, each in a thread that goes on until the tests are over.
-    const WAYS: [fn(&'static [Door], &'static Desk) -> io::Result<Infallible>; 2] =
-        [uring::serve, plain::serve];
+    type Way = fn(&'static [Door], &'static Desk) -> io::Result<Infallible>;
+
+    /// Both, each in a thread that goes on until the tests are over.
+    const WAYS: [Way; 2] = [uring::serve, plain::serve];
 
     fn desk() -> Desk {
         let view = View {

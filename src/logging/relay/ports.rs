@@ -8,7 +8,10 @@ use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Label, Source};
+use crate::sys::exec::Handed;
 use crate::sys::pipes::{self, ATOMIC_BYTES};
 use crate::sys::process;
 
@@ -37,6 +40,33 @@ pub fn open(desk: RawFd) {
 /// For a program that took over: the pipe of the one before.
 pub fn resume(lines: RawFd) {
     LINES.store(lines, Ordering::Relaxed);
+}
+
+/// The ways to the log process, as a process leaves them to its next program.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Left {
+    desk: Handed,
+    lines: Handed,
+}
+
+impl Left {
+    /// What to keep open.
+    pub fn descriptors(&self) -> [Handed; 2] {
+        [self.desk, self.lines]
+    }
+
+    /// Goes on with them.
+    pub fn take(self) -> io::Result<()> {
+        open(pipes::leak(self.desk.take()?));
+        resume(pipes::leak(self.lines.take()?));
+        Ok(())
+    }
+}
+
+/// What the next program of this process needs, if there is a log process.
+pub fn hand_over() -> Option<Left> {
+    let [desk, lines] = [&DESK, &LINES].map(|number| Handed::number(number.load(Ordering::Relaxed)));
+    relayed().then_some(Left { desk, lines })
 }
 
 /// The number of the pipe for messages, to hand over.

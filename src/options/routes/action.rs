@@ -1,10 +1,12 @@
 //! Actions of rules, and which chain may have them.
 
+use serde::{Deserialize, Serialize};
+
 use super::Chain;
 use super::template::{self, Template};
 
 /// What a rule does.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
     /// Nothing that is not done anyway: `chunked`, `donotoffload`, labels.
     Nothing,

@@ -1,12 +1,14 @@
 //! Conditions of `route-if`: `name:argument` or `name:one;other`.
 
+use serde::{Deserialize, Serialize};
+
 use std::net::IpAddr;
 
 use super::template::{self, Template};
 use crate::base::pattern::Pattern;
 
 /// One condition.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Condition {
     /// `exists`, `isfile`, `isdir`, `islink`, `isexec`.
     Path(OfPath, Template),
@@ -21,7 +23,7 @@ pub enum Condition {
 }
 
 /// What is asked of a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as the conditions are")]
 pub enum OfPath {
     Exists,
@@ -32,7 +34,7 @@ pub enum OfPath {
 }
 
 /// How two texts, or the numbers they begin with, are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as the conditions are")]
 pub enum Comparison {
     Equal,

@@ -1,6 +1,8 @@
 //! Rules of the internal router as the options give them: chains of `condition action:argument`, read when the options
 //! are read, so that a rule nobody can follow is told with its file and line.
 
+use serde::{Deserialize, Serialize};
+
 pub mod action;
 pub mod condition;
 pub mod template;
@@ -10,7 +12,7 @@ use action::Action;
 use condition::Condition;
 
 /// All chains.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Routes {
     /// `route*`: before the application.
     pub request: Vec<Rule>,
@@ -45,7 +47,7 @@ impl Routes {
 }
 
 /// When rules are followed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Chain {
     /// Before the application.
     Request,
@@ -58,7 +60,7 @@ pub enum Chain {
 }
 
 /// One rule.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rule {
     /// Whether it is followed.
     pub when: When,
@@ -67,14 +69,14 @@ pub struct Rule {
 }
 
 /// Whether a rule is followed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum When {
     /// `route-run`.
     Always,
     /// `route-label`: it only marks a place.
     Label(String),
-    /// The first of these variables that is set matches.
-    Matches(&'static [&'static str], Pattern),
+    /// The first of the variables of this ([`Looks::variables`]) that is set matches.
+    Matches(Looks, Pattern),
     /// `…-route-status`.
     Status(u16),
     /// `route-if`, `route-if-not`: the condition is as it should be.
@@ -82,7 +84,7 @@ pub enum When {
 }
 
 /// What an option of the router looks at: each is the end of an option's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "named as the options are")]
 pub enum Looks {
     Path,
@@ -115,23 +117,26 @@ pub fn rule(chain: Chain, looks: Looks, value: &str) -> Result<Rule, String> {
         Looks::Status => When::Status(first.parse().map_err(|_| "STATUS ACTION:ARGUMENT".to_owned())?),
         _ => {
             let pattern = Pattern::new(first).map_err(|why| format!("a regular expression: {why}"))?;
-            When::Matches(variables(looks), pattern)
+            When::Matches(looks, pattern)
         }
     };
     let grouped = matches!(when, When::Matches(..));
     Ok(Rule { when, what: action::read(chain, action.trim(), grouped)? })
 }
 
-fn variables(looks: Looks) -> &'static [&'static str] {
-    match looks {
-        Looks::Host => &["HTTP_HOST", "SERVER_NAME"],
-        Looks::Uri => &["REQUEST_URI"],
-        Looks::Qs => &["QUERY_STRING"],
-        Looks::RemoteAddr => &["REMOTE_ADDR"],
-        Looks::RemoteUser => &["REMOTE_USER"],
-        Looks::UserAgent => &["HTTP_USER_AGENT"],
-        Looks::Referer => &["HTTP_REFERER"],
-        _ => &["PATH_INFO"],
+impl Looks {
+    /// The request variables looked at: the first that is set.
+    pub fn variables(self) -> &'static [&'static str] {
+        match self {
+            Looks::Host => &["HTTP_HOST", "SERVER_NAME"],
+            Looks::Uri => &["REQUEST_URI"],
+            Looks::Qs => &["QUERY_STRING"],
+            Looks::RemoteAddr => &["REMOTE_ADDR"],
+            Looks::RemoteUser => &["REMOTE_USER"],
+            Looks::UserAgent => &["HTTP_USER_AGENT"],
+            Looks::Referer => &["HTTP_REFERER"],
+            _ => &["PATH_INFO"],
+        }
     }
 }
 

@@ -1,11 +1,13 @@
 //! Arguments of rules: text with `$1` and `${…}` in it.
 
+use serde::{Deserialize, Serialize};
+
 /// A text to be filled in for each request.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template(pub Vec<Piece>);
 
 /// A part of a [`Template`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Piece {
     /// As it is.
     Text(String),
@@ -18,7 +20,7 @@ pub enum Piece {
 }
 
 /// What can stand in front of brackets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Function {
     /// A cookie's value.
     Cookie,

@@ -12,6 +12,8 @@ mod jobs;
 mod logging;
 mod monitor;
 mod process;
+#[cfg(test)]
+mod proofs;
 mod python;
 mod reload;
 mod routes;
@@ -181,7 +183,7 @@ mod tests {
             let before = format!("{draft:?}");
             let set = values.iter().any(|v| row.set(&mut draft, Some(v)).is_ok());
             assert!(set, "{} takes none of {values:?}", row.name());
-            let touches = !matches!(row.kind, Kind::Now(..) | Kind::Nothing(_));
+            let touches = !matches!(row.kind, Kind::Now(..) | Kind::Always(..) | Kind::Nothing(_));
             // A switch that is on by default is turned off to be seen.
             let off =
                 matches!(row.kind, Kind::Flag(_)) && row.set(&mut Draft::default(), Some("false")).is_ok();

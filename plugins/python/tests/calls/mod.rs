@@ -8,9 +8,7 @@ use crate::fake::{self, Request};
 use crate::{ask, ask_all, assert_has, assert_lacks, start_app};
 
 /// The plugin with the application `rules`.
-fn start_rules(
-    change: impl FnOnce(&mut uwring::options::settings::Settings),
-) -> uwring::plugin::load::Plugin {
+fn start_rules(change: impl FnOnce(&mut uwring::options::settings::Settings)) -> uwring::plugin::Plugin {
     start_app(|settings| {
         settings.python.modules = vec!["rules".to_owned()];
         change(settings);

@@ -1,0 +1,135 @@
+//! Which interpreter serves, and that it is the interpreter itself: found by name, through a script, of every version.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Packet, Server, ServerBuilder, program, skipped, uwring_only};
+
+/// An application that needs no package, and tells its interpreter, with this one.
+fn with(python: &Path) -> ServerBuilder {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = "import sys\ndef application(environ, start_response):\n    start_response('200 OK', [])\n    \
+                return [sys.executable.encode()]\n";
+    std::fs::write(folder.path().join("app.py"), text).expect("write an application");
+    let python = format!("python = {}", python.display());
+    Server::bare()
+        .without("virtualenv")
+        .folder(folder)
+        .ini("wsgi-file = {dir}/app.py\nsocket = {dir}/app.sock")
+        .ini(&python)
+}
+
+fn executable(server: &Server) -> PathBuf {
+    PathBuf::from(server.socket().uwsgi(&Packet::get("/")).expect(200).text())
+}
+
+/// Where `python3` of the PATH really is.
+fn python3() -> PathBuf {
+    let output = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+    PathBuf::from(String::from_utf8_lossy(&output.expect("python3 runs").stdout).trim())
+}
+
+fn script(server: &Path, text: &str) -> PathBuf {
+    let path = server.join("python3");
+    std::fs::write(&path, text).expect("write a script");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("our own file");
+    path
+}
+
+#[test]
+fn workers_are_the_interpreter_and_go_by_the_servers_name() {
+    if uwring_only("it has the interpreter's library in its own program") {
+        return;
+    }
+    let python = python3();
+    let server = with(&python).processes(2).start();
+    assert_eq!(executable(&server), python);
+    let of = |pid: i32, what: &str| std::fs::read(format!("/proc/{pid}/{what}")).expect("it runs");
+    let line = |pid: i32| String::from_utf8_lossy(&of(pid, "cmdline")).trim_end_matches('\0').to_owned();
+    let master = server.process.pid.as_raw();
+    for worker in server.workers() {
+        let exe = std::fs::read_link(format!("/proc/{worker}/exe")).expect("it runs");
+        assert_eq!(exe, std::fs::canonicalize(&python).expect("it is there"));
+        assert_eq!(line(worker), line(master));
+        let name = program().file_name().expect("a name").to_string_lossy().into_owned();
+        assert_eq!(String::from_utf8_lossy(&of(worker, "comm")), format!("{name}\n"));
+    }
+}
+
+#[test]
+fn a_script_that_becomes_python_will_do() {
+    if uwring_only("it has the interpreter's library in its own program") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let python = python3();
+    // As the shims of version managers are.
+    let shim = script(folder.path(), &format!("#!/bin/sh\nexec {} \"$@\"\n", python.display()));
+    assert_eq!(executable(&with(&shim).start()), python);
+}
+
+#[test]
+fn what_is_no_interpreter_is_told() {
+    if uwring_only("it has the interpreter's library in its own program") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let waits = script(folder.path(), &format!("#!/bin/sh\n{} \"$@\"\n", python3().display()));
+    for (python, why) in [
+        (waits, "started by a script that waits for it: name the interpreter itself"),
+        (folder.path().join("nowhere"), "no python found"),
+        (folder.path().to_owned(), "cannot run"),
+    ] {
+        let server = with(&python).launch();
+        assert_eq!(server.process.expect_end().code(), Some(1), "{}", python.display());
+        server.log().wait_for(why);
+    }
+}
+
+#[test]
+fn texts_are_utf_8_without_a_locale() {
+    if uwring_only("texts are ASCII then") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = "import sys\ndef application(e, s):\n    print('h\\u00e9', file=sys.stdout)\n    s('200 OK', [])\n    \
+                return [sys.getfilesystemencoding().encode()]\n";
+    std::fs::write(folder.path().join("app.py"), text).expect("write an application");
+    let server = Server::bare()
+        .folder(folder)
+        .ini("wsgi-file = {dir}/app.py\nsocket = {dir}/app.sock")
+        .env("LC_ALL", "C")
+        .env("LANG", "C")
+        .start();
+    assert_eq!(server.socket().uwsgi(&Packet::get("/")).expect(200).text(), "utf-8");
+    server.log().wait_for("hé");
+}
+
+/// One build serves them all: those of a version manager, where there is one.
+#[test]
+fn every_cpython_serves() {
+    if uwring_only("it is built for one version") {
+        return;
+    }
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
+    let found: Vec<PathBuf> =
+        versions.map(|entry| entry.path().join("bin/python")).filter(|python| python.exists()).collect();
+    if found.is_empty() {
+        return skipped("no other CPython is installed here");
+    }
+    for python in found {
+        let question = "import sys; print(sys.version_info[:2] >= (3, 9))";
+        let output = Command::new(&python).args(["-c", question]).output().expect("it runs");
+        if output.stdout.starts_with(b"True") {
+            let server = with(&python).ini("threads = 2").start();
+            assert_eq!(executable(&server), python);
+            assert_eq!(server.stop().code(), Some(0));
+        } else {
+            let server = with(&python).launch();
+            assert_eq!(server.process.expect_end().code(), Some(1), "{}", python.display());
+            server.log().wait_for("3.9 or later is needed");
+        }
+    }
+}
