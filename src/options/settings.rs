@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::hooks::{self, Hook};
 use super::jobs::{Cron, Daemon};
 use super::logger::{EncoderOf, Logger, Route};
+use crate::base::networks::Networks;
 use crate::base::pattern::Pattern;
 
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
@@ -330,6 +331,12 @@ pub struct Requests {
     pub queue_timeout: u64,
     /// `http-keepalive`, milliseconds an idle HTTP connection is kept; 0 closes after each answer.
     pub keepalive_ms: u64,
+    /// `enable-proxy-protocol`: connections may begin with the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// `proxy-protocol`: whose connections must.
+    pub proxies: Networks,
+    /// `trusted-proxies`: whose word about the client counts.
+    pub trusted_proxies: Networks,
     /// `manage-script-name`.
     pub manage_script_name: bool,
     /// `max-connections` of one worker.
@@ -349,6 +356,9 @@ impl Default for Requests {
             queue_size: 0,
             queue_timeout: 0,
             keepalive_ms: 60_000,
+            proxy_protocol: false,
+            proxies: Networks::default(),
+            trusted_proxies: Networks::default(),
             manage_script_name: false,
             connections_max: 20_000,
         }

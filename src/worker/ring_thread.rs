@@ -34,6 +34,8 @@ const SPARES: usize = 128;
 /// A listening socket and what its requests have in common.
 pub struct Door {
     pub listener: Listener,
+    /// Connections may begin with a proxy's preface.
+    pub preface: bool,
     pub site: Site,
 }
 

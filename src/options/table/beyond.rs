@@ -38,10 +38,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("http-resubscribe*", Accepted(NO_ROUTER)),
     ("http-use-base", Accepted(NO_ROUTER)),
     ("http-manage-expect", Accepted("`Expect: 100-continue` is always answered")),
-    (
-        "enable-proxy-protocol",
-        Refused("let the proxy send X-Forwarded-For instead, with http; or speak uwsgi"),
-    ),
     ("http-backend-http", Refused(ROUTER)),
     ("subscribe*", Refused(SUBSCRIBE)),
     ("subscription*", Accepted("says nothing without a subscription server")),

@@ -105,12 +105,21 @@ pub const ROWS: &[Row] = &[
     bare(&["http-processes", "http-workers"], Takes::Value("N"), "number of HTTP router processes")
         .accepted("there is no router between client and worker"),
     bare(&["http-websockets"], Takes::Nothing, "let the HTTP router pass websockets"),
-    bare(
-        &["http-enable-proxy-protocol"],
-        Takes::Maybe("BOOL"),
-        "expect the PROXY protocol from HTTP clients",
-    )
-    .refused("let the proxy send X-Forwarded-For instead, with http; or speak uwsgi"),
+    row(
+        &["enable-proxy-protocol", "http-enable-proxy-protocol"],
+        Flag(|s| &mut s.request.proxy_protocol),
+        "HTTP connections may begin with the PROXY protocol, version 1 or 2 (see trusted-proxies)",
+    ),
+    row(
+        &["proxy-protocol"],
+        Set(Takes::Value("NETWORKS"), |s, text| s.request.proxies.add(text).map(|()| None)),
+        "HTTP connections from these networks, or unix, must begin with the PROXY protocol; others must not",
+    ),
+    row(
+        &["trusted-proxies"],
+        Set(Takes::Value("NETWORKS"), |s, text| s.request.trusted_proxies.add(text).map(|()| None)),
+        "believe X-Forwarded-For, -Proto and Forwarded from these networks, or unix; remove them from others",
+    ),
     bare(&["http-raw-body"], Takes::Nothing, "pass bodies as they come")
         .accepted("there is no router between client and worker"),
     bare(&["http-buffer-size"], Takes::Value("BYTES"), "buffer of the HTTP router")

@@ -177,6 +177,7 @@ mod tests {
             "/f print:x",
             "1 2 3 4 5 true",
             "cmd=true",
+            "unix",
         ];
         for row in rows() {
             let mut draft = Draft::default();
