@@ -18,6 +18,7 @@ pub mod listeners;
 pub mod logs;
 pub mod monitor;
 pub mod pidfile;
+pub mod scaling;
 pub mod seat;
 pub mod startup;
 pub mod state;
@@ -31,12 +32,13 @@ use std::io;
 
 use actions::{Office, Outcome};
 use channel::TemplateEnd;
-use events::Ears;
+use events::{Ears, Needs};
 use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use jobs::Jobs;
 use monitor::{Monitor, Source};
 use pidfile::Vacuum;
+use scaling::sampler::Sampler;
 use seat::Seat;
 use startup::Prepared;
 use state::{Action, Event, Policy, State};
@@ -44,7 +46,7 @@ use state::{Action, Event, Policy, State};
 use crate::base::clock;
 use crate::control::monitor::Door;
 use crate::options::hooks::Moment;
-use crate::options::settings::{Process, Settings};
+use crate::options::settings::Settings;
 use crate::plugin::find::Library;
 use crate::sys::socket::Listener;
 use crate::sys::{Error as SysError, process, signals};
@@ -90,7 +92,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let image = Image::new(argv.clone(), env).map_err(failed("find this program"))?;
     let start_dir = image.folder().clone();
     let master_pid = std::process::id();
-    let policy = policy(&settings.process, master_pid);
+    let policy = policy(&settings, master_pid);
     let daemons = handover.as_ref().map(|left| left.office.daemons.clone()).unwrap_or_default();
     let House { mut office, listeners, vacuum, doors, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
@@ -109,8 +111,10 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     office.set_monitor(monitor);
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
-    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri)
-        .map_err(failed("listen to signals"))?;
+    let sampler = Sampler::new(&settings.scaling, settings.process.processes);
+    let mut ears =
+        Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri, sampler)
+            .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
     match turn.run(state, first) {
@@ -262,7 +266,8 @@ impl Turn<'_> {
                 state = self.become_new(state, generation);
                 actions.push_back(Action::StartTemplate { generation });
             } else {
-                events.extend(self.ears.wait(self.office, state.deadline()));
+                let needs = Needs { deadline: state.deadline(), knocks: state.listens() };
+                events.extend(self.ears.wait(self.office, self.listeners, needs));
             }
         }
     }
@@ -278,8 +283,10 @@ impl Turn<'_> {
     }
 }
 
-fn policy(settings: &Process, master_pid: u32) -> Policy {
+fn policy(settings: &Settings, master_pid: u32) -> Policy {
+    let Settings { process: settings, scaling, .. } = settings;
     Policy {
+        scaling: *scaling,
         workers: settings.processes,
         cores: settings.threads,
         mercy_ms: settings.worker_reload_mercy.saturating_mul(1000),

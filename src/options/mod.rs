@@ -24,6 +24,7 @@ pub mod monitor;
 pub mod remark;
 pub mod routes;
 mod row;
+pub mod scaling;
 mod sense;
 pub mod settings;
 mod sources;

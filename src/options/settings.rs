@@ -6,6 +6,7 @@ pub use super::files::Files;
 pub use super::headers::Headers;
 pub use super::monitor::Monitor;
 pub use super::routes::Routes;
+pub use super::scaling::Scaling;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,8 @@ pub struct Given {
 pub struct Settings {
     /// Processes, signals, privileges.
     pub process: Process,
+    /// How many workers there are.
+    pub scaling: Scaling,
     /// When workers are replaced.
     pub recycling: Recycling,
     /// Requests that take too long.

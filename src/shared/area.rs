@@ -24,10 +24,10 @@ pub use super::shape::Shape;
 pub use super::slot::{State, Tired, WorkerSlot, bump};
 use super::tally::Tally;
 use crate::base::clock;
-use crate::sys::backlog;
 use crate::sys::exec::Handed;
 use crate::sys::memory::SharedMap;
 pub use crate::sys::signals::Command;
+use crate::sys::socket::queue;
 
 /// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
 const LAYOUT: u32 = 3;
@@ -101,7 +101,7 @@ impl Area {
     pub fn shaped(shape: Shape) -> io::Result<Area> {
         let area = Area { map: SharedMap::new(shape.bytes())?, shape };
         area.instance().started_on.store(clock::wall() / 1_000_000, Ordering::Relaxed);
-        area.instance().overflows_before.store(backlog::overflows(), Ordering::Relaxed);
+        area.instance().overflows_before.store(queue::overflows(), Ordering::Relaxed);
         Ok(area)
     }
 
@@ -143,7 +143,7 @@ impl Area {
     /// Connections that found the line in front of a TCP socket full, since the server started: of this server or of
     /// another one in the same network.
     pub fn overflows(&self) -> u64 {
-        backlog::overflows().saturating_sub(self.instance().overflows_before.load(Ordering::Relaxed))
+        queue::overflows().saturating_sub(self.instance().overflows_before.load(Ordering::Relaxed))
     }
 
     /// Interpreter threads a worker can have here.

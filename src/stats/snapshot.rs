@@ -9,9 +9,9 @@ use crate::options::jobs::Cron;
 use crate::shared::area::{Area, State, WorkerSlot};
 use crate::shared::core::CoreSlot;
 use crate::stats::vars::Variables;
-use crate::sys::backlog::{self, Backlog};
 use crate::sys::memory::{self, Usage};
 use crate::sys::socket::Listener;
+use crate::sys::socket::queue::{Backlog, Queues};
 
 /// What there is to look at.
 #[derive(Debug)]
@@ -197,7 +197,8 @@ pub struct Running {
 impl View {
     /// Looks.
     pub fn look(&self) -> Snapshot {
-        let sockets: Vec<Socket> = self.listeners.iter().map(socket).collect();
+        let queues = Queues::new();
+        let sockets: Vec<Socket> = self.listeners.iter().map(|listener| socket(listener, &queues)).collect();
         let lines = sockets.iter().filter_map(|socket| socket.backlog);
         let locks = self.area.locks();
         Snapshot {
@@ -328,11 +329,15 @@ impl View {
     }
 }
 
-fn socket(listener: &Listener) -> Socket {
-    let backlog = if listener.is_tcp() { backlog::of_tcp(listener) } else { backlog::of_unix(listener) };
+fn socket(listener: &Listener, queues: &Queues) -> Socket {
     let protocol = match listener.protocol {
         SocketProtocol::Http => "http",
         SocketProtocol::Uwsgi | SocketProtocol::Auto => "uwsgi",
     };
-    Socket { name: listener.name.clone(), protocol, tcp: listener.is_tcp(), backlog: backlog.ok() }
+    Socket {
+        name: listener.name.clone(),
+        protocol,
+        tcp: listener.is_tcp(),
+        backlog: queues.line(listener).ok(),
+    }
 }

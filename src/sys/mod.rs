@@ -1,6 +1,5 @@
 //! Safe doors to the kernel. `libc` and `nix` are used here (and for nothing that a door here offers elsewhere).
 
-pub mod backlog;
 pub mod beneath;
 pub mod credentials;
 pub mod event;

@@ -37,6 +37,7 @@ mod proxies;
 mod python;
 mod recycle;
 mod routes;
+mod scaling;
 mod soak;
 mod stacks;
 mod static_files;

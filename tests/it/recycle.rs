@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::support::{Packet, Server, uwring_only};
 
 /// Clients in a closed loop, each on its own connections.
-struct Load {
+pub struct Load {
     stop: Arc<AtomicBool>,
     failed: Arc<AtomicUsize>,
     threads: Vec<JoinHandle<BTreeMap<String, usize>>>,
@@ -20,7 +20,7 @@ struct Load {
 
 impl Load {
     /// `clients` of them; the application answers with its worker's pid.
-    fn on(server: &Server, clients: usize) -> Load {
+    pub fn on(server: &Server, clients: usize) -> Load {
         let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let threads = (0..clients)
             .map(|_| {
@@ -46,7 +46,7 @@ impl Load {
     }
 
     /// Ends it: answers by worker, and how many there were not.
-    fn end(self) -> (BTreeMap<String, usize>, usize) {
+    pub fn end(self) -> (BTreeMap<String, usize>, usize) {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = BTreeMap::new();
         for thread in self.threads {

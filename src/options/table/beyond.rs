@@ -157,9 +157,9 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("extract", Refused("use cat or curl")),
     ("alarm-list", Accepted(LISTS)),
     ("alarms-list", Accepted(LISTS)),
-    ("cheaper-list", Accepted(LISTS)),
-    ("cheaper-algo-list", Accepted(LISTS)),
-    ("cheaper-algos-list", Accepted(LISTS)),
+    ("cheaper-list", Accepted(ALGORITHMS)),
+    ("cheaper-algo-list", Accepted(ALGORITHMS)),
+    ("cheaper-algos-list", Accepted(ALGORITHMS)),
     ("clock-list", Accepted(LISTS)),
     ("clocks-list", Accepted(LISTS)),
     ("logger-list", Accepted(LISTS)),
@@ -209,6 +209,7 @@ const LOAD: &str = "load the application with module, wsgi-file or mount";
 const ISOLATE: &str = "use a systemd unit (PrivateTmp=, RootDirectory=, ProtectSystem=…) or a container";
 const ROUTE: &str = "write the rule in the configuration of the web server in front";
 const BINARY: &str = "this is a command of uWSGI's own binary";
+const ALGORITHMS: &str = "they are spare, spare2, backlog, backlog2, busyness and manual";
 const LISTS: &str = "nothing to list: `uwring options` shows what there is";
 
 /// The verdict for a name without a row.

@@ -17,6 +17,7 @@ mod proofs;
 mod python;
 mod reload;
 mod routes;
+mod scaling;
 mod sockets;
 
 use std::collections::HashMap;
@@ -42,6 +43,7 @@ pub static FAMILIES: &[Family] = &[
     Family { title: "Internal router", rows: routes::ROWS },
     Family { title: "Processes", rows: process::ROWS },
     Family { title: "Reloads and limits of workers", rows: reload::ROWS },
+    Family { title: "Number of workers", rows: scaling::ROWS },
     Family { title: "Logs", rows: logging::ROWS },
     Family { title: "Statistics, metrics, health", rows: monitor::ROWS },
     Family { title: "Hooks", rows: hooks::ROWS },
@@ -157,6 +159,7 @@ mod tests {
     fn every_row_can_be_set() {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
         let values = [
+            "manual",
             "7",
             "007",
             "A=B",
