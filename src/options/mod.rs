@@ -21,6 +21,7 @@ pub mod jobs;
 pub mod logger;
 mod mistakes;
 pub mod monitor;
+pub mod recycling;
 pub mod remark;
 pub mod routes;
 mod row;
