@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::channel::Channel;
 use super::job::Parcel;
-use crate::base::clock::Millis;
+use crate::base::clock::{Micros, Millis};
 use crate::engine::{Chunk, Token};
 use crate::proto::http::Peer;
 
@@ -103,6 +103,8 @@ pub struct Conn {
     pub leaving: bool,
     /// Requests served.
     pub served: u32,
+    /// When the request that is being read began to come: the accept, or its first byte; 0 before that.
+    pub arrived: Micros,
     /// When patience ends.
     pub deadline: Option<Millis>,
     /// The wheel has a reminder.
@@ -133,6 +135,7 @@ impl Conn {
             lent: false,
             leaving: false,
             served: 0,
+            arrived: Micros(0),
             deadline: None,
             timed: false,
         }

@@ -61,6 +61,8 @@ pub struct Job {
     pub body_sent: u64,
     /// It waits since then: for its body, then for an interpreter thread.
     pub since: Millis,
+    /// It began to come.
+    pub arrived: Micros,
     /// An interpreter thread took it.
     pub started: Micros,
     /// It was finished.

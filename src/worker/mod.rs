@@ -42,6 +42,7 @@ use crate::options::settings::Settings;
 use crate::plugin::Plugin;
 use crate::plugin::host;
 use crate::shared::area::{Area, Command, State, WorkerSlot};
+use crate::shared::tally::Tally;
 use crate::sys::socket::Listener;
 use crate::sys::{limits, signals};
 use serve::Desk;
@@ -77,6 +78,11 @@ impl Plan {
     /// This worker's shared counters.
     pub fn slot(&self) -> &WorkerSlot {
         self.area.slot(self.slot)
+    }
+
+    /// What its ring thread counts for those outside.
+    pub fn tally(&self) -> &Tally {
+        self.area.tally(self.slot)
     }
 
     /// What the worker shall do, by the master's word or a signal's.

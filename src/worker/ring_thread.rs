@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use slab::Slab;
@@ -89,6 +90,9 @@ impl<R: Reactor> Ring<R> {
         let now = clock::now();
         let alone = plan.settings.process.processes == 1;
         let threads = plan.settings.process.threads as usize;
+        let requests_before = plan.slot().requests_total();
+        plan.tally().requests_before.store(requests_before, Ordering::Relaxed);
+        plan.tally().threads.store(threads as u64, Ordering::Relaxed);
         Ring {
             engine,
             doors: Doors::new(&plan),
@@ -113,7 +117,7 @@ impl<R: Reactor> Ring<R> {
             logbook: Logbook::new(&plan),
             now,
             phase: Phase::Open,
-            requests_before: plan.slot().requests_total(),
+            requests_before,
             events: Vec::new(),
             due: Vec::new(),
             plan,
@@ -158,6 +162,7 @@ impl<R: Reactor> Ring<R> {
         self.unhold();
         self.end_sweep(sweeping);
         self.logbook.say_number(self.now);
+        self.plan.tally().open.store(self.conns.len() as u64, Ordering::Relaxed);
         self.time_fresh(young);
         self.expire();
         self.expire_queue();

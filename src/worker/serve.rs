@@ -64,6 +64,9 @@ impl Desk {
         let usual_ms = self.plan.settings.harakiri.seconds.saturating_mul(1000);
         let patience_ms = job.patience_ms.unwrap_or(usual_ms);
         core.set_thread(THREAD.get());
+        if let Some(place) = self.plan.area.head(self.plan.slot, job.thread) {
+            place.text.put(head, u32::try_from(job.listener).unwrap_or(u32::MAX));
+        }
         let serial = core.begin(job.started, patience_ms, job.token.map_or(0, |token| token.0), &parts);
         if patience_ms != usual_ms {
             self.handoff.nudge();
@@ -297,5 +300,9 @@ impl Host for Desk {
             }),
             _ => office::of_worker(&self.plan, what, arg),
         }
+    }
+
+    fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64) {
+        office::loaded(&self.plan.area, self.plan.slot().generation(), app, mountpoint, seconds);
     }
 }
