@@ -78,7 +78,7 @@ fn the_other_threads_do_not_notice() {
     if uwring_only("harakiri kills the worker") {
         return;
     }
-    let server = late("harakiri = 2\nthreads = 8\nharakiri-graceful-timeout = 1").start();
+    let server = late("harakiri = 5\nthreads = 8\nharakiri-graceful-timeout = 1").start();
     let mut slow = ask(&server, "/deaf?60");
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let others: Vec<_> = (0..7)

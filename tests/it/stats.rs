@@ -132,6 +132,8 @@ fn statistics_come_by_http_too() {
         Server::app("hello").ini("stats = 127.0.0.1:0\nstats-http = true\nstats-minified = true").http(),
     );
     server.get("/").expect(200);
+    // An answer is out before it is counted.
+    server.log().wait_for("GET / => ");
     let line = server.log().wait_for("*** Stats server enabled on ");
     let address = line.split_whitespace().nth(5).expect("an address");
     if target() == Target::Uwsgi {
@@ -160,6 +162,7 @@ fn an_abstract_name_and_less_to_tell() {
         Server::app("hello").ini(&format!("stats = @{name}\nstats-no-cores = true\nstats-min = true")),
     );
     server.socket().uwsgi(&Packet::get("/")).expect(200);
+    server.log().wait_for("GET / => ");
     let address = SocketAddr::from_abstract_name(name).expect("a name");
     let text = read(UnixStream::connect_addr(&address).expect("connect"));
     assert!(!text.contains("cores") && !text.contains('\n'), "{text}");
