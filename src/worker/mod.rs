@@ -10,6 +10,7 @@ mod deadlines;
 mod gate;
 mod handoff;
 mod harakiri;
+mod health;
 mod job;
 mod logbook;
 pub mod office;
