@@ -97,6 +97,10 @@ pub struct Conn {
     pub introduced: bool,
     /// Its request is with the interpreter, but was answered already (harakiri).
     pub disowned: bool,
+    /// An interpreter thread may send on it: it is not closed meanwhile…
+    pub lent: bool,
+    /// …but afterwards.
+    pub leaving: bool,
     /// Requests served.
     pub served: u32,
     /// When the request that is being read began to come: the accept, or its first byte; 0 before that.
@@ -128,6 +132,8 @@ impl Conn {
             peer: None,
             introduced: true,
             disowned: false,
+            lent: false,
+            leaving: false,
             served: 0,
             arrived: Micros(0),
             deadline: None,

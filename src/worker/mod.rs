@@ -7,6 +7,7 @@ mod body;
 mod channel;
 mod connection;
 mod deadlines;
+mod direct;
 mod gate;
 mod handoff;
 mod harakiri;
@@ -133,6 +134,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     let desk: &'static Desk = Box::leak(Box::new(Desk {
         handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
         rules: rules::Rules::new(&plan.settings, plan.id),
+        claims: direct::Claims::new(plan.settings.process.threads),
         plan: Arc::clone(&plan),
     }));
     let api: &'static _ = Box::leak(Box::new(host::api(desk, plan.id)));

@@ -31,6 +31,10 @@ use crate::sys::socket::Listener;
 /// Spare jobs and buffers kept for the next requests: with what `job::reset` leaves each, 16 MiB at most.
 const SPARES: usize = 128;
 
+/// While an interpreter thread is busy it may not say that it has sent answers: they are looked for so often,
+/// milliseconds, should it get stuck.
+const UNTOLD_MS: u64 = 5;
+
 /// A listening socket and what its requests have in common.
 pub struct Door {
     pub listener: Listener,
@@ -142,7 +146,7 @@ impl<R: Reactor> Ring<R> {
         let sweeping = self.phase == Phase::Sweeping;
         self.logbook.flush(&mut self.engine);
         let timeout = self.timeout();
-        let sleeps = self.desk.handoff.ring_may_sleep();
+        let sleeps = self.desk.handoff.ring_may_sleep(self.is_patient());
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
         let mut events = std::mem::take(&mut self.events);
         let waited = self.engine.wait(timeout, &mut events);
@@ -200,6 +204,11 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
+    /// Whether the interpreter thread may be late with the news of answers that it has sent: more of them are to come.
+    fn is_patient(&self) -> bool {
+        self.in_flight > 1
+    }
+
     fn timeout(&self) -> Option<Duration> {
         let now = self.now.millis();
         let timer = self.wheel.next_in(now);
@@ -207,10 +216,11 @@ impl<R: Reactor> Ring<R> {
         let stop = self.stop_poll();
         let log = self.logbook.number_due(self.now);
         let (full, queue) = (self.look_in(), self.queue_look_in());
+        let untold = self.is_patient().then_some(UNTOLD_MS);
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
         // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
         let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);
-        [timer, pause, stop, log, full, queue, recycling, watch, fresh]
+        [timer, pause, stop, log, full, queue, recycling, watch, untold, fresh]
             .into_iter()
             .flatten()
             .min()
