@@ -79,7 +79,7 @@ impl Health {
     pub fn agent(self) -> String {
         match (self.ready(), self.stage) {
             (Ok(()), _) => {
-                let share = if self.serving == 0 { 100 } else { 100 * self.well / self.serving };
+                let share = (100 * self.well).checked_div(self.serving).unwrap_or(100);
                 format!("ready up {}%\n", share.max(1))
             }
             (Err(_), Stage::Stopping) => "drain\n".to_owned(),
