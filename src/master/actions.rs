@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::channel::{self, MasterEnd, Order, Report, TemplateEnd};
+use super::ending;
 use super::handover::{Image, OfficeLeft};
 use super::jobs::Jobs;
 use super::lines;
@@ -422,6 +423,9 @@ impl Office {
                 crate::logging::line(&lines::died_in(id, pid, thread, &core.text(), ms));
             }
             core.clear();
+        }
+        if let Some(why) = ending::of(area, area.slot(number), crashed.is_some()) {
+            area.instance().count_ending(why);
         }
         area.slot(number).vacate();
     }

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use crate::control::monitor::Role;
 use crate::options::settings::Touch;
 use crate::sys::process::Status;
 
@@ -23,9 +24,13 @@ pub fn mode(processes: u32, threads: u32) -> String {
     format!("*** Operational MODE: {mode} ***")
 }
 
-/// The stats server.
-pub fn stats_server(name: &str, fd: i32) -> String {
-    format!("*** Stats server enabled on {name} fd: {fd} ***")
+/// Where the server is looked at.
+pub fn door(role: Role, name: &str, fd: i32) -> String {
+    match role {
+        Role::Stats | Role::StatsHttp => format!("*** Stats server enabled on {name} fd: {fd} ***"),
+        Role::Metrics => format!("[uwring] metrics and health checks on {name}"),
+        Role::Agent => format!("[uwring] HAProxy's agent check on {name}"),
+    }
 }
 
 /// A socket that we bound.

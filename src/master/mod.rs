@@ -9,6 +9,7 @@
 
 pub mod actions;
 pub mod channel;
+mod ending;
 pub mod events;
 pub mod fifo;
 pub mod handover;
@@ -269,6 +270,9 @@ impl Turn<'_> {
                 state = self.become_new(state, generation);
                 actions.push_back(Action::StartTemplate { generation });
             } else {
+                let instance = self.office.area().instance();
+                instance.set_stage(state.stage());
+                instance.set_asleep(state.listens());
                 let needs = Needs { deadline: state.deadline(), knocks: state.listens() };
                 events.extend(self.ears.wait(self.office, self.listeners, needs));
             }

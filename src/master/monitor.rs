@@ -173,6 +173,8 @@ impl Source {
                 variables: crate::stats::vars::Variables::new(&host::node(), &self.listeners),
             },
             style: Style { minified: monitor.stats_minified, no_cores: monitor.stats_no_cores },
+            metrics_path: monitor.metrics_path.clone().unwrap_or_else(|| "/metrics".to_owned()),
+            patience_ms: monitor.health_timeout.saturating_mul(1000),
         }
     }
 }

@@ -190,11 +190,11 @@ fn shape(settings: &Settings, cores: u32) -> Shape {
     }
 }
 
-/// The stats server's sockets.
+/// Where the server is looked at.
 fn open_doors(settings: &Settings) -> Result<Vec<Door>, Error> {
     let doors = monitor::open(&settings.monitor)?;
     for door in &doors {
-        log!("{}", lines::stats_server(&door.name, door.listener.as_raw_fd()));
+        log!("{}", lines::door(door.role, &door.name, door.listener.as_raw_fd()));
         if let (Some(mode), Some(file)) = (settings.sockets.chmod, &door.file) {
             files::chmod(file, mode).map_err(|cause| SysError::call("chmod", &door.name, cause))?;
         }

@@ -1,4 +1,4 @@
-//! What others see of the server: the stats server.
+//! What others see of the server: statistics, metrics, health.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,14 +13,20 @@ pub struct Monitor {
     pub stats_minified: bool,
     /// `stats-no-cores`: nothing of the single interpreter threads.
     pub stats_no_cores: bool,
+    /// `metrics`: where metrics and health checks are answered.
+    pub metrics: Option<String>,
+    /// `metrics-path`: where metrics are there; without it `/metrics`.
+    pub metrics_path: Option<String>,
+    /// `agent-check`: where HAProxy asks.
+    pub agent_check: Option<String>,
+    /// `health-checks`: request sockets answer them too.
+    pub health_checks: bool,
+    /// `health-timeout`, seconds after which a worker whose threads are all in requests counts as stuck; 0: only by
+    /// `harakiri`.
+    pub health_timeout: u64,
 }
 
 impl Monitor {
-    /// Whether anybody looks.
-    pub fn is_used(&self) -> bool {
-        self.stats.is_some()
-    }
-
     /// Whether somebody wants to see which requests run.
     pub fn shows_requests(&self) -> bool {
         self.stats.is_some() && !self.stats_no_cores

@@ -13,11 +13,12 @@
 
 use std::io;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use super::core::CoreSlot;
+use super::instance::Instance;
 use super::locks::Locks;
 use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
 pub use super::shape::Shape;
@@ -30,7 +31,7 @@ pub use crate::sys::signals::Command;
 use crate::sys::socket::queue;
 
 /// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 
 /// What an application can ask of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,17 +49,6 @@ impl Ask {
             Ask::Stop => 2,
         }
     }
-}
-
-/// What belongs to no worker.
-#[repr(C, align(128))]
-#[derive(Debug)]
-pub(super) struct Instance {
-    started_on: AtomicU64,
-    overflows_before: AtomicU64,
-    asked: AtomicU32,
-    serving: AtomicU32,
-    paused: AtomicU32,
 }
 
 /// The map.
@@ -181,6 +171,11 @@ impl Area {
     /// The counters of slot `number`.
     pub fn tally(&self, number: u32) -> &Tally {
         self.cells(self.shape.tally(self.index(number)))
+    }
+
+    /// Interpreter threads of the worker in slot `number`.
+    pub fn threads_of(&self, number: u32) -> u32 {
+        u32::try_from(self.tally(number).threads.load(Ordering::Relaxed)).unwrap_or(u32::MAX)
     }
 
     /// Interpreter thread `thread` (from 0) of slot `number`, if there is room for it.
@@ -307,7 +302,8 @@ impl Area {
         Locks::new(unsafe { std::slice::from_raw_parts(first.as_ptr(), words) })
     }
 
-    fn instance(&self) -> &Instance {
+    /// What belongs to no worker.
+    pub fn instance(&self) -> &Instance {
         self.cells(0)
     }
 

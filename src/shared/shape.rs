@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::area::Instance;
 use super::core::CoreSlot;
+use super::instance::Instance;
 use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
 use super::slot::WorkerSlot;
 use super::tally::Tally;

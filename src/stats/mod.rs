@@ -1,6 +1,11 @@
 //! The server in figures, for those who look from outside: [`snapshot`] gathers what the shared area and the kernel
-//! know, [`json`] says it as uWSGI's stats server does. Nothing here waits, and nothing is written.
+//! know, [`json`] says it as uWSGI's stats server does, [`openmetrics`] as Prometheus scrapes it; [`health`] is the verdict. Nothing here waits, and nothing is written.
 
+mod exporter;
+pub mod health;
 pub mod json;
+pub mod openmetrics;
+mod page;
 pub mod snapshot;
+pub mod totals;
 pub mod vars;

@@ -8,6 +8,7 @@ use crate::base::protocol::SocketProtocol;
 use crate::options::jobs::Cron;
 use crate::shared::area::{Area, State, WorkerSlot};
 use crate::shared::core::CoreSlot;
+use crate::stats::totals::Totals;
 use crate::stats::vars::Variables;
 use crate::sys::memory::{self, Usage};
 use crate::sys::socket::Listener;
@@ -43,6 +44,8 @@ pub struct View {
 /// See the module's page. Names are those of uWSGI's statistics where it has them.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// Figures of the whole server.
+    pub totals: Totals,
     /// Longest line in front of a socket.
     pub load: u32,
     /// Connections that found a full line since the server started, on all TCP sockets of this network.
@@ -194,14 +197,30 @@ pub struct Running {
     pub variables: Vec<String>,
 }
 
+impl Snapshot {
+    /// A figure of all workers together.
+    pub fn sum(&self, figure: fn(&Worker) -> u64) -> u64 {
+        self.workers.iter().map(figure).sum()
+    }
+
+    /// The sockets, each name and protocol once.
+    pub fn distinct_sockets(&self) -> impl Iterator<Item = &Socket> {
+        self.sockets.iter().enumerate().filter_map(|(n, socket)| {
+            let same = |other: &Socket| (&other.name, other.protocol) == (&socket.name, socket.protocol);
+            (!self.sockets[..n].iter().any(same)).then_some(socket)
+        })
+    }
+}
+
 impl View {
-    /// Looks.
-    pub fn look(&self) -> Snapshot {
+    /// Looks. `walk`: at every page of the workers' memory, too.
+    pub fn look(&self, walk: bool) -> Snapshot {
         let queues = Queues::new();
         let sockets: Vec<Socket> = self.listeners.iter().map(|listener| socket(listener, &queues)).collect();
         let lines = sockets.iter().filter_map(|socket| socket.backlog);
         let locks = self.area.locks();
         Snapshot {
+            totals: Totals::of(&self.area),
             load: lines.map(|line| line.waiting).max().unwrap_or(0),
             listen_overflows: self.area.overflows(),
             pid: self.master_pid,
@@ -211,7 +230,7 @@ impl View {
             daemons: self.daemons(),
             locks: (0..self.locks).map(|n| locks.owner(n.into()).unwrap_or(0)).collect(),
             sockets,
-            workers: (1..=self.area.workers()).map(|id| self.worker(id)).collect(),
+            workers: (1..=self.area.workers()).map(|id| self.worker(id, walk)).collect(),
             crons: self.crons(),
         }
     }
@@ -235,16 +254,16 @@ impl View {
         })
     }
 
-    fn worker(&self, id: u32) -> Worker {
+    fn worker(&self, id: u32, walk: bool) -> Worker {
         let area = &self.area;
         let (number, slot) = area.current(id);
         let numbers = area.numbers_of(id);
         let sum =
             |counter: fn(&WorkerSlot) -> u64| numbers.iter().map(|n| counter(area.slot(*n))).sum::<u64>();
         let (pid, tally) = (slot.process(), area.tally(number));
-        let threads = match tally.threads.load(Ordering::Relaxed) {
+        let threads = match area.threads_of(number) {
             0 => self.threads,
-            n => u32::try_from(n).unwrap_or(self.threads),
+            n => n,
         };
         let cores: Vec<Core> = (0..threads).filter_map(|thread| self.core(id, number, thread)).collect();
         let doing = match slot.state() {
@@ -264,7 +283,7 @@ impl View {
             exceptions: sum(|slot| slot.exceptions.load(Ordering::Relaxed)),
             harakiri_count: sum(|slot| slot.harakiris.load(Ordering::Relaxed)),
             doing,
-            usage: memory::usage_of(pid, false).ok().filter(|_| pid != 0).unwrap_or_default(),
+            usage: usage(pid, walk),
             running_time: sum(|slot| slot.running_time_us.load(Ordering::Relaxed)),
             last_spawn: slot.last_spawn.load(Ordering::Relaxed),
             respawn_count: sum(|slot| slot.spawns.load(Ordering::Relaxed)),
@@ -326,6 +345,14 @@ impl View {
         let variables =
             head.map_or_else(Vec::new, |(head, listener)| self.variables.of(&line, &head, listener));
         Some(Running { since: clock::wall().saturating_sub(ago_us) / 1_000_000, variables })
+    }
+}
+
+/// Of process `pid`, as much as the kernel tells us.
+fn usage(pid: u32, walk: bool) -> Usage {
+    match pid {
+        0 => Usage::default(),
+        pid => memory::usage_of(pid, walk).or_else(|_| memory::usage_of(pid, false)).unwrap_or_default(),
     }
 }
 

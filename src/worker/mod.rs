@@ -11,6 +11,7 @@ mod direct;
 mod gate;
 mod handoff;
 mod harakiri;
+mod health;
 mod job;
 mod logbook;
 pub mod office;

@@ -240,6 +240,10 @@ impl<R: Reactor> Ring<R> {
         if self.in_flight + self.backlog.len() >= POOLED_HEADS_MAX {
             self.own_head(&mut parcel);
         }
+        if self.plan.settings.monitor.health_checks {
+            let Some(passed) = self.by_health(parcel) else { return };
+            parcel = passed;
+        }
         if let Some(rules) = &self.desk.rules {
             let Some(passed) = self.by_rules(rules, parcel) else { return };
             parcel = passed;

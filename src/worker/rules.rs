@@ -166,7 +166,7 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
-    fn answer(&mut self, mut parcel: Parcel, answer: Answer) {
+    pub(super) fn answer(&mut self, mut parcel: Parcel, answer: Answer) {
         let job = &mut parcel.job;
         job.started = clock::now();
         job.outcome = Fared::NoApp;

@@ -4,7 +4,10 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use super::Role;
 use super::http::{self, Asked};
+use crate::base::clock;
+use crate::stats::health::Health;
 use crate::stats::json::{self, Style};
+use crate::stats::openmetrics::{self, Format};
 use crate::stats::snapshot::View;
 
 /// What there is to tell, and how.
@@ -14,6 +17,10 @@ pub struct Desk {
     pub view: View,
     /// How statistics are told.
     pub style: Style,
+    /// Where metrics are, beginning with `/`.
+    pub metrics_path: String,
+    /// `health-timeout`, milliseconds.
+    pub patience_ms: u64,
 }
 
 impl Desk {
@@ -23,8 +30,12 @@ impl Desk {
     }
 
     /// The answer to a client of a door where nobody asks.
-    pub fn unasked(&self) -> Vec<u8> {
-        self.statistics().into_bytes()
+    pub fn unasked(&self, role: Role) -> Vec<u8> {
+        match role {
+            Role::Agent => self.health().agent(),
+            Role::Stats | Role::StatsHttp | Role::Metrics => self.statistics(),
+        }
+        .into_bytes()
     }
 
     /// The answer to what a client has sent so far; `None`: there is more to come.
@@ -52,6 +63,25 @@ impl Desk {
             }
         };
         match role {
+            Role::Metrics if asked.path == self.metrics_path => {
+                let format = Format::wanted(asked.accept);
+                let page = openmetrics::page(&self.view.look(true), format);
+                http::response("200 OK", format.content_type(), "", page.as_bytes(), head_only)
+            }
+            Role::Metrics | Role::Agent => {
+                let (status, text) = match self.health().answer(asked.path) {
+                    Some(Ok(())) => ("200 OK", "ok\n".to_owned()),
+                    Some(Err(why)) => ("503 Service Unavailable", format!("{why}\n")),
+                    None => ("404 Not Found", format!("metrics are at {}\n", self.metrics_path)),
+                };
+                http::response(
+                    status,
+                    "text/plain",
+                    "Cache-Control: no-store\r\n",
+                    text.as_bytes(),
+                    head_only,
+                )
+            }
             // Whatever the path, as in uWSGI.
             Role::Stats | Role::StatsHttp => {
                 let body = self.statistics();
@@ -62,6 +92,10 @@ impl Desk {
     }
 
     fn statistics(&self) -> String {
-        json::document(&self.view.look(), self.style)
+        json::document(&self.view.look(false), self.style)
+    }
+
+    fn health(&self) -> Health {
+        Health::of(&self.view.area, self.patience_ms, clock::now().millis())
     }
 }

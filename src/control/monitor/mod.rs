@@ -1,4 +1,4 @@
-//! The monitor: a process that shows the server to those outside (the stats server). It reads what all processes share
+//! The monitor: a process that shows the server to those outside: the stats server, metrics, health. It reads what all processes share
 //! and what the kernel tells, so nobody who looks is in the way of a request or of the master. It ends with its master.
 //!
 //! ```text
@@ -43,12 +43,16 @@ pub enum Role {
     Stats,
     /// The statistics over HTTP.
     StatsHttp,
+    /// Metrics and health checks, over HTTP.
+    Metrics,
+    /// Whether to send requests here, in HAProxy's words, without a question.
+    Agent,
 }
 
 impl Role {
     /// Whether a client asks first.
     fn asks(self) -> bool {
-        self != Role::Stats
+        matches!(self, Role::StatsHttp | Role::Metrics)
     }
 }
 
@@ -107,7 +111,8 @@ impl AsRawFd for Listener {
 /// Opens the doors that are asked for.
 pub fn open(settings: &Monitor) -> Result<Vec<Door>, Error> {
     let stats = if settings.stats_http { Role::StatsHttp } else { Role::Stats };
-    let wanted = [(stats, &settings.stats)];
+    let wanted =
+        [(stats, &settings.stats), (Role::Metrics, &settings.metrics), (Role::Agent, &settings.agent_check)];
     let wanted = wanted.into_iter().filter_map(|(role, address)| Some((role, address.as_ref()?)));
     wanted.map(|(role, address)| open_one(role, address)).collect()
 }
@@ -181,7 +186,12 @@ mod tests {
             crons: Vec::new(),
             variables: Variables::default(),
         };
-        Desk { view, style: Style { minified: true, no_cores: false } }
+        Desk {
+            view,
+            style: Style { minified: true, no_cores: false },
+            metrics_path: "/metrics".to_owned(),
+            patience_ms: 0,
+        }
     }
 
     fn ask(stream: &mut (impl Read + Write), words: &str) -> String {

@@ -49,9 +49,9 @@ fn attend(door: &'static Door, client: OwnedFd, desk: &'static Desk) {
         let mut client = UnixStream::from(client);
         let served = client
             .set_write_timeout(Some(PATIENCE))
-            .and_then(
-                |()| if door.role.asks() { listen(&mut client, door, desk) } else { Ok(desk.unasked()) },
-            )
+            .and_then(|()| {
+                if door.role.asks() { listen(&mut client, door, desk) } else { Ok(desk.unasked(door.role)) }
+            })
             .and_then(|answer| client.write_all(&answer));
         if served.is_ok() && client.shutdown(Shutdown::Write).is_ok() {
             let until = Instant::now() + LINGER;

@@ -89,7 +89,8 @@ async fn attend(door: &Door, client: OwnedFd, desk: &Desk, _place: OwnedSemaphor
     // Of either family: what is used here is the same.
     let client = UnixStream::from_std(client.into());
     let served = timeout(PATIENCE, async {
-        let answer = if door.role.asks() { listen(&client, door, desk).await? } else { desk.unasked() };
+        let answer =
+            if door.role.asks() { listen(&client, door, desk).await? } else { desk.unasked(door.role) };
         client.write_all(answer).await.0
     });
     if matches!(served.await, Ok(Ok(()))) && client.shutdown(Shutdown::Write).is_ok() {

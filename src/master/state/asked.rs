@@ -6,6 +6,7 @@ use super::{Action, Phase, State, Wish, lines};
 use crate::base::clock::Millis;
 use crate::control::server::ClientId;
 use crate::control::words::{Answer, Request};
+use crate::shared::instance::Stage;
 
 impl State {
     pub(super) fn asked(
@@ -59,13 +60,18 @@ impl State {
         }
     }
 
+    /// What the server is doing.
+    pub fn stage(&self) -> Stage {
+        match self.phase {
+            Phase::Stopping { .. } | Phase::Over => Stage::Stopping,
+            Phase::Running if !self.served => Stage::Starting,
+            Phase::Running if self.reload_wanted || self.generations.len() > 1 => Stage::Reloading,
+            Phase::Running => Stage::Running,
+        }
+    }
+
     fn picture(&self) -> Picture {
-        let phase = match self.phase {
-            Phase::Stopping { .. } | Phase::Over => "stopping",
-            Phase::Running if !self.served => "starting",
-            Phase::Running if self.reload_wanted || self.generations.len() > 1 => "reloading",
-            Phase::Running => "running",
-        };
+        let phase = self.stage().name();
         // When the server stops, the last one that served is leaving too.
         let rank = |generation: &&Generation| match generation.role {
             Role::Serving => 2,

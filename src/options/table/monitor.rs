@@ -1,6 +1,7 @@
 //! Rows: statistics, metrics, health.
 
-use super::super::row::{Kind::*, Row, Takes, bare, row};
+use super::super::draft::Draft;
+use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -20,7 +21,40 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.monitor.stats_no_cores),
         "leave the single threads and their requests out of the statistics",
     ),
+    row(
+        &["metrics"],
+        Text(|s| &mut s.monitor.metrics, "ADDRESS"),
+        "serve metrics for Prometheus here, and health checks: /metrics, /-/live, /-/ready, /-/startup",
+    ),
+    row(
+        &["metrics-path"],
+        Set(Takes::Value("PATH"), metrics_path),
+        "serve metrics at this path (default /metrics)",
+    ),
+    row(
+        &["health-checks"],
+        Flag(|s| &mut s.monitor.health_checks),
+        "answer /-/live, /-/ready and /-/startup on the sockets of requests too",
+    ),
+    row(
+        &["health-timeout"],
+        Seconds(|s| &mut s.monitor.health_timeout),
+        "health checks take a worker for stuck when all its threads are so long in requests (default: their harakiri)",
+    ),
+    row(
+        &["agent-check"],
+        Text(|s| &mut s.monitor.agent_check, "ADDRESS"),
+        "tell HAProxy's agent check here whether to send requests",
+    ),
     bare(&["stats-push"], Takes::Value("PUSHER"), "send statistics there"),
     bare(&["enable-metrics"], Takes::Nothing, "keep metrics"),
     bare(&["carbon"], Takes::Value("ADDRESS"), "send statistics to a carbon server"),
 ];
+
+fn metrics_path(draft: &mut Draft, value: &str) -> Reading {
+    if !value.starts_with('/') {
+        return Err("a path that begins with /".to_owned());
+    }
+    draft.monitor.metrics_path = Some(value.to_owned());
+    Ok(None)
+}

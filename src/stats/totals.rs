@@ -1,0 +1,112 @@
+//! Figures of the whole server: sums over all slots, so that those of workers that are gone stay in them.
+
+use std::sync::atomic::Ordering;
+
+use crate::shared::area::Area;
+use crate::shared::instance::{ENDINGS, Stage};
+use crate::shared::tally::{CLASSES, METHODS, Times};
+
+/// See the module's page.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    /// When the server started, seconds since the epoch.
+    pub started_on: u64,
+    /// Which load of the application serves.
+    pub generation: u32,
+    /// What the server is doing.
+    pub stage: Stage,
+    /// The last reload failed.
+    pub reload_failed: bool,
+    /// Requests finished, by method and class of status.
+    pub answers: [[u64; CLASSES]; METHODS.len()],
+    /// Time in the application.
+    pub app: Times,
+    /// Time before it.
+    pub queue: Times,
+    /// Requests in hand.
+    pub in_hand: u32,
+    /// Of these, with the application.
+    pub running: u32,
+    /// Bytes of requests.
+    pub rx_bytes: u64,
+    /// Requests refused: 4xx, 5xx, without an answer.
+    pub refused: [u64; 3],
+    /// Bodies that did not come.
+    pub read_errors: u64,
+    /// Answers not taken.
+    pub write_errors: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Connections open.
+    pub open: u64,
+    /// Workers that ended, in the order of [`ENDINGS`].
+    pub endings: [u64; ENDINGS.len()],
+}
+
+impl Totals {
+    /// As they are now.
+    pub fn of(area: &Area) -> Totals {
+        let instance = area.instance();
+        let mut totals = Totals {
+            started_on: area.started_on(),
+            generation: area.serving().max(1),
+            stage: instance.stage(),
+            reload_failed: instance.reload_failed(),
+            endings: instance.endings(),
+            ..Totals::default()
+        };
+        (1..=area.slot_count()).for_each(|number| totals.add(area, number));
+        totals
+    }
+
+    fn add(&mut self, area: &Area, number: u32) {
+        let (slot, tally) = (area.slot(number), area.tally(number));
+        let read = |cell: &std::sync::atomic::AtomicU64| cell.load(Ordering::Relaxed);
+        for (to, from) in self.answers.as_flattened_mut().iter_mut().zip(tally.answers().as_flattened()) {
+            *to += from;
+        }
+        self.app.add(&tally.app.read());
+        self.queue.add(&tally.queue.read());
+        self.rx_bytes += read(&tally.rx_bytes);
+        self.read_errors += read(&tally.read_errors);
+        self.write_errors += read(&slot.write_errors);
+        self.accepted += read(&tally.accepted);
+        let refused = [&slot.refused_4xx, &slot.refused_5xx, &slot.refused_unanswered];
+        for (to, from) in self.refused.iter_mut().zip(refused) {
+            *to += read(from);
+        }
+        // What goes up and down is of those that live.
+        if slot.process() != 0 {
+            self.open += read(&tally.open);
+            self.in_hand += slot.in_hand();
+            let running = area.cores_of(number).filter(|(_, core)| core.busy().is_some()).count();
+            self.running += u32::try_from(running).unwrap_or(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shared::area::{State, bump};
+
+    #[test]
+    fn what_the_dead_have_counted_stays_and_what_they_held_goes() {
+        let area = Area::new(1, 1, 0).expect("mapped");
+        for number in [1, 2, 3] {
+            let (slot, tally) = (area.slot(number), area.tally(number));
+            slot.occupy(1);
+            slot.set_state(State::Ready);
+            tally.answered(b"GET", 200);
+            tally.app.observe(10);
+            bump(&tally.accepted, 2);
+            tally.open.store(5, Ordering::Relaxed);
+            slot.set_in_hand(3);
+        }
+        area.slot(2).vacate();
+        area.slot(3).vacate();
+        let totals = Totals::of(&area);
+        assert_eq!((totals.answers[0][2], totals.accepted, totals.app.counts[0]), (3, 6, 3));
+        assert_eq!((totals.open, totals.in_hand, totals.running), (5, 3, 0));
+    }
+}
