@@ -181,6 +181,7 @@ fn methods_statuses_refusals_and_exceptions_are_told_apart() {
     client.rest();
     let told = until(&server, "all", |told| {
         told["uwring_requests_refused_total{http_response_status_class=\"4xx\"}"] == 2.0
+            && told.get(&answered("GET", "5xx")) == Some(&1.0)
     });
     for (method, class) in
         [("GET", "2xx"), ("POST", "4xx"), ("DELETE", "3xx"), ("_OTHER", "5xx"), ("GET", "5xx")]
