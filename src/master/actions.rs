@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::channel::{self, MasterEnd, Order, Report, TemplateEnd};
 use super::handover::{Image, OfficeLeft};
+use super::herald::Herald;
 use super::jobs::Jobs;
 use super::lines;
 use super::logs::Logs;
@@ -23,7 +24,7 @@ use crate::sys::exec::Handed;
 use crate::sys::process::{self, Fork};
 use crate::sys::shell;
 use crate::sys::signals::{self, Signal};
-use crate::sys::{event, notify, packets};
+use crate::sys::{event, packets};
 
 /// What came of an action.
 #[derive(Debug)]
@@ -84,6 +85,7 @@ pub struct Office {
     jobs: Jobs,
     logs: Option<Logs>,
     image: Image,
+    herald: Herald,
     /// Another program lies in the place of this one, and could not take over: this one does the next thing.
     stays: bool,
 }
@@ -104,6 +106,7 @@ impl Office {
             jobs: Jobs::default(),
             logs,
             image,
+            herald: Herald::new(clock::now().millis()),
             stays: false,
         })
     }
@@ -152,6 +155,7 @@ impl Office {
             jobs: Jobs::default(),
             logs,
             image,
+            herald: Herald::new(clock::now().millis()),
             stays: false,
         };
         pids.iter().for_each(|pid| office.remember(*pid));
@@ -235,6 +239,16 @@ impl Office {
         all
     }
 
+    /// Who tells the service manager.
+    pub fn herald_mut(&mut self) -> &mut Herald {
+        &mut self.herald
+    }
+
+    /// Wakes the ring thread of slot `number`: there is something to read in the shared area.
+    pub fn ring(&self, number: u32) -> io::Result<()> {
+        event::signal(self.shared.bell(number).as_raw_fd())
+    }
+
     /// What a template keeps of this, when the rest is dropped.
     pub fn into_shared(self) -> Shared {
         self.shared
@@ -249,7 +263,7 @@ impl Office {
             Action::Kill { pid } => self.kill(pid),
             Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
             Action::Bury { pid, crashed } => self.bury(pid, crashed),
-            Action::Announce => notify::tell("STATUS=uWSGI is ready\nREADY=1"),
+            Action::Announce => self.herald.announce(),
             Action::Serve { generation } => {
                 self.shared.area.set_serving(generation);
                 self.jobs.reload(clock::now().millis());
@@ -322,7 +336,7 @@ impl Office {
     fn tell(&self, generation: u32, worker: u32, command: Command) {
         let number = self.shared.area.slot_number(worker, generation);
         self.shared.area.slot(number).set_command(command);
-        if let Err(cause) = event::signal(self.shared.bell(number).as_raw_fd()) {
+        if let Err(cause) = self.ring(number) {
             crate::log!(
                 "[uwring] master: cannot ring for worker {}: {cause}",
                 self.shared.area.id_of(worker)

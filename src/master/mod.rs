@@ -12,11 +12,13 @@ pub mod channel;
 pub mod events;
 pub mod fifo;
 pub mod handover;
+pub mod herald;
 pub mod jobs;
 pub mod lines;
 pub mod listeners;
 pub mod logs;
 pub mod pidfile;
+pub mod pulse;
 pub mod seat;
 pub mod startup;
 pub mod state;
@@ -99,7 +101,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     startup::hook(&hooks, Moment::MasterStart)?;
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
-    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri)
+    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings)
         .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
@@ -240,7 +242,11 @@ impl Turn<'_> {
                 state = self.become_new(state, generation);
                 actions.push_back(Action::StartTemplate { generation });
             } else {
+                let summary = state.summary();
+                self.office.herald_mut().tell(&summary);
                 events.extend(self.ears.wait(self.office, state.deadline()));
+                let silent = self.ears.listen_for_hearts(self.office, self.listeners, &summary);
+                events.extend(silent);
             }
         }
     }

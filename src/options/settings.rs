@@ -258,11 +258,20 @@ pub struct Harakiri {
     pub verbose: bool,
     /// `harakiri-no-arh`: the after-request hook does not count.
     pub without_hook: bool,
+    /// `stuck-worker-timeout`: seconds a worker may give no sign of life; 0 for ever.
+    pub stuck_seconds: u64,
 }
 
 impl Default for Harakiri {
     fn default() -> Harakiri {
-        Harakiri { seconds: 0, grace_seconds: 3, signal: None, verbose: false, without_hook: false }
+        Harakiri {
+            seconds: 0,
+            grace_seconds: 3,
+            signal: None,
+            verbose: false,
+            without_hook: false,
+            stuck_seconds: 10,
+        }
     }
 }
 

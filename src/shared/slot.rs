@@ -88,6 +88,10 @@ pub struct WorkerSlot {
     state: AtomicU32,
     tired: AtomicU32,
     dump: AtomicU32,
+    /// Connections open.
+    pub connections: AtomicU32,
+    poked: AtomicU32,
+    answered: AtomicU32,
 }
 
 impl WorkerSlot {
@@ -119,6 +123,27 @@ impl WorkerSlot {
     /// *Its worker.* Whether somebody does.
     pub fn take_dump(&self) -> bool {
         self.dump.swap(0, Ordering::AcqRel) != 0
+    }
+
+    /// *The master.* Asks for a sign of life: [`WorkerSlot::is_silent`] until the ring thread gave it. It looks once
+    /// its bell was rung.
+    pub fn poke(&self) {
+        self.poked.store(self.poked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+
+    /// *Its ring thread.* Gives the sign.
+    pub fn answer_poke(&self) {
+        self.answered.store(self.poked.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// Whether the last poke has not been answered.
+    pub fn is_silent(&self) -> bool {
+        self.answered.load(Ordering::Acquire) != self.poked.load(Ordering::Relaxed)
+    }
+
+    /// *Its worker.* Says how many connections it holds.
+    pub fn set_connections(&self, connections: usize) {
+        self.connections.store(u32::try_from(connections).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// *Its worker.* Asks to be replaced. The master looks once its bell was rung.
@@ -179,6 +204,9 @@ impl WorkerSlot {
         self.tired.store(0, Ordering::Relaxed);
         self.in_flight.store(0, Ordering::Relaxed);
         self.accepting.store(0, Ordering::Relaxed);
+        self.connections.store(0, Ordering::Relaxed);
+        self.poked.store(0, Ordering::Relaxed);
+        self.answered.store(0, Ordering::Relaxed);
     }
 
     /// Taken by the freshly forked worker.

@@ -27,6 +27,7 @@ pub(super) const LAST_CALL_MS: u64 = 100;
 impl<R: Reactor> Ring<R> {
     /// The master has written a command, or a signal has come.
     pub(super) fn look_at_command(&mut self) {
+        self.plan.slot().answer_poke();
         if crate::sys::signals::take_dump() || self.plan.slot().take_dump() {
             self.dump();
         }

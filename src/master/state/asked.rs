@@ -1,5 +1,6 @@
 //! What clients of the control socket ask: answered at once, or when a reload is over.
 
+use super::super::herald::{self, Summary};
 use super::generation::{Generation, Life, Role};
 use super::words::{Picture, WorkerPicture};
 use super::{Action, Phase, State, Wish, lines};
@@ -56,6 +57,24 @@ impl State {
         for client in self.waiting.drain(..) {
             actions.push(Action::Answer { client, answer: answer.clone(), keep: false });
         }
+    }
+
+    /// How it goes, for the service manager.
+    pub fn summary(&self) -> Summary {
+        let coming = self.reload_wanted || self.generations.iter().any(|g| g.role == Role::Coming);
+        let phase = match self.phase {
+            Phase::Stopping { .. } | Phase::Over => herald::Phase::Stopping,
+            Phase::Running if !self.served => herald::Phase::Starting,
+            Phase::Running if coming => herald::Phase::Reloading,
+            Phase::Running => herald::Phase::Running,
+        };
+        let templates = self.generations.iter().filter_map(|g| g.template.pid()).collect();
+        let mut summary = Summary { phase, paused: self.paused, templates, ..Summary::default() };
+        if let Some(serving) = self.generations.iter().find(|g| g.role == Role::Serving) {
+            summary.generation = serving.number;
+            (summary.ready, summary.wanted) = serving.ready_and_wanted();
+        }
+        summary
     }
 
     fn picture(&self) -> Picture {

@@ -113,6 +113,7 @@ impl State {
             Event::Ready { pid } => self.ready(pid, now, &mut actions),
             Event::Tired { pid, why } => self.tired(pid, why, &mut actions),
             Event::Frozen { pid } => self.frozen(pid, &mut actions),
+            Event::Silent { pid } => self.silent(pid, &mut actions),
             Event::Exited { pid, status } => self.exited(pid, status, now, &mut actions),
             Event::Wished(wish) => self.wished(wish, now, &mut actions),
             Event::Touched { path, what } => {
@@ -303,6 +304,23 @@ impl State {
         if matches!(entry.life, Life::Ready { .. }) && entry.tired != Some(Tired::Evil) {
             entry.tired = Some(Tired::Evil);
             actions.push(Action::Say(lines::frozen(id, pid)));
+            actions.push(Action::Kill { pid });
+        }
+    }
+
+    /// Neither stopped processes nor those stuck in the kernel hear anything but this.
+    fn silent(&mut self, pid: u32, actions: &mut Vec<Action>) {
+        if let Some((generation, number)) = self.worker_with(pid) {
+            let id = generation.id(number);
+            let Some(entry) = generation.worker(number) else { return };
+            if matches!(entry.life, Life::Ready { .. }) && entry.tired != Some(Tired::Evil) {
+                // A successor comes even if the kernel cannot end it.
+                entry.tired = Some(Tired::Evil);
+                actions.push(Action::Say(lines::silent(id, pid)));
+                actions.push(Action::Kill { pid });
+            }
+        } else if self.template_with(pid).is_some() {
+            actions.push(Action::Say(lines::template_silent(pid)));
             actions.push(Action::Kill { pid });
         }
     }

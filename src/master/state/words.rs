@@ -105,6 +105,11 @@ pub enum Event {
         /// Its process.
         pid: u32,
     },
+    /// A worker or a template gives no sign of life.
+    Silent {
+        /// Its process.
+        pid: u32,
+    },
     /// A process ended: a worker, a template, or some orphan of the application's.
     Exited {
         /// Which.

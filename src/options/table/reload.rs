@@ -33,6 +33,11 @@ pub const ROWS: &[Row] = &[
         "do not count the time of the after-request hook",
     ),
     row(
+        &["stuck-worker-timeout"],
+        Seconds(|s| &mut s.harakiri.stuck_seconds),
+        "replace a worker, or the process that forks them, that does not react for so long (default 10), 0 never",
+    ),
+    row(
         &["max-requests"],
         Number(|s| &mut s.recycling.max_requests),
         "replace a worker after so many requests, 0 never",
