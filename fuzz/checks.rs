@@ -3,8 +3,20 @@
 
 use uwring::proto::chunked::{self, Decoder};
 use uwring::proto::http::{self, Peer, Pieces, Site};
+use uwring::proto::proxy::{self, Preface};
 use uwring::proto::{Limits, Step, uwsgi};
 use uwring::request::{Body, Request, Span, Version};
+
+/// A preface ends within the bytes, needs each of its own, and what follows changes nothing.
+pub fn proxy_preface(data: &[u8]) {
+    if let Ok(Preface::Whole(len, told)) = proxy::parse(data) {
+        assert!(len <= data.len() && len > 8);
+        assert_eq!(proxy::parse(&data[..len]), Ok(Preface::Whole(len, told)));
+        for shorter in [0, 1, len / 2, len - 1] {
+            assert_eq!(proxy::parse(&data[..shorter]), Ok(Preface::NeedMore));
+        }
+    }
+}
 
 /// A packet is taken whole or not at all, and its variables are its bytes.
 pub fn uwsgi_packet(data: &[u8]) {

@@ -40,8 +40,23 @@ fn main() -> ExitCode {
     };
     match options::load(&argv, &env) {
         Ok(loaded) => run(loaded, argv, env, handover),
-        Err(error) => fail(&error),
+        Err(error) => match error.fallback() {
+            Some(file) => {
+                eprintln!("{error}");
+                fall_back(&argv, file)
+            }
+            None => fail(&error),
+        },
     }
+}
+
+/// Code 1 where `fallback-config` was given: another start, with that file alone.
+fn fall_back(argv: &[OsString], file: &str) -> ExitCode {
+    eprintln!("!!! {} (pid: {}) exited with status 1 !!!", argv[0].to_string_lossy(), std::process::id());
+    eprintln!("!!! Fallback config to {file} !!!");
+    let error = uwring::sys::exec::program(&argv[0])
+        .map(|program| uwring::sys::exec::replace(&program, &[argv[0].clone(), file.into()], &environment()));
+    fail(&format!("start with the fallback configuration {file}: {}", error.unwrap_or_else(|e| e)))
 }
 
 fn run(
@@ -54,6 +69,8 @@ fn run(
     match command {
         Command::Serve(settings) => {
             let program = argv.clone();
+            // Who took over from another has run well: it ends, and starts nothing else.
+            let (fallback, again) = (settings.fallback.clone().filter(|_| handover.is_none()), argv.clone());
             let reread = Box::new(move || match options::load(&argv, &env) {
                 Ok(Loaded { command: Command::Serve(settings), .. }) => Ok(*settings),
                 Ok(_) => Err(NOTHING_TO_SERVE.to_owned()),
@@ -61,13 +78,17 @@ fn run(
             });
             let env = environment();
             let start = Start { settings: *settings, notes, warnings, reread, argv: program, env, handover };
-            code(master::serve(start))
+            match master::serve(start) {
+                1 if fallback.is_some() => fall_back(&again, &fallback.unwrap_or_default()),
+                other => code(other),
+            }
         }
         Command::Print(text) => {
             warnings.iter().for_each(|line| eprintln!("{line}"));
             println!("{}", text.trim_end_matches('\n'));
             ExitCode::SUCCESS
         }
+        Command::Exit(code) => ExitCode::from(code),
         Command::Signal { pidfile, what } => match pidfile::signal(&pidfile, what) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),

@@ -32,3 +32,6 @@ pub const DESCRIPTORS_KEPT: usize = 128;
 /// `body-min-rate` where none is given, bytes a second: the slowest modem sends ten times as much; IIS and Kestrel
 /// ask for as much.
 pub const BODY_RATE_MIN: u64 = 240;
+/// How long a worker to which nothing happens leaves new connections without a reminder of their deadline,
+/// milliseconds: one slot of the wheel.
+pub const FRESH_MS: u64 = 100;

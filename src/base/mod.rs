@@ -5,6 +5,7 @@ pub mod clock;
 pub mod date;
 pub mod digits;
 pub mod limits;
+pub mod networks;
 pub mod pattern;
 pub mod protocol;
 pub mod text;

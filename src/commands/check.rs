@@ -71,6 +71,10 @@ pub fn run(argv: &[OsString], env: &[(String, String)]) -> u8 {
                 super::say(&text);
                 return 0;
             }
+            Command::Exit(code) => {
+                eprintln!("uwring check looks at what is to be served; exit ends this with code {code}");
+                return 1;
+            }
             Command::Signal { .. } => {
                 eprintln!(
                     "uwring check looks at what is to be served; this is a command to a running server"

@@ -66,6 +66,10 @@ fn written(name: &str, settings: &Settings) -> String {
             left.push(format!("# {name}: {why}\n"));
             continue;
         }
+        if shape == Shape::Always {
+            left.push(format!("# {name}: always so\n"));
+            continue;
+        }
         let values: Vec<String> = settings
             .given
             .iter()

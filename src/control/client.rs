@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::ABSTRACT_PREFIX;
-use super::words::{Answer, Request, Status};
+use super::words::{Answer, Change, Request, Status};
 use crate::sys::credentials;
 
 /// What the kernel lists of unix sockets: the last column is the name.
@@ -100,6 +100,18 @@ fn command() -> Command {
                 .arg(switch("wait", "until the new ones serve; exit code 1 if they could not")),
         )
         .subcommand(
+            Command::new("workers")
+                .about("Have more or fewer workers, between cheaper and processes; with cheaper the load goes on deciding")
+                .arg(
+                    Arg::new("change")
+                        .required(true)
+                        .allow_hyphen_values(true)
+                        .value_name("+N|-N|N")
+                        .value_parser(|text: &str| Change::parse(text).ok_or("+N, -N or N"))
+                        .help("so many more, so many fewer, or just so many"),
+                ),
+        )
+        .subcommand(
             Command::new("stop")
                 .about("Finish the requests in hand, then end")
                 .arg(switch("now", "do not finish them"))
@@ -111,6 +123,10 @@ fn ask(matches: &ArgMatches) -> Result<bool, Error> {
     let request = match matches.subcommand() {
         Some(("reload", flags)) => Request::Reload { wait: flags.get_flag("wait") },
         Some(("stop", flags)) => Request::Stop { now: flags.get_flag("now"), wait: flags.get_flag("wait") },
+        Some(("workers", words)) => match words.get_one::<Change>("change") {
+            Some(change) => Request::Workers(*change),
+            None => Request::Status,
+        },
         _ => Request::Status,
     };
     let mut server = connect(matches)?;

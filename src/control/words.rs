@@ -5,6 +5,39 @@ use serde::{Deserialize, Serialize};
 /// The longest request, bytes.
 pub const REQUEST_BYTES_MAX: usize = 128;
 
+/// Another number of workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// So many more.
+    More(u32),
+    /// So many fewer.
+    Fewer(u32),
+    /// So many.
+    Exactly(u32),
+}
+
+impl Change {
+    /// `+N`, `-N` or `N`.
+    pub fn text(self) -> String {
+        match self {
+            Change::More(n) => format!("+{n}"),
+            Change::Fewer(n) => format!("-{n}"),
+            Change::Exactly(n) => n.to_string(),
+        }
+    }
+
+    /// Reads it.
+    pub fn parse(text: &str) -> Option<Change> {
+        let number =
+            |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?;
+        match (text.strip_prefix('+'), text.strip_prefix('-')) {
+            (Some(n), _) => number(n).map(Change::More),
+            (_, Some(n)) => number(n).map(Change::Fewer),
+            (None, None) => number(text).map(Change::Exactly),
+        }
+    }
+}
+
 /// What a client asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -22,6 +55,8 @@ pub enum Request {
         /// Keep the connection until the end.
         wait: bool,
     },
+    /// Have another number of workers.
+    Workers(Change),
 }
 
 impl Request {
@@ -35,6 +70,7 @@ impl Request {
             Request::Status => "status".to_owned(),
             Request::Reload { wait } => marked("reload", &[(wait, "wait")]),
             Request::Stop { now, wait } => marked("stop", &[(now, "now"), (wait, "wait")]),
+            Request::Workers(change) => format!("workers {}", change.text()),
         }
     }
 
@@ -48,6 +84,7 @@ impl Request {
         match word {
             "status" if only(&[]) => Some(Request::Status),
             "reload" if only(&["wait"]) => Some(Request::Reload { wait: has("wait") }),
+            "workers" if marks.len() == 1 => Change::parse(marks[0]).map(Request::Workers),
             "stop" if only(&["now", "wait"]) => Some(Request::Stop { now: has("now"), wait: has("wait") }),
             _ => None,
         }
@@ -103,7 +140,7 @@ pub struct Worker {
     pub pid: u32,
     /// Which load of the application it serves.
     pub generation: u32,
-    /// `wanted`, `starting`, `ready` or `leaving`.
+    /// `wanted`, `starting`, `ready`, `leaving`, or `cheap` where the load needs none.
     pub state: String,
     /// Requests finished by the workers of this number.
     pub requests: u64,
@@ -133,7 +170,10 @@ mod tests {
         let both = [false, true];
         let reloads = both.map(|wait| Request::Reload { wait });
         let stops = both.map(|now| both.map(|wait| Request::Stop { now, wait }));
-        for request in [Request::Status].into_iter().chain(reloads).chain(stops.into_iter().flatten()) {
+        let workers = [Change::More(1), Change::Fewer(20), Change::Exactly(3)].map(Request::Workers);
+        let all =
+            [Request::Status].into_iter().chain(reloads).chain(stops.into_iter().flatten()).chain(workers);
+        for request in all {
             assert!(request.text().len() < REQUEST_BYTES_MAX);
             assert_eq!(Request::parse(&request.text()), Some(request));
         }
@@ -141,7 +181,20 @@ mod tests {
 
     #[test]
     fn what_nobody_understands_is_not_guessed() {
-        for text in ["", " ", "stat", "reload now", "status wait", "stop please", "STOP"] {
+        for text in [
+            "",
+            " ",
+            "stat",
+            "reload now",
+            "status wait",
+            "stop please",
+            "STOP",
+            "workers",
+            "workers 1 2",
+            "workers +",
+            "workers +-1",
+            "workers many",
+        ] {
             assert_eq!(Request::parse(text), None, "{text}");
         }
     }

@@ -2,7 +2,7 @@
 //! time become [`Event`]s.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use super::actions::Office;
 use super::channel::Report;
@@ -11,14 +11,16 @@ use super::herald::Summary;
 use super::jobs::Ended;
 use super::logs::Logs;
 use super::pulse::Pulse;
+use super::scaling::sampler::Sampler;
 use super::state::{Event, Wish};
 use super::touch::Touched;
 use crate::base::clock::{self, Millis};
+use crate::control::words::Change;
 use crate::options::settings::Settings;
 use crate::shared::area::{Ask, State as Doing, WorkerSlot};
 use crate::sys::signals::{Signal, SignalReader};
 use crate::sys::socket::Listener;
-use crate::sys::{event, notify, process};
+use crate::sys::{event, net, notify, process};
 
 /// What the master listens to beside the channels, which are the [`Office`]'s.
 #[derive(Debug)]
@@ -31,6 +33,17 @@ pub struct Ears {
     pulse: Pulse,
     /// Each worker's.
     threads: u32,
+    /// Where the number of workers follows the load.
+    sampler: Option<Sampler>,
+}
+
+/// What the state machine waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// Something is due then.
+    pub deadline: Option<Millis>,
+    /// There is no worker: whoever connects is news.
+    pub knocks: bool,
 }
 
 /// Late requests are looked for so often, milliseconds.
@@ -38,14 +51,19 @@ const LATE_MS: u64 = 1_000;
 
 impl Ears {
     /// `touched` are the files of `touch-reload` and its family, `fifos` those of `master-fifo`.
-    pub fn new(touched: Touched, fifos: Fifos, settings: &Settings) -> io::Result<Ears> {
+    pub fn new(
+        touched: Touched,
+        fifos: Fifos,
+        settings: &Settings,
+        sampler: Option<Sampler>,
+    ) -> io::Result<Ears> {
         let harakiri = &settings.harakiri;
         // Its own watch has long asked for a successor by then.
         let late_ms = harakiri.grace_seconds.saturating_mul(2_000).saturating_add(2_000);
         let frozen_ms = (harakiri.seconds > 0).then_some(late_ms);
-        let (pulse, threads) =
-            (Pulse::new(harakiri.stuck_seconds, notify::watchdog_us().is_some()), settings.process.threads);
-        Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms, pulse, threads })
+        let pulse = Pulse::new(harakiri.stuck_seconds, notify::watchdog_us().is_some());
+        let threads = settings.process.threads;
+        Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms, pulse, threads, sampler })
     }
 
     /// The pipes.
@@ -53,12 +71,15 @@ impl Ears {
         &self.fifos
     }
 
-    /// Waits until something happens or `deadline` comes, and says what it was. Never empty.
-    pub fn wait(&mut self, office: &mut Office, deadline: Option<Millis>) -> Vec<Event> {
+    /// Waits until something happens or is due, and says what it was. Never empty.
+    pub fn wait(&mut self, office: &mut Office, listeners: &[Listener], needs: Needs) -> Vec<Event> {
         let now = clock::now().millis();
         office.jobs_mut().tick(now);
         let jobs = office.jobs().deadline(now);
-        let deadline = deadline.into_iter().chain(self.touched.deadline()).chain(jobs).min();
+        // While there is no worker there is nothing to look at.
+        let sample = self.sampler.as_ref().filter(|_| !needs.knocks).map(Sampler::due);
+        let deadlines = [needs.deadline, self.touched.deadline(), jobs, sample];
+        let deadline = deadlines.into_iter().flatten().min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
         let logs_due = office.logs().and_then(Logs::due).map(|due| {
             let left = due.saturating_duration_since(std::time::Instant::now());
@@ -73,12 +94,18 @@ impl Ears {
         fds.extend(self.touched.fd());
         fds.extend(self.fifos.fd());
         fds.extend(office.channels().map(AsFd::as_fd));
+        fds.extend(listeners.iter().filter(|_| needs.knocks).map(AsFd::as_fd));
         if let Err(error) = event::readable(&fds, patience_ms) {
             // Nothing can be done about it, and going on without a pause would only burn the processor.
             crate::log!("[uwring] master: poll: {error}");
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
         let mut events = self.gather(office);
+        if needs.knocks && listeners.iter().any(|listener| net::is_readable(listener.as_raw_fd())) {
+            events.push(Event::Knocked);
+        }
+        let sample = self.sampler.as_mut().and_then(|sampler| sampler.look(office.area(), listeners));
+        events.extend(sample.map(Event::Sampled));
         events.push(Event::Tick);
         events
     }
@@ -195,6 +222,8 @@ fn wish_of(signal: Signal) -> Option<Event> {
         Signal::SIGINT => Wish::StopNow,
         Signal::SIGUSR1 => Wish::Totals,
         Signal::SIGTSTP => Wish::Pause,
+        Signal::SIGTTIN => Wish::Workers(Change::More(1)),
+        Signal::SIGTTOU => Wish::Workers(Change::Fewer(1)),
         // Somebody's habit (a terminal's new size, uWSGI's worker signals): the default would end us.
         _ => return None,
     };

@@ -10,6 +10,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::state::Wish;
+use crate::control::words::Change;
 use crate::logging::relay::Order;
 use crate::sys::Error;
 use crate::sys::files;
@@ -51,13 +52,16 @@ pub fn letter(byte: u8) -> Letter {
         b'Q' => Letter::Wish(Wish::StopNow),
         b'c' | b'w' | b'W' => Letter::Wish(Wish::Renew),
         b's' => Letter::Wish(Wish::Totals),
+        b'+' => Letter::Wish(Wish::Workers(Change::More(1))),
+        b'-' => Letter::Wish(Wish::Workers(Change::Fewer(1))),
+        b'C' => Letter::Wish(Wish::Sleep),
         b'p' => Letter::Wish(Wish::Pause),
         b'P' => Letter::Pidfiles,
         b'l' => Letter::Log(Order::Reopen),
         b'L' => Letter::Log(Order::Rotate),
         b'0'..=b'9' => Letter::Slot(usize::from(byte - b'0')),
         b'\n' | b'\r' | b' ' => Letter::Blank,
-        b'B' | b'C' | b'E' | b'f' | b'S' | b'+' | b'-' => Letter::Foreign,
+        b'B' | b'E' | b'f' | b'S' => Letter::Foreign,
         _ => Letter::Unknown,
     }
 }
@@ -162,6 +166,7 @@ mod tests {
     #[test]
     fn each_letter() {
         assert_eq!(letter(b'R'), Letter::Wish(Wish::Reload));
+        assert_eq!(letter(b'+'), Letter::Wish(Wish::Workers(Change::More(1))));
         assert_eq!(letter(b'3'), Letter::Slot(3));
         assert_eq!(letter(b'E'), Letter::Foreign);
         assert_eq!(letter(b'x'), Letter::Unknown);

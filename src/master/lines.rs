@@ -144,6 +144,16 @@ pub fn template_retry(why: &str, delay_ms: u64) -> String {
     )
 }
 
+/// A worker goes because the others are enough.
+pub fn cheaped(worker: u32) -> String {
+    format!("uWSGI worker {worker} cheaped.")
+}
+
+/// `idle`.
+pub fn inactive(seconds: u64) -> String {
+    format!("workers have been inactive for more than {seconds} seconds")
+}
+
 /// A reload has succeeded, to the client that waited for it.
 pub fn now_serves(generation: u32) -> String {
     format!("generation {generation} serves now")
@@ -235,6 +245,8 @@ pub const RELOAD_LATER: &str = "another reload follows as soon as the workers of
 pub const EXIT_ON_RELOAD: &str = "uWSGI: exit-on-reload is set: stopping instead of reloading";
 /// A stop, graceful or not: the line operators look for.
 pub const KILLING: &str = "SIGINT/SIGTERM received...killing workers...";
+/// There is no worker until a connection comes.
+pub const CHEAP_MODE: &str = "cheap mode enabled: waiting for socket connection...";
 /// The last line.
 pub const GOODBYE: &str = "goodbye to uWSGI.";
 /// As root.

@@ -19,6 +19,7 @@ pub mod listeners;
 pub mod logs;
 pub mod pidfile;
 pub mod pulse;
+pub mod scaling;
 pub mod seat;
 pub mod startup;
 pub mod state;
@@ -32,18 +33,19 @@ use std::io;
 
 use actions::{Office, Outcome};
 use channel::TemplateEnd;
-use events::Ears;
+use events::{Ears, Needs};
 use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use jobs::Jobs;
 use pidfile::Vacuum;
+use scaling::sampler::Sampler;
 use seat::Seat;
 use startup::Prepared;
 use state::{Action, Event, Policy, State};
 
 use crate::base::clock;
 use crate::options::hooks::Moment;
-use crate::options::settings::{Process, Settings};
+use crate::options::settings::Settings;
 use crate::plugin::find::Library;
 use crate::sys::socket::Listener;
 use crate::sys::{Error as SysError, process, signals};
@@ -89,7 +91,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let image = Image::new(argv.clone(), env).map_err(failed("find this program"))?;
     let start_dir = image.folder().clone();
     let master_pid = std::process::id();
-    let policy = policy(&settings.process, master_pid);
+    let policy = policy(&settings, master_pid);
     let daemons = handover.as_ref().map(|left| left.office.daemons.clone()).unwrap_or_default();
     let House { mut office, listeners, vacuum, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
@@ -101,7 +103,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     startup::hook(&hooks, Moment::MasterStart)?;
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
-    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings)
+    let sampler = Sampler::new(&settings.scaling, settings.process.processes);
+    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings, sampler)
         .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
@@ -244,7 +247,8 @@ impl Turn<'_> {
             } else {
                 let summary = state.summary();
                 self.office.herald_mut().tell(&summary);
-                events.extend(self.ears.wait(self.office, state.deadline()));
+                let needs = Needs { deadline: state.deadline(), knocks: state.listens() };
+                events.extend(self.ears.wait(self.office, self.listeners, needs));
                 let silent = self.ears.listen_for_hearts(self.office, self.listeners, &summary);
                 events.extend(silent);
             }
@@ -262,8 +266,10 @@ impl Turn<'_> {
     }
 }
 
-fn policy(settings: &Process, master_pid: u32) -> Policy {
+fn policy(settings: &Settings, master_pid: u32) -> Policy {
+    let Settings { process: settings, scaling, .. } = settings;
     Policy {
+        scaling: *scaling,
         workers: settings.processes,
         cores: settings.threads,
         mercy_ms: settings.worker_reload_mercy.saturating_mul(1000),

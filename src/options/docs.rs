@@ -36,6 +36,13 @@ pub fn help() -> String {
     text
 }
 
+/// What `dump-options` prints: every name, one a line.
+pub fn names() -> String {
+    let mut names: Vec<&str> = table::names().keys().copied().collect();
+    names.sort_unstable();
+    names.join("\n")
+}
+
 fn is_shown(row: &Row) -> bool {
     matches!(row.verdict, Verdict::Done | Verdict::Accepted(_))
 }
@@ -53,7 +60,8 @@ fn help_of(row: &Row) -> String {
     } else {
         " ".repeat(HELP_COLUMN - names.len())
     };
-    format!("{names}{gap}{}{also}\n", row.help)
+    let always = if row.is_always_so() { "; always so" } else { "" };
+    format!("{names}{gap}{}{always}{also}\n", row.help)
 }
 
 fn value_of(row: &Row) -> String {
@@ -105,7 +113,8 @@ fn line_of(row: &Row) -> String {
         Takes::Maybe(what) => format!("{what}, or none"),
         Takes::Value(what) => what.to_owned(),
     };
-    let verdict = said_of(row.verdict);
+    let always = if row.is_always_so() { ", always so" } else { "" };
+    let verdict = said_of(row.verdict) + always;
     let cell = |text: &str| text.replace('|', "\\|");
     format!("| {}{short} | {} | {} | {} |\n", names.join(", "), cell(&value), cell(row.help), cell(&verdict))
 }

@@ -26,12 +26,28 @@ pub enum Error {
     #[error("{origin}: {what}")]
     #[expect(missing_docs, reason = "the message names them")]
     Structure { origin: Origin, what: String },
+    /// A name on the command line that nobody knows; where, counted from the program's name.
+    #[error("command line: {what}")]
+    #[expect(missing_docs, reason = "the message names them")]
+    Unknown { at: usize, what: String },
+    /// Any of these, where another configuration is to be used instead.
+    #[error("{cause}")]
+    #[expect(missing_docs, reason = "the message names them")]
+    Fallback { cause: Box<Error>, file: String },
     /// A command line that makes no sense.
     #[error("command line: {0}")]
     Usage(String),
 }
 
 impl Error {
+    /// The configuration to start with instead (`fallback-config`).
+    pub fn fallback(&self) -> Option<&str> {
+        match self {
+            Error::Fallback { file, .. } => Some(file),
+            _ => None,
+        }
+    }
+
     /// As a remark among others.
     pub fn into_remark(self) -> Remark {
         let all = self.to_string();
@@ -40,7 +56,8 @@ impl Error {
             | Error::Refused { origin, key, .. }
             | Error::Strict { origin, key, .. } => (origin, key),
             Error::File { origin, .. } | Error::Structure { origin, .. } => (origin, String::new()),
-            Error::Usage(_) => return Remark::about_all(Weight::Fatal, all),
+            Error::Fallback { cause, .. } => return cause.into_remark(),
+            Error::Usage(_) | Error::Unknown { .. } => return Remark::about_all(Weight::Fatal, all),
         };
         let text = all.strip_prefix(&format!("{origin}: ")).unwrap_or(&all).to_owned();
         Remark::at(Weight::Fatal, &origin, &key, text)

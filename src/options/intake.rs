@@ -9,6 +9,7 @@
 
 mod declared;
 mod expanding;
+mod fence;
 mod finishing;
 mod reading;
 
@@ -16,6 +17,8 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+
+use fence::Fence;
 
 use super::docs;
 use super::draft::Draft;
@@ -28,6 +31,7 @@ use super::settings::{Given, Origin};
 use super::sources::{Format, argv, env, ini, resource};
 use super::table::{self, Known};
 use super::{Command, Loaded};
+use crate::base::text;
 
 /// Files that include files: deeper than this, one includes itself.
 const INCLUDE_DEPTH_MAX: u32 = 32;
@@ -45,6 +49,9 @@ pub struct Intake<'a> {
     depth: u32,
     /// `declare-option`: names and what they stand for.
     declared: HashMap<String, String>,
+    /// `whitelist` and `blacklist`.
+    fence: Fence,
+    fallback: Option<String>,
     strict: bool,
     /// Go on without what is refused.
     lenient: bool,
@@ -85,6 +92,8 @@ impl<'a> Intake<'a> {
             last_ini: None,
             depth: 0,
             declared: HashMap::new(),
+            fence: Fence::default(),
+            fallback: None,
             strict: false,
             lenient: false,
             checking,
@@ -174,6 +183,7 @@ impl<'a> Intake<'a> {
 
     /// Puts an option on the list, and lets it act if it is one that acts at once.
     fn put(&mut self, key: String, value: Option<String>, origin: &Origin) -> Result<(), Error> {
+        self.fence.check(&key, origin)?;
         if let Some(meaning) = self.declared.get(&key).cloned() {
             return self.put_declared(&meaning, value.unwrap_or_default().as_str(), origin);
         }
@@ -228,6 +238,18 @@ impl<'a> Intake<'a> {
                 self.notes.push(value);
                 Ok(())
             }
+            Step::Fallback => {
+                self.fallback = Some(value).filter(|file| !file.is_empty());
+                Ok(())
+            }
+            Step::Allow | Step::Forbid | Step::AllowAll | Step::ForbidNothing => {
+                self.fence.set(step, &value);
+                Ok(())
+            }
+            Step::Exit => {
+                self.end(Command::Exit(text::leading_number(&value).map_or(0, |n| n.value.to_le_bytes()[0])))
+            }
+            Step::Names => self.end(Command::Print(docs::names())),
             Step::Help => self.end(Command::Print(docs::help())),
             Step::Version => self.end(Command::Print(format!("{}\n", super::VERSION))),
             Step::Signal(what) => self.end(Command::Signal { pidfile: PathBuf::from(value), what }),

@@ -23,6 +23,7 @@ mod mistakes;
 pub mod remark;
 pub mod routes;
 mod row;
+pub mod scaling;
 mod sense;
 pub mod settings;
 mod sources;
@@ -46,6 +47,8 @@ pub enum Command {
     Serve(Box<Settings>),
     /// Print this and end with code 0.
     Print(String),
+    /// End with this code.
+    Exit(u8),
     /// Send a signal to a running server, and end.
     Signal {
         /// File with the pid of its master.
@@ -94,17 +97,56 @@ pub fn examine(argv: &[OsString], env: &[(String, String)]) -> Result<Loaded, Er
 
 fn read(argv: &[OsString], env: &[(String, String)], checking: bool) -> Result<Loaded, Error> {
     let mut intake = Intake::new(argv, env, checking);
+    let result = take_in(&mut intake, argv, env);
+    let fallback = intake.fallback().map(str::to_owned);
+    let result = result.and_then(|()| intake.finish());
+    match (result, fallback) {
+        (Err(cause), Some(file)) => Err(Error::Fallback { cause: Box::new(cause), file }),
+        (Ok(mut loaded), Some(file)) => {
+            if let Command::Serve(settings) = &mut loaded.command {
+                settings.fallback = Some(file);
+            }
+            Ok(loaded)
+        }
+        (result, None) => result,
+    }
+}
+
+fn take_in(intake: &mut Intake<'_>, argv: &[OsString], env: &[(String, String)]) -> Result<(), Error> {
     for (key, value, origin) in sources::env::options(env) {
         intake.add(key, Some(value), &origin)?;
     }
-    let line = sources::argv::split(argv)?;
+    let line = split(argv, env)?;
     for (key, value) in line.options {
         intake.add(key, value, &sources::argv::origin())?;
     }
     for word in line.words {
         intake.add_word(&word)?;
     }
-    intake.finish()
+    Ok(())
+}
+
+/// The command line, which may use names that files named before on it have declared.
+fn split(argv: &[OsString], env: &[(String, String)]) -> Result<sources::argv::Line, Error> {
+    let mut declared = Vec::new();
+    loop {
+        let (at, error) = match sources::argv::split(argv, &declared) {
+            Ok(line) => return Ok(line),
+            Err(Error::Unknown { at, what }) => (at, Error::Usage(what)),
+            Err(error) => return Err(error),
+        };
+        // What comes before is read on trial, for the names alone.
+        let mut trial = Intake::new(argv, env, true);
+        let before = sources::argv::split(&argv[..at], &declared)?;
+        for (key, value) in before.options {
+            trial.add(key, value, &sources::argv::origin())?;
+        }
+        let found = trial.declared_names();
+        if found.len() <= declared.len() {
+            return Err(error);
+        }
+        declared = found;
+    }
 }
 
 #[cfg(test)]

@@ -87,6 +87,8 @@ pub enum Kind {
     Set(Takes, fn(&mut Draft, &str) -> Reading),
     /// Done while reading, at its place among the options.
     Now(Takes, Step),
+    /// What it asks for is always so, whatever it says; and what is told to those who deny it (nothing if empty).
+    Always(Takes, &'static str),
     /// Sets nothing (accepted, planned, refused).
     Nothing(Takes),
 }
@@ -120,6 +122,20 @@ pub enum Step {
     Declare,
     /// `resolve`.
     Resolve,
+    /// `fallback-config`.
+    Fallback,
+    /// `whitelist`: only these from here.
+    Allow,
+    /// `blacklist`: these no more.
+    Forbid,
+    /// `end-whitelist`.
+    AllowAll,
+    /// `end-blacklist`.
+    ForbidNothing,
+    /// `exit`.
+    Exit,
+    /// `dump-options`.
+    Names,
     /// `iprint`: a line for the log.
     Say,
     /// `help`.
@@ -156,6 +172,17 @@ pub enum Items {
 /// Begins a row that works.
 pub const fn row(names: &'static [&'static str], kind: Kind, help: &'static str) -> Row {
     Row { names, short: None, kind, verdict: Verdict::Done, help }
+}
+
+/// A row whose wish always comes true. `denied`: what is told to those who switch it off, nothing if empty.
+/// The tests that show it are listed in `table/proofs.rs`.
+pub const fn always(
+    names: &'static [&'static str],
+    takes: Takes,
+    help: &'static str,
+    denied: &'static str,
+) -> Row {
+    row(names, Kind::Always(takes, denied), help)
 }
 
 /// Begins a row without a field, for one of the verdicts below.
@@ -199,8 +226,15 @@ impl Row {
                 Takes::Value(what)
             }
             Kind::Mode(_) => Takes::Value("MODE"),
-            Kind::Set(takes, _) | Kind::Now(takes, _) | Kind::Nothing(takes) => takes,
+            Kind::Set(takes, _) | Kind::Now(takes, _) | Kind::Always(takes, _) | Kind::Nothing(takes) => {
+                takes
+            }
         }
+    }
+
+    /// Whether what it asks for is so in any case.
+    pub fn is_always_so(&self) -> bool {
+        matches!(self.kind, Kind::Always(..))
     }
 
     /// Sets its field. `None`: given as a flag, without a value.
@@ -226,7 +260,12 @@ impl Row {
                 *field(draft) = Some(text::octal(given).ok_or("three or four octal digits, like 022")?);
             }
             Kind::Set(_, set) => return set(draft, given),
-            Kind::Now(..) | Kind::Nothing(_) => {}
+            Kind::Always(Takes::Nothing, denied) => {
+                if !switch(value, &mut remark) && !denied.is_empty() {
+                    remark = Some(denied.to_owned());
+                }
+            }
+            Kind::Now(..) | Kind::Always(..) | Kind::Nothing(_) => {}
         }
         Ok(remark)
     }

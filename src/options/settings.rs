@@ -5,12 +5,14 @@ use std::path::PathBuf;
 pub use super::files::Files;
 pub use super::headers::Headers;
 pub use super::routes::Routes;
+pub use super::scaling::Scaling;
 
 use serde::{Deserialize, Serialize};
 
 use super::hooks::{self, Hook};
 use super::jobs::{Cron, Daemon};
 use super::logger::{EncoderOf, Logger, Route};
+use crate::base::networks::Networks;
 use crate::base::pattern::Pattern;
 
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
@@ -39,6 +41,8 @@ pub struct Given {
 pub struct Settings {
     /// Processes, signals, privileges.
     pub process: Process,
+    /// How many workers there are.
+    pub scaling: Scaling,
     /// When workers are replaced.
     pub recycling: Recycling,
     /// Requests that take too long.
@@ -57,6 +61,8 @@ pub struct Settings {
     pub python: Python,
     /// Logs.
     pub logging: Logging,
+    /// `fallback-config`: what to start with where this configuration ends with code 1.
+    pub fallback: Option<String>,
     /// Every option as given, in order.
     pub given: Vec<Given>,
 }
@@ -151,6 +157,8 @@ pub struct Process {
     pub control_socket: Option<String>,
     /// `skip-atexit`.
     pub skip_atexit: bool,
+    /// `reaper`.
+    pub reaper: bool,
     /// `locks`: user locks beside lock 0.
     pub locks: u32,
 }
@@ -195,6 +203,7 @@ impl Default for Process {
             exit_on_reload: false,
             control_socket: None,
             skip_atexit: false,
+            reaper: false,
             locks: 0,
         }
     }
@@ -331,6 +340,12 @@ pub struct Requests {
     pub queue_timeout: u64,
     /// `http-keepalive`, milliseconds an idle HTTP connection is kept; 0 closes after each answer.
     pub keepalive_ms: u64,
+    /// `enable-proxy-protocol`: connections may begin with the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// `proxy-protocol`: whose connections must.
+    pub proxies: Networks,
+    /// `trusted-proxies`: whose word about the client counts.
+    pub trusted_proxies: Networks,
     /// `manage-script-name`.
     pub manage_script_name: bool,
     /// `max-connections` of one worker.
@@ -350,6 +365,9 @@ impl Default for Requests {
             queue_size: 0,
             queue_timeout: 0,
             keepalive_ms: 60_000,
+            proxy_protocol: false,
+            proxies: Networks::default(),
+            trusted_proxies: Networks::default(),
             manage_script_name: false,
             connections_max: 20_000,
         }

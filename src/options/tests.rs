@@ -423,6 +423,15 @@ fn commands_and_information_end_the_reading() {
 }
 
 #[test]
+fn another_configuration_is_named_for_the_case_of_failure() {
+    let failed = of_file("fallback-config = /etc/other.ini\nstrict = true\nunknown-name = 1").unwrap_err();
+    assert_eq!(failed.fallback(), Some("/etc/other.ini"));
+    assert!(failed.to_string().starts_with("[strict-mode] unknown config directive"), "{failed}");
+    let served = settings(of_file("fallback-config = /etc/other.ini").unwrap());
+    assert_eq!(served.fallback.as_deref(), Some("/etc/other.ini"));
+}
+
+#[test]
 fn show_config_in_a_file_is_logged_and_serves() {
     let loaded = of_file("show-config = true\nthreads = 2").unwrap();
     assert!(loaded.notes.contains(&"threads = 2".to_owned()), "{:?}", loaded.notes);

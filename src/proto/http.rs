@@ -9,13 +9,14 @@ mod pieces;
 mod target;
 
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use uwring_abi::{AREA_FIXED, VAR_PLAIN, Var};
 
 use self::fields::Fields;
 pub use self::pieces::Pieces;
 use self::target::Target;
+use super::proxy::Told;
 use super::{Error, Limits, Step};
 use crate::base::limits::FIELDS_MAX;
 use crate::request::{Request, Span, Version};
@@ -76,14 +77,34 @@ impl Site {
 pub struct Peer {
     text: String,
     trusted: bool,
+    /// `None`: a unix socket's.
+    address: Option<IpAddr>,
+    /// What a proxy told of the connection.
+    told: Option<Told>,
 }
 
 impl Peer {
     /// `None`: a unix socket's. Peers there and on this machine are taken for front ends: what they say of the
     /// scheme is believed.
     pub fn new(address: Option<SocketAddr>) -> Peer {
-        let text = address.map_or_else(String::new, |address| address.ip().to_canonical().to_string());
-        Peer { text, trusted: address.is_none_or(|address| address.ip().to_canonical().is_loopback()) }
+        let address = address.map(|address| address.ip().to_canonical());
+        let text = address.map_or_else(String::new, |address| address.to_string());
+        Peer { text, trusted: address.is_none_or(|address| address.is_loopback()), address, told: None }
+    }
+
+    /// The client of which the proxy `sender` told; the proxy itself where it told of none.
+    pub fn told(sender: &Peer, told: Told) -> Peer {
+        let mut peer = match told.ends {
+            Some((client, _)) => Peer::new(Some(client)),
+            None => Peer { text: sender.text.clone(), told: None, ..*sender },
+        };
+        peer.told = Some(told);
+        peer
+    }
+
+    /// Its address; `None` for a unix socket's.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 
     /// REMOTE_ADDR.
@@ -123,6 +144,9 @@ pub fn parse(
     let target = request_line(head, &parsed, site, request)?;
     request.addr = request.derive(peer.text.as_bytes());
     give(&mut request.vars[ADDR], request.addr);
+    if let Some(told) = &peer.told {
+        describe(told, request);
+    }
     let mut fields = Fields::new(peer.trusted);
     for field in parsed.headers.iter() {
         fields.take(head, field, request)?;
@@ -132,6 +156,19 @@ pub fn parse(
     }
     fields.conclude(head, target.authority, site, request)?;
     Ok(Step::Head)
+}
+
+/// The other variables that a proxy's preface gives, as uWSGI names them.
+#[cold]
+fn describe(told: &Told, request: &mut Request) {
+    if let Some((client, server)) = told.ends {
+        request.set(b"REMOTE_PORT", client.port().to_string().as_bytes());
+        request.set(b"SERVER_ADDR", server.ip().to_canonical().to_string().as_bytes());
+        request.set(b"SERVER_PORT", server.port().to_string().as_bytes());
+    }
+    if told.tls {
+        request.set(b"HTTPS", b"on");
+    }
 }
 
 /// Whether an HTTP request may begin with this byte: a method's, or an empty line's. No uwsgi packet for us does.

@@ -1,9 +1,11 @@
 //! Bytes ⇄ messages. No I/O, no clock, no unsafe: the caller brings bytes and obeys the answer.
 
 pub mod chunked;
+pub mod forwarded;
 pub mod head;
 pub mod http;
 pub mod path;
+pub mod proxy;
 pub mod uwsgi;
 
 use crate::base::limits;

@@ -27,6 +27,13 @@ pub struct Usage {
     pub uss: u64,
 }
 
+/// Bytes resident of process `pid`, one of ours; 0 where it is gone.
+pub fn resident_of(pid: u32) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
+    let pages = statm.split_ascii_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok());
+    pages.unwrap_or(0) * page_bytes()
+}
+
 /// That of this process. `walk`: all of it, for which the kernel looks at every page.
 pub fn usage(walk: bool) -> io::Result<Usage> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;

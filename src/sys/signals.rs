@@ -20,10 +20,12 @@ pub enum Command {
     /// Serve.
     #[default]
     Run = 0,
-    /// Take nothing new, finish what is in hand, end.
-    Drain = 1,
+    /// Take nothing new, finish what is in hand, end: others serve who waits, or will.
+    Yield = 1,
+    /// The same, and who waits is served first: nobody else may be left.
+    Drain = 2,
     /// End now.
-    Quit = 2,
+    Quit = 3,
 }
 
 impl Command {
@@ -31,14 +33,15 @@ impl Command {
     pub fn from_word(word: u32) -> Command {
         match word {
             0 => Command::Run,
-            1 => Command::Drain,
+            1 => Command::Yield,
+            2 => Command::Drain,
             _ => Command::Quit,
         }
     }
 }
 
 /// What the master listens to. SIGPIPE is ignored already (the Rust runtime does it, for every process here).
-const MASTER: [Signal; 9] = [
+const MASTER: [Signal; 11] = [
     Signal::SIGHUP,
     Signal::SIGTERM,
     Signal::SIGINT,
@@ -46,6 +49,8 @@ const MASTER: [Signal; 9] = [
     Signal::SIGUSR1,
     Signal::SIGUSR2,
     Signal::SIGTSTP,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
     Signal::SIGWINCH,
     Signal::SIGCHLD,
 ];
@@ -319,10 +324,9 @@ mod tests {
 
     #[test]
     fn commands_rise() {
-        assert!(Command::Run < Command::Drain && Command::Drain < Command::Quit);
-        assert_eq!(
-            [0, 1, 2, 9].map(Command::from_word),
-            [Command::Run, Command::Drain, Command::Quit, Command::Quit]
-        );
+        let rising = [Command::Run, Command::Yield, Command::Drain, Command::Quit];
+        assert!(rising.is_sorted());
+        assert_eq!([0, 1, 2, 3].map(Command::from_word), rising);
+        assert_eq!(Command::from_word(9), Command::Quit);
     }
 }

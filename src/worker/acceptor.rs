@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use super::Plan;
 use super::connection::{Conn, Name};
+use super::preface;
 use super::ring_thread::{Door, Ring};
 use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
@@ -44,7 +45,11 @@ impl Doors {
         let doors: Vec<Door> = plan
             .listeners
             .iter()
-            .map(|listener| Door { site: Site::new(&host, port(&listener.name)), listener: listener.clone() })
+            .map(|listener| Door {
+                site: Site::new(&host, port(&listener.name)),
+                preface: preface::possible(&plan.settings.request, listener.protocol),
+                listener: listener.clone(),
+            })
             .collect();
         for door in &doors {
             // An accept through the ring would return at once from a socket that does not wait.
@@ -175,6 +180,7 @@ impl<R: Reactor> Ring<R> {
         let raw = fd.as_raw_fd();
         let mut conn = Conn::new(fd, self.generation, listener);
         conn.receiving = true;
+        conn.introduced = !self.doors.door(listener).preface;
         let patience = match self.phase {
             Phase::Open => self.plan.settings.request.header_timeout_ms,
             _ => LAST_CALL_MS,

@@ -9,6 +9,7 @@ use crate::plugin::host::Outcome;
 use crate::request::{Received, Values, Version};
 use crate::routes::Notes;
 use crate::shared::area::bump;
+use crate::sys::process;
 
 /// What `%(var.NAME)` finds: variables as received, or as set on the way.
 #[derive(Debug)]
@@ -37,6 +38,10 @@ impl<R: Reactor> Ring<R> {
             bump(&slot.exceptions, 1);
         }
         self.log_request(parcel, requests, took);
+        if self.plan.settings.process.reaper {
+            // A worker's children are all the application's own.
+            while process::reap().is_some() {}
+        }
         self.consider_recycling(requests - self.requests_before);
         if job.outcome == Outcome::LastException {
             // What it has broken nobody shall meet: it ends at once, before its successor comes.

@@ -93,6 +93,8 @@ pub struct Conn {
     pub body_left: u64,
     /// Who the client is, made when first needed.
     pub peer: Option<Box<Peer>>,
+    /// What it may begin with before the first request (PROXY protocol) is read.
+    pub introduced: bool,
     /// Its request is with the interpreter, but was answered already (harakiri).
     pub disowned: bool,
     /// Requests served.
@@ -122,6 +124,7 @@ impl Conn {
             input: None,
             body_left: 0,
             peer: None,
+            introduced: true,
             disowned: false,
             served: 0,
             deadline: None,

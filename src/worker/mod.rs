@@ -13,6 +13,7 @@ mod harakiri;
 mod job;
 mod logbook;
 pub mod office;
+mod preface;
 mod queue;
 mod reading;
 mod recycle;
@@ -24,6 +25,7 @@ mod rules;
 mod serve;
 mod stop;
 mod tracebacker;
+mod trust;
 mod writing;
 
 use std::io;

@@ -64,7 +64,9 @@ impl<R: Reactor> Ring<R> {
 
     /// Bytes of a head.
     pub(super) fn feed(&mut self, token: Token, chunk: Chunk) {
-        self.know_peer(token);
+        if !self.know_peer(token) {
+            return self.feed_preface(token, chunk);
+        }
         let begun = self.conn(token).and_then(|conn| conn.job.take());
         let first = begun.is_none();
         let mut parcel = begun.unwrap_or_else(|| self.fresh_job());
@@ -95,15 +97,17 @@ impl<R: Reactor> Ring<R> {
         self.after_parse(token, parcel, step, first);
     }
 
-    /// HTTP requests carry their client's address in the environ; a front end's uwsgi packet brings it along.
-    fn know_peer(&mut self, token: Token) {
-        let Some(conn) = self.conn(token) else { return };
-        let listener = conn.listener;
+    /// HTTP requests carry their client's address in the environ; a front end's uwsgi packet brings it along. Whether
+    /// requests may follow: a proxy's preface has been read, if there may be one.
+    fn know_peer(&mut self, token: Token) -> bool {
+        let Some(conn) = self.conn(token) else { return true };
+        let (listener, introduced) = (conn.listener, conn.introduced);
         if self.doors.door(listener).listener.protocol != SocketProtocol::Uwsgi
             && let Some(conn) = self.conn(token)
         {
             conn.peer();
         }
+        introduced
     }
 
     /// Bytes that came behind the last request.
@@ -165,7 +169,10 @@ impl<R: Reactor> Ring<R> {
             job.request.keep_alive = false;
         }
         let limit = limits.limit_post;
-        match job.request.body {
+        if !limits.trusted_proxies.is_empty() {
+            self.weigh_claims(&mut parcel);
+        }
+        match parcel.job.request.body {
             Body::None => {
                 self.keep_leftover(token, &parcel.job, 0);
                 self.dispatch(token, parcel);

@@ -142,7 +142,7 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn end_early(&mut self, reason: &str) {
         if self.phase == Phase::Open {
             self.say_done(reason);
-            self.begin_drain();
+            self.begin_drain(false);
         }
     }
 

@@ -33,6 +33,8 @@ const SPARES: usize = 128;
 /// A listening socket and what its requests have in common.
 pub struct Door {
     pub listener: Listener,
+    /// Connections may begin with a proxy's preface.
+    pub preface: bool,
     pub site: Site,
 }
 
@@ -201,7 +203,9 @@ impl<R: Reactor> Ring<R> {
         let log = self.logbook.number_due(self.now);
         let (full, queue) = (self.look_in(), self.queue_look_in());
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
-        [timer, pause, stop, log, full, queue, recycling, watch]
+        // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
+        let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);
+        [timer, pause, stop, log, full, queue, recycling, watch, fresh]
             .into_iter()
             .flatten()
             .min()

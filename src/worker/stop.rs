@@ -33,7 +33,8 @@ impl<R: Reactor> Ring<R> {
         }
         match self.plan.command() {
             Command::Run => {}
-            Command::Drain => self.begin_drain(),
+            Command::Yield => self.begin_drain(true),
+            Command::Drain => self.begin_drain(false),
             Command::Quit => self.phase = Phase::Over,
         }
     }
@@ -46,18 +47,21 @@ impl<R: Reactor> Ring<R> {
                 self.plan.id
             );
         }
-        self.begin_drain();
+        self.begin_drain(false);
     }
 
     /// Takes no more connections and ends when everything in hand is answered.
-    pub(super) fn begin_drain(&mut self) {
+    /// `others`: there are some who serve those that wait to be accepted.
+    pub(super) fn begin_drain(&mut self, others: bool) {
         if self.phase != Phase::Open {
             return;
         }
         // After a reload the next generation answers what waits, and where it was replaced its successor.
         let succeeded = self.plan.area.partner(self.plan.slot).state() == State::Ready;
-        let superseded =
-            succeeded || !self.gets_on() || self.plan.slot().generation() < self.plan.area.serving();
+        let superseded = others
+            || succeeded
+            || !self.gets_on()
+            || self.plan.slot().generation() < self.plan.area.serving();
         self.phase = if superseded { Phase::Draining } else { Phase::Sweeping };
         self.plan.slot().set_state(State::Draining);
         let last_call = self.now.millis().after(LAST_CALL_MS);

@@ -29,6 +29,12 @@ const PACKETS: &[&[u8]] = &[
     b"\x1e\x06\0\x07\x01\0A\x01\0B",
     b"\0\x15\0\0\x0c\0UWSGI_SCHEME\x05\0https",
 ];
+const PREFACES: &[&[u8]] = &[
+    b"PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\nGET / HTTP/1.1\r\n\r\n",
+    b"PROXY TCP6 2001:db8::1 ::1 1 65535\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x14\xc0\0\x02\x01\xc6\x33\x64\x01\xdc\x04\x01\xbb\x20\0\x05\x01\0\0\0\0GET /",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0GET /",
+];
 /// What a mutation puts in.
 const WORDS: &[&[u8]] = &[
     b"\r\n",
@@ -121,6 +127,11 @@ fn fuzz(seeds: &[&[u8]], check: fn(&[u8])) {
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+#[test]
+fn prefaces_hold() {
+    fuzz(PREFACES, checks::proxy_preface);
 }
 
 #[test]

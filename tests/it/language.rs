@@ -191,6 +191,86 @@ fn options_of_ones_own() {
 }
 
 #[test]
+fn declared_names_are_options_of_the_command_line() {
+    let text = "[uwsgi]\ndeclare-option = pair=a=$1;b=$2\ndeclare-option = plain=c=1\n";
+    let found = shown(&[("app.ini", text)], &["--ini", "app.ini", "--pair", "2 two", "--plain"], &[]);
+    // uWSGI applies what they stand for, and does not show it.
+    let meanings: &[&str] = if target() == Target::Uwring { &["a=2", "b=two", "c=1"] } else { &[] };
+    for &line in ["pair=2 two"].iter().filter(|_| target() == Target::Uwsgi).chain(meanings) {
+        assert!(found.contains(&line.to_owned()), "{line}: {found:?}");
+    }
+    // Not before the file that declares it.
+    assert_eq!(
+        load(&[("app.ini", text)], &["--pair", "2 two", "--ini", "app.ini"], &[]).status.code(),
+        Some(1)
+    );
+}
+
+#[test]
+fn options_can_be_forbidden() {
+    for (text, said) in [
+        ("blacklist = threads processes\nthreads = 2", "forbidden option \"threads\" (by blacklist)"),
+        ("whitelist = processes\nprocesses = 2\nname = x", "forbidden option \"name\" (by whitelist)"),
+    ] {
+        let output = load(&[("app.ini", &format!("[uwsgi]\n{text}\n"))], &["--ini", "app.ini"], &[]);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(all.contains(said), "{text}: {all}");
+    }
+    let text = "[uwsgi]\nblacklist = threads\nend-blacklist =\nthreads = 2\nwhitelist = name end-whitelist\nname = x\n\
+        end-whitelist =\nother = y\n";
+    let found = shown(&[("app.ini", text)], &["--ini", "app.ini"], &[]);
+    assert!(found.contains(&"threads=2".to_owned()) && found.contains(&"other=y".to_owned()), "{found:?}");
+}
+
+#[test]
+fn exit_ends_at_once_with_its_code() {
+    for (value, code) in [("3", 3), ("", 0)] {
+        let text = format!("[uwsgi]\nexit = {value}\ninclude = missing.ini\n");
+        assert_eq!(load(&[("app.ini", &text)], &["--ini", "app.ini"], &[]).status.code(), Some(code));
+    }
+}
+
+#[test]
+fn all_names_are_printed() {
+    let output = Command::new(program()).arg("--dump-options").output().expect("start the server");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for name in ["processes", "http-socket", "emperor-throttle"] {
+        assert!(text.lines().any(|line| line == name), "{name}");
+    }
+}
+
+#[test]
+fn a_configuration_that_fails_gives_way_to_another() {
+    let other = "[uwsgi]\nshow-config = true\nno-server = true\nmark = other\n";
+    for wrong in ["strict = true\nunknown-name = 1", "master = true\nsocket = /nonexistent/folder/app.sock"] {
+        let text = format!("[uwsgi]\nfallback-config = other.ini\n{wrong}\n");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("app.ini"), text).expect("write");
+        std::fs::write(folder.path().join("other.ini"), other).expect("write");
+        let mut command = Command::new(program());
+        let output = command.current_dir(folder.path()).args(["--ini", "app.ini"]).output().expect("start");
+        let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{wrong}: {all}");
+        assert!(
+            all.contains("!!! Fallback config to other.ini !!!") && all.contains("mark = other"),
+            "{all}"
+        );
+    }
+}
+
+#[test]
+fn yaml_with_aliases() {
+    if uwring_only("leaves out everything behind an alias") {
+        return;
+    }
+    let text = "base: &base\n  processes: 4\n  threads: 2\nuwsgi:\n  <<: *base\n  threads: 3\n  home: &home /srv\n  \
+        chdir-to: *home\n";
+    let expected = ["yaml=app.yaml", "processes=4", "threads=3", "home=/srv", "chdir-to=/srv"];
+    check(&[("app.yaml", text)], &["--yaml", "app.yaml"], &expected);
+}
+
+#[test]
 fn resources() {
     let text = "[uwsgi]\na = @(exec://printf word)\n";
     let found = shown(&[("app.ini", text)], &["--ini", "app.ini"], &[]);

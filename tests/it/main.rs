@@ -7,6 +7,7 @@
 mod support;
 
 mod abuse;
+mod always;
 mod check;
 mod configs;
 mod conformance;
@@ -19,6 +20,7 @@ mod frameworks;
 mod fuzz;
 mod harakiri;
 mod http;
+mod inis;
 mod interpreters;
 mod jobs;
 mod language;
@@ -36,10 +38,12 @@ mod proxies;
 mod python;
 mod recycle;
 mod routes;
+mod scaling;
 mod soak;
 mod stacks;
 mod static_files;
 mod systemd;
+mod trust;
 mod upgrade;
 mod wsgi;
 mod wsgi_edges;

@@ -32,6 +32,7 @@ impl State {
                     Answer::done("the reload has begun; the log tells how it ends")
                 }
             },
+            Request::Workers(change) => self.change(change, now, actions),
             Request::Stop { now: at_once, .. } => {
                 self.wished(if at_once { Wish::StopNow } else { Wish::Stop }, now, actions);
                 Answer::done("the server is stopping")
@@ -108,7 +109,17 @@ fn pictures_of(generation: &Generation) -> Vec<WorkerPicture> {
         let (id, pid) = (generation.id(seat), life.pid().unwrap_or(0));
         state_of(life).map(|state| WorkerPicture { id, seat, generation: generation.number, pid, state })
     };
-    generation.lives().filter_map(picture).collect()
+    let mut all: Vec<WorkerPicture> = generation.lives().filter_map(picture).collect();
+    let number = generation.number;
+    let spared = (1..=generation.count()).filter(|id| generation.is_spared(*id));
+    let cheap = |id| WorkerPicture { id, seat: id, generation: number, pid: 0, state: "cheap" };
+    all.extend(
+        spared
+            .filter(|id| generation.role == Role::Serving && !all.iter().any(|worker| worker.id == *id))
+            .map(cheap)
+            .collect::<Vec<_>>(),
+    );
+    all
 }
 
 /// The answer when the new generation serves.

@@ -116,12 +116,16 @@ pub(super) struct Generation {
     count: u32,
     /// Seats: those of `count` workers, then their other ones.
     workers: Vec<Worker>,
+    /// Worker numbers that nobody is needed for now (uWSGI says *cheaped*); empty: everybody is.
+    #[serde(default)]
+    spared: Vec<bool>,
 }
 
 impl Generation {
-    pub(super) fn new(number: u32, role: Role, workers: u32, now: Millis) -> Generation {
+    /// With `active` of its `workers`.
+    pub(super) fn new(number: u32, role: Role, workers: u32, active: u32, now: Millis) -> Generation {
         let worker = |seat: u32| {
-            let life = if seat < workers { Life::Wanted { at: now } } else { Life::Absent };
+            let life = if seat < active { Life::Wanted { at: now } } else { Life::Absent };
             Worker { life, tired: None, early_deaths: 0, has_served: false }
         };
         Generation {
@@ -133,7 +137,24 @@ impl Generation {
             leave: None,
             count: workers,
             workers: (0..2 * workers).map(worker).collect(),
+            spared: (0..workers).map(|index| index >= active).collect(),
         }
+    }
+
+    /// Whether nobody is needed on `seat`, nor on the other one of the same number.
+    pub(super) fn is_spared(&self, seat: u32) -> bool {
+        self.spared.get(self.id(seat) as usize - 1).copied().unwrap_or(false)
+    }
+
+    /// Says whether somebody is needed for worker number `id`.
+    pub(super) fn set_spared(&mut self, id: u32, spared: bool) {
+        self.spared.resize(self.count as usize, false);
+        self.spared[id as usize - 1] = spared;
+    }
+
+    /// Worker numbers somebody is needed for.
+    pub(super) fn active(&self) -> u32 {
+        (1..=self.count).map(|id| u32::from(!self.is_spared(id))).sum()
     }
 
     /// The number, as people count, of the worker on `seat`.
@@ -163,7 +184,8 @@ impl Generation {
     /// Whether somebody must sit on `seat`: the other one is nobody's, or of one who leaves or wants to.
     pub(super) fn is_needed(&self, seat: u32) -> bool {
         let other = &self.workers[self.other(seat) as usize - 1];
-        matches!(other.life, Life::Absent | Life::Leaving { .. }) || other.tired.is_some()
+        !self.is_spared(seat)
+            && (matches!(other.life, Life::Absent | Life::Leaving { .. }) || other.tired.is_some())
     }
 
     /// How many may be replaced at the same time.
@@ -196,9 +218,11 @@ impl Generation {
         (1..).zip(&self.workers).find(|(_, worker)| worker.life.pid() == Some(pid)).map(|(number, _)| number)
     }
 
+    /// Whether it can take over.
     pub(super) fn all_ready(&self) -> bool {
         let ready = |seat: u32| matches!(self.life(seat), Life::Ready { .. });
-        (1..=self.count).all(|seat| ready(seat) || ready(self.other(seat)))
+        let loaded = matches!(self.template, Template::Ready { .. }) || self.active() > 0;
+        loaded && (1..=self.count).all(|seat| self.is_spared(seat) || ready(seat) || ready(self.other(seat)))
     }
 
     /// Worker numbers that serve, and those that should.

@@ -17,6 +17,7 @@
 //! place ([`settle`]), whatever the event was. So nothing depends on the order in which news arrive.
 
 mod asked;
+mod crowd;
 mod generation;
 mod settle;
 #[cfg(test)]
@@ -28,13 +29,14 @@ use serde::{Deserialize, Serialize};
 pub use words::{Action, Command, Event, Picture, Policy, Wish, WorkerPicture};
 
 use super::lines;
+use super::scaling::Scaler;
 use crate::base::clock::Millis;
 use crate::control::server::ClientId;
 use crate::control::words::Answer;
 use crate::options::settings::Touch;
 use crate::shared::area::Tired;
 use crate::sys::process::Status;
-use generation::{Generation, Life, Role, Template};
+use generation::{Generation, Leave, Life, Role, Template};
 
 /// A worker that ends within this after it was forked, or before it served, died of its start, milliseconds.
 const EARLY_MS: u64 = 1_000;
@@ -76,6 +78,12 @@ pub struct State {
     paused: bool,
     /// Begin a reload as soon as there is room for a generation.
     reload_wanted: bool,
+    /// What is known of the load.
+    #[serde(default)]
+    scaler: Scaler,
+    /// No worker is needed until a connection comes.
+    #[serde(default)]
+    asleep: bool,
 }
 
 impl State {
@@ -89,6 +97,8 @@ impl State {
             waiting: Vec::new(),
             paused: false,
             reload_wanted: false,
+            scaler: Scaler::default(),
+            asleep: policy.scaling.cheap,
         }
     }
 
@@ -97,7 +107,8 @@ impl State {
         let mut actions = Vec::new();
         match event {
             Event::Start => {
-                self.generations.push(Generation::new(1, Role::Serving, self.policy.workers, now))
+                let (workers, active) = (self.policy.workers, self.first_workers(None));
+                self.generations.push(Generation::new(1, Role::Serving, workers, active, now));
             }
             Event::TemplateForked { generation, pid } => self.template_forked(generation, pid),
             Event::TemplateNotForked { generation, why } => {
@@ -126,6 +137,8 @@ impl State {
                 }
             }
             Event::PidfilesWanted => actions.push(Action::Pidfiles),
+            Event::Sampled(sample) => self.sampled(&sample, now, &mut actions),
+            Event::Knocked => self.knocked(now),
             Event::Asked { client, request } => self.asked(client, request, now, &mut actions),
             Event::Tick => {}
         }
@@ -167,12 +180,17 @@ impl State {
     }
 
     fn template_ready(&mut self, number: u32, actions: &mut Vec<Action>) {
-        let (served, master_pid) = (self.served, self.policy.master_pid);
+        let (served, asleep, master_pid) = (self.served, self.asleep, self.policy.master_pid);
         let Some(generation) = self.generation(number) else { return };
         if let Template::Loading { pid } = generation.template {
             generation.template = Template::Ready { pid };
             if !served && generation.role == Role::Serving {
                 actions.push(Action::Say(lines::spawned_master(master_pid)));
+                if asleep {
+                    actions.push(Action::Say(lines::CHEAP_MODE.to_owned()));
+                    actions.push(Action::Announce);
+                    self.served = true;
+                }
             }
         }
     }
@@ -203,8 +221,10 @@ impl State {
     }
 
     fn forked(&mut self, number: u32, worker: u32, pid: u32, now: Millis, actions: &mut Vec<Action>) {
+        let kill_at = now.after(self.policy.mercy_ms);
         let Some(generation) = self.generation(number) else { return };
-        let leave = generation.leave;
+        let spared = generation.is_spared(worker);
+        let leave = generation.leave.or(spared.then_some(Leave { command: Command::Yield, kill_at }));
         generation.template_failures = 0;
         let Some(entry) = generation.worker(worker) else { return };
         if let Some(leave) = leave {
@@ -222,7 +242,7 @@ impl State {
     fn not_forked(&mut self, number: u32, worker: u32, why: &str, now: Millis, actions: &mut Vec<Action>) {
         let delay_ms = self.policy.forkbomb_delay_ms.max(EARLY_MS);
         let Some(generation) = self.generation(number) else { return };
-        let (role, id) = (generation.role, generation.id(worker));
+        let (role, id, spared) = (generation.role, generation.id(worker), generation.is_spared(worker));
         let Some(entry) = generation.worker(worker) else { return };
         actions.push(Action::Say(lines::cannot_fork(id, &why)));
         match role {
@@ -231,6 +251,7 @@ impl State {
                 entry.life = Life::Absent;
                 self.abandon("a worker could not be forked", now, actions);
             }
+            Role::Serving if spared => entry.life = Life::Absent,
             Role::Serving => {
                 entry.early_deaths += 1;
                 entry.life = Life::Wanted { at: now.after(pause(delay_ms, entry.early_deaths)) };
@@ -407,6 +428,12 @@ impl State {
             (Wish::Totals, _) => actions.push(Action::Totals),
             (Wish::Reload, Phase::Running) => self.reload(now, actions),
             (Wish::Renew, Phase::Running) => self.renew(),
+            (Wish::Workers(change), Phase::Running) => {
+                let answer = self.change(change, now, actions);
+                actions.push(Action::Say(answer.message));
+            }
+            (Wish::Sleep, Phase::Running) if self.served && !self.asleep => self.sleep(now, actions),
+            (Wish::Sleep | Wish::Workers(_), _) => {}
             (Wish::Pause, Phase::Running) => {
                 self.paused = !self.paused;
                 actions.push(Action::Say(lines::paused(self.paused)));

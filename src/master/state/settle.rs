@@ -7,14 +7,15 @@ use crate::shared::area::Tired;
 
 /// Brings the facts up to `now`. Called after every event; doing it twice does nothing more.
 pub(super) fn settle(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
-    let mercy_ms = state.policy.mercy_ms;
+    let (mercy_ms, served) = (state.policy.mercy_ms, state.served);
+    promote(state, now, actions);
     for generation in &mut state.generations {
         relieve(generation, mercy_ms, now, actions);
-        supply(generation, now, actions);
+        generation.fill(now);
+        supply(generation, served, now, actions);
         kill_the_late(generation, now, actions);
         let_template_go(generation, now, actions);
     }
-    promote(state, now, actions);
     state.generations.retain(|generation| !is_over(generation));
     begin_reload(state, now, actions);
     if let Phase::Stopping { code } = state.phase
@@ -66,9 +67,11 @@ fn relieve(generation: &mut Generation, mercy_ms: u64, now: Millis, actions: &mu
     }
 }
 
-/// Forks workers that are due, and sees to a template that can.
-fn supply(generation: &mut Generation, now: Millis, actions: &mut Vec<Action>) {
-    if generation.role == Role::Leaving || !generation.wants_a_worker(now) {
+/// Forks workers that are due, and sees to a template that can. A generation that was never ready needs one in any
+/// case: whether the application loads is to be known, also where no worker is needed yet.
+fn supply(generation: &mut Generation, served: bool, now: Millis, actions: &mut Vec<Action>) {
+    let new = !served || generation.role == Role::Coming;
+    if generation.role == Role::Leaving || !(new || generation.wants_a_worker(now)) {
         return;
     }
     let number = generation.number;
@@ -155,11 +158,12 @@ fn begin_reload(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     if !state.reload_wanted || serving.role != Role::Serving {
         return;
     }
+    let (old, active) = (serving.number, state.first_workers(Some(serving.active())));
     state.reload_wanted = false;
-    let old = serving.number;
-    let mut new = Generation::new(old + 1, Role::Coming, state.policy.workers, now);
+    state.scaler.forget();
+    let mut new = Generation::new(old + 1, Role::Coming, state.policy.workers, active, now);
     actions.push(Action::Say(lines::reloading(old, new.number)));
-    supply(&mut new, now, actions);
+    supply(&mut new, true, now, actions);
     state.generations.push(new);
 }
 

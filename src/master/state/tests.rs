@@ -1,9 +1,11 @@
 //! The table of decisions, played through with fake time.
 
+mod crowd;
 mod replacing;
 
 use super::*;
 use crate::control::words::Request;
+use crate::options::scaling::Scaling;
 use crate::options::settings::Touch;
 
 const POLICY: Policy = Policy {
@@ -13,6 +15,7 @@ const POLICY: Policy = Policy {
     forkbomb_delay_ms: 2_000,
     exit_on_reload: false,
     master_pid: 1,
+    scaling: Scaling::DEFAULT,
 };
 
 /// A state, its clock, and the pids given so far.

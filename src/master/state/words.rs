@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::control::server::ClientId;
-use crate::control::words::{Answer, Request};
+use crate::control::words::{Answer, Change, Request};
+use crate::master::scaling::Sample;
 use crate::options::hooks;
+use crate::options::scaling::Scaling;
 use crate::options::settings::Touch;
 use crate::shared::area::Tired;
 use crate::sys::process::Status;
@@ -27,6 +29,9 @@ pub struct Policy {
     pub exit_on_reload: bool,
     /// The master's own process id, for the log.
     pub master_pid: u32,
+    /// `cheaper` and its family.
+    #[serde(default)]
+    pub scaling: Scaling,
 }
 
 /// What somebody asked of the server.
@@ -44,6 +49,10 @@ pub enum Wish {
     StopNow,
     /// USR1.
     Totals,
+    /// Another number of workers: TTIN, TTOU, `master-fifo`.
+    Workers(Change),
+    /// No worker until the next connection comes: `master-fifo`.
+    Sleep,
 }
 
 /// What happened.
@@ -135,6 +144,10 @@ pub enum Event {
     },
     /// The pidfiles shall be written anew.
     PidfilesWanted,
+    /// What the workers do, and who waits.
+    Sampled(Sample),
+    /// A connection waits, and there is no worker.
+    Knocked,
     /// Time has passed.
     Tick,
 }
@@ -241,6 +254,6 @@ pub struct WorkerPicture {
     pub generation: u32,
     /// Process id; 0 while there is none.
     pub pid: u32,
-    /// `wanted`, `starting`, `ready` or `leaving`.
+    /// `wanted`, `starting`, `ready`, `leaving`, or `cheap` where there shall be none now.
     pub state: &'static str,
 }

@@ -19,6 +19,20 @@ impl Intake<'_> {
         Ok(())
     }
 
+    /// The names declared so far, and whether each takes a value.
+    pub fn declared_names(&self) -> Vec<(String, bool)> {
+        let takes = |meaning: &str| ["$1", "$2", "$3"].iter().any(|word| meaning.contains(word));
+        let mut names: Vec<(String, bool)> =
+            self.declared.iter().map(|(name, meaning)| (name.clone(), takes(meaning))).collect();
+        names.sort();
+        names
+    }
+
+    /// `fallback-config`, where it was given.
+    pub fn fallback(&self) -> Option<&str> {
+        self.fallback.as_deref()
+    }
+
     /// What a declared option stands for, with the words of its value.
     pub(super) fn put_declared(&mut self, meaning: &str, value: &str, origin: &Origin) -> Result<(), Error> {
         self.depth += 1;

@@ -32,10 +32,12 @@ pub fn origin() -> Origin {
     Origin("command line".to_owned())
 }
 
-/// Splits a command line. It begins with the name of the program.
-pub fn split(argv: &[OsString]) -> Result<Line, Error> {
-    let argv = argv.iter().map(with_equals);
-    let matches = command().try_get_matches_from(argv).map_err(|error| usage(&error))?;
+/// Splits a command line. It begins with the name of the program. `declared`: names beyond the table, and whether each
+/// takes a value.
+pub fn split(argv: &[OsString], declared: &[(String, bool)]) -> Result<Line, Error> {
+    let matches = command(declared)
+        .try_get_matches_from(argv.iter().map(with_equals))
+        .map_err(|error| usage(&error, argv))?;
     let mut options = Vec::new();
     for id in matches.ids().filter(|id| id.as_str() != WORDS) {
         let values = matches.get_many::<String>(id.as_str()).into_iter().flatten();
@@ -54,7 +56,7 @@ fn words(matches: &ArgMatches) -> Vec<String> {
 }
 
 /// One clap argument for each name: the name that was written is the one reported.
-fn command() -> clap::Command {
+fn command(declared: &[(String, bool)]) -> clap::Command {
     let mut command = clap::Command::new("uwring")
         .disable_help_flag(true)
         .disable_version_flag(true)
@@ -78,6 +80,13 @@ fn command() -> clap::Command {
             None => arg,
         });
     }
+    for (name, takes) in declared.iter().filter(|(name, _)| table::find(name).is_none()) {
+        let arg = Arg::new(Str::from(name.clone())).long(Str::from(name.clone())).action(ArgAction::Append);
+        command = command.arg(match takes {
+            true => arg.num_args(1).allow_hyphen_values(true),
+            false => arg.num_args(0..=1).require_equals(true).default_missing_value(NO_VALUE),
+        });
+    }
     command.arg(Arg::new(WORDS).num_args(0..).action(ArgAction::Append))
 }
 
@@ -94,14 +103,19 @@ fn with_equals(arg: &OsString) -> OsString {
 }
 
 /// clap's complaint in our words.
-fn usage(error: &clap::Error) -> Error {
+fn usage(error: &clap::Error, argv: &[OsString]) -> Error {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.split([' ', '=']).next().unwrap_or_default().to_owned(),
         _ => "an option".to_owned(),
     };
     let arg = text(ContextKind::InvalidArg);
     Error::Usage(match error.kind() {
-        ErrorKind::UnknownArgument => unknown(&arg),
+        ErrorKind::UnknownArgument => {
+            let written =
+                |word: &OsString| word.to_str().is_some_and(|word| word.split('=').next() == Some(&arg));
+            let at = argv.iter().position(written).unwrap_or(argv.len());
+            return Error::Unknown { at, what: unknown(&arg) };
+        }
         ErrorKind::InvalidValue | ErrorKind::WrongNumberOfValues | ErrorKind::TooFewValues => {
             format!("{arg} needs a value")
         }
@@ -130,7 +144,7 @@ mod tests {
 
     fn read(args: &[&str]) -> Result<String, String> {
         let argv: Vec<OsString> = ["uwring"].iter().chain(args).map(OsString::from).collect();
-        let line = split(&argv).map_err(|error| error.to_string())?;
+        let line = split(&argv, &[]).map_err(|error| error.to_string())?;
         let options = line.options.into_iter().map(|(k, v)| v.map_or(k.clone(), |v| format!("{k}={v}")));
         let words = line.words.into_iter().map(|w| format!("<{w}>"));
         Ok(options.chain(words).collect::<Vec<_>>().join(" "))

@@ -1,10 +1,14 @@
 //! The text of a YAML file: a mapping for each section. A sequence repeats its key, mappings within are flattened, as
-//! uWSGI does with libyaml.
+//! uWSGI does with libyaml. Aliases (`*name`) stand for what their anchor names, which uWSGI cannot read; merge keys
+//! (`<<`) give what the mapping around them does not say itself.
 //!
 //! Values like `%(base)` are no YAML: there libyaml gives up, and uWSGI built without it reads `key: value` line by
 //! line. Both kinds of file are in use, so where the first way fails the second is tried.
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use std::collections::HashMap;
+use std::ops::Range;
+
+use saphyr_parser::{Event, Parser, ScalarStyle};
 
 use super::{Found, Unreadable};
 
@@ -16,7 +20,21 @@ pub fn read(text: &str, section: &str) -> Result<Option<Vec<Found>>, Unreadable>
     })
 }
 
-/// Where in the file the events are.
+/// More than this, aliases and all, is no configuration: aliases of aliases can stand for any number.
+const PIECES_MAX: usize = 100_000;
+
+/// One step through the document, aliases replaced.
+#[derive(Clone, Debug)]
+enum Piece {
+    /// A mapping (true) or a sequence begins.
+    Open(bool),
+    /// It ends.
+    Close,
+    /// A key or a value.
+    Scalar(String, ScalarStyle),
+}
+
+/// Where in the file the pieces are.
 #[derive(Default)]
 struct Reader {
     /// How many mappings and sequences are open.
@@ -27,36 +45,95 @@ struct Reader {
     key: Option<(String, usize)>,
     /// Depth at which the section's mapping lies, while inside.
     inside: Option<usize>,
-    /// The section has been read; a second of its name does not count.
-    found: Option<Vec<Found>>,
+    /// Depth at which the value of a merge key lies, while inside.
+    merging: Option<usize>,
+    /// Mappings merged so far.
+    merges: usize,
+    /// The section has been read; a second of its name does not count. With each: which merge key it came by, if any.
+    found: Option<Vec<(Found, Option<usize>)>>,
 }
 
 fn strict(text: &str, section: &str) -> Result<Option<Vec<Found>>, Unreadable> {
     let mut reader = Reader::default();
+    for (piece, line) in pieces(text)? {
+        match piece {
+            Piece::Open(mapping) => reader.open(mapping, section),
+            Piece::Close => reader.close(),
+            Piece::Scalar(value, style) => reader.scalar(&value, style, line),
+        }
+    }
+    Ok(reader.found.map(merged))
+}
+
+/// The document step by step, with the line of each.
+fn pieces(text: &str) -> Result<Vec<(Piece, usize)>, Unreadable> {
+    let mut pieces: Vec<(Piece, usize)> = Vec::new();
+    let mut named: HashMap<usize, Range<usize>> = HashMap::new();
+    // Where what is open began, and its anchor.
+    let mut open = Vec::new();
     let mut parser = Parser::new_from_str(text);
     while let Some(next) = parser.next_event() {
-        let (event, span) = next.map_err(|error| Unreadable {
-            line: error.marker().line(),
-            why: format!("no YAML: {}", error.info()),
-        })?;
-        reader.take(event, span, section);
+        let failed = |line, why| Unreadable { line, why: format!("no YAML: {why}") };
+        let (event, span) = next.map_err(|error| failed(error.marker().line(), error.info().to_owned()))?;
+        let line = span.start.line();
+        let start = pieces.len();
+        match event {
+            Event::MappingStart(anchor, _) | Event::SequenceStart(anchor, _) => {
+                open.push((start, anchor));
+                pieces.push((Piece::Open(matches!(event, Event::MappingStart(..))), line));
+            }
+            Event::MappingEnd | Event::SequenceEnd => {
+                pieces.push((Piece::Close, line));
+                let (start, anchor) = open.pop().expect("the parser closes what it opened");
+                named.insert(anchor, start..pieces.len());
+            }
+            Event::Scalar(value, style, anchor, _) => {
+                pieces.push((Piece::Scalar(value.into_owned(), style), line));
+                named.insert(anchor, start..pieces.len());
+            }
+            Event::Alias(anchor) => {
+                let Some(range) = named.get(&anchor).cloned() else {
+                    return Err(failed(line, "an alias within what it stands for".to_owned()));
+                };
+                let copy: Vec<_> = pieces[range].iter().map(|(piece, _)| (piece.clone(), line)).collect();
+                pieces.extend(copy);
+            }
+            _ => {}
+        }
+        if pieces.len() > PIECES_MAX {
+            return Err(failed(line, "aliases stand for too much".to_owned()));
+        }
     }
-    Ok(reader.found)
+    Ok(pieces)
+}
+
+/// What a merge key brings counts where nothing before it, and not the mapping itself, says otherwise.
+fn merged(found: Vec<(Found, Option<usize>)>) -> Vec<Found> {
+    let says_otherwise = |key: &str, mine: usize| {
+        found.iter().any(|(other, by)| other.key == key && by.is_none_or(|by| by < mine))
+    };
+    let counts = |(one, by): &&(Found, Option<usize>)| by.is_none_or(|by| !says_otherwise(&one.key, by));
+    found
+        .iter()
+        .filter(counts)
+        .map(|(one, _)| Found { line: one.line, key: one.key.clone(), value: one.value.clone() })
+        .collect()
 }
 
 impl Reader {
-    fn take(&mut self, event: Event<'_>, span: Span, section: &str) {
-        match event {
-            Event::MappingStart(..) => self.open(true, section),
-            Event::SequenceStart(..) => self.open(false, section),
-            Event::MappingEnd | Event::SequenceEnd => self.close(),
-            Event::Scalar(value, style, ..) => self.scalar(&value, style, span.start.line()),
-            _ => {}
-        }
-    }
-
     fn open(&mut self, mapping: bool, section: &str) {
         self.depth += 1;
+        if mapping && self.merging.is_some() {
+            // Each mapping of a list is one by itself; the first counts most.
+            self.merges += 1;
+        }
+        if self.inside.is_some()
+            && self.key.as_ref().is_some_and(|(key, _)| key == "<<")
+            && self.merging.is_none()
+        {
+            self.merges += 1;
+            self.merging = Some(self.depth);
+        }
         self.open.push(mapping);
         let named = self.key.as_ref().is_some_and(|(key, _)| key == section);
         if mapping && self.inside.is_none() && self.depth == 2 && named && self.found.is_none() {
@@ -71,6 +148,9 @@ impl Reader {
     fn close(&mut self) {
         if self.inside == Some(self.depth) {
             self.inside = None;
+        }
+        if self.merging == Some(self.depth) {
+            self.merging = None;
         }
         self.depth -= 1;
         self.open.pop();
@@ -87,7 +167,8 @@ impl Reader {
                 let said = !value.is_empty() || style != ScalarStyle::Plain;
                 if let (Some(found), true, true) = (&mut self.found, self.inside.is_some(), said) {
                     let line = if in_mapping { *at } else { line };
-                    found.push(Found { line, key: key.clone(), value: value.to_owned() });
+                    let by = self.merging.map(|_| self.merges);
+                    found.push((Found { line, key: key.clone(), value: value.to_owned() }, by));
                 }
                 if in_mapping {
                     self.key = None;
@@ -185,6 +266,36 @@ mod tests {
         assert_eq!(found, expected(&wanted));
         assert_eq!(pairs(text, "other"), expected(&[(22, "z", "1")]));
         assert_eq!(read(text, "absent"), Ok(None));
+    }
+
+    #[test]
+    fn aliases_stand_for_what_they_name() {
+        let text = "base: &base\n  processes: 4\n  threads: 2\n  env: A=1\nmore: &more\n  threads: 9\n  vacuum: true\nuwsgi:\n  \
+            threads: 3\n  <<: [*base, *more]\n  home: &home /srv\n  chdir: *home\n  env: &env [B=1, C=2]\n  again: *env\n  last: 1\n";
+        let wanted = [
+            (9, "threads", "3"),
+            (10, "processes", "4"),
+            (10, "vacuum", "true"),
+            (11, "home", "/srv"),
+            (12, "chdir", "/srv"),
+            (13, "env", "B=1"),
+            (13, "env", "C=2"),
+            (14, "again", "B=1"),
+            (14, "again", "C=2"),
+            (15, "last", "1"),
+        ];
+        assert_eq!(pairs(text, "uwsgi"), expected(&wanted));
+    }
+
+    #[test]
+    fn aliases_have_a_bound() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for n in 1..9 {
+            let ten = vec![format!("*a{}", n - 1); 10].join(", ");
+            text.push_str(&format!("a{n}: &a{n} [{ten}]\n"));
+        }
+        let problem = strict(&text, "uwsgi").expect_err("too much");
+        assert_eq!(problem.why, "no YAML: aliases stand for too much");
     }
 
     #[test]

@@ -38,10 +38,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("http-resubscribe*", Accepted(NO_ROUTER)),
     ("http-use-base", Accepted(NO_ROUTER)),
     ("http-manage-expect", Accepted("`Expect: 100-continue` is always answered")),
-    (
-        "enable-proxy-protocol",
-        Refused("let the proxy send X-Forwarded-For instead, with http; or speak uwsgi"),
-    ),
     ("http-backend-http", Refused(ROUTER)),
     ("subscribe*", Refused(SUBSCRIBE)),
     ("subscription*", Accepted("says nothing without a subscription server")),
@@ -161,9 +157,9 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("extract", Refused("use cat or curl")),
     ("alarm-list", Accepted(LISTS)),
     ("alarms-list", Accepted(LISTS)),
-    ("cheaper-list", Accepted(LISTS)),
-    ("cheaper-algo-list", Accepted(LISTS)),
-    ("cheaper-algos-list", Accepted(LISTS)),
+    ("cheaper-list", Accepted(ALGORITHMS)),
+    ("cheaper-algo-list", Accepted(ALGORITHMS)),
+    ("cheaper-algos-list", Accepted(ALGORITHMS)),
     ("clock-list", Accepted(LISTS)),
     ("clocks-list", Accepted(LISTS)),
     ("logger-list", Accepted(LISTS)),
@@ -213,6 +209,7 @@ const LOAD: &str = "load the application with module, wsgi-file or mount";
 const ISOLATE: &str = "use a systemd unit (PrivateTmp=, RootDirectory=, ProtectSystem=…) or a container";
 const ROUTE: &str = "write the rule in the configuration of the web server in front";
 const BINARY: &str = "this is a command of uWSGI's own binary";
+const ALGORITHMS: &str = "they are spare, spare2, backlog, backlog2, busyness and manual";
 const LISTS: &str = "nothing to list: `uwring options` shows what there is";
 
 /// The verdict for a name without a row.

@@ -1,10 +1,11 @@
 //! Rows: where options come from, blocks of options, commands to a running server, information.
 
 use super::super::SignalWhat;
-use super::super::row::{Items, Kind, Kind::*, Row, Step, Takes, Test, bare, row};
+use super::super::row::{Items, Kind, Kind::*, Row, Step, Takes, Test, row};
 use super::super::sources::Format;
 
 const FILE: Takes = Takes::Value("FILE");
+const NAMES: Takes = Takes::Value("NAMES");
 const PAIR: Takes = Takes::Value("NAME=VALUE");
 
 /// The rows.
@@ -48,7 +49,11 @@ pub const ROWS: &[Row] = &[
         "log this line",
     ),
     row(&["iprint"], Now(Takes::Value("TEXT"), Step::Say), "log this line, where it stands"),
-    bare(&["fallback-config"], FILE, "configuration to start with when this one fails"),
+    row(
+        &["fallback-config"],
+        Now(FILE, Step::Fallback),
+        "start with this configuration where this one ends with code 1",
+    ),
     // Blocks: up to `endif`, `endfor` or `end`, which all close any block.
     row(&["if-env", "ifenv"], test(Test::Env, true), "block: the variable is set, or NAME=VALUE is true"),
     row(&["if-not-env"], test(Test::Env, false), "block: the variable is not set, or NAME=VALUE is false"),
@@ -90,8 +95,10 @@ pub const ROWS: &[Row] = &[
         Now(Takes::Maybe("ANYTHING"), Step::End),
         "end of a block",
     ),
-    bare(&["whitelist", "end-whitelist"], Takes::Maybe("NAMES"), "allow only these options from here"),
-    bare(&["blacklist", "end-blacklist"], Takes::Maybe("NAMES"), "allow these options no more from here"),
+    row(&["whitelist"], Now(NAMES, Step::Allow), "from here, other options than these are an error"),
+    row(&["end-whitelist"], Now(Takes::Nothing, Step::AllowAll), "end of a whitelist"),
+    row(&["blacklist"], Now(NAMES, Step::Forbid), "from here, these options are an error"),
+    row(&["end-blacklist"], Now(Takes::Nothing, Step::ForbidNothing), "end of a blacklist"),
     // Commands and information.
     row(&["reload"], signal(SignalWhat::Reload), "reload the server whose pid is in this file"),
     row(&["stop"], signal(SignalWhat::Stop), "stop the server whose pid is in this file"),
@@ -103,6 +110,8 @@ pub const ROWS: &[Row] = &[
     row(&["show-config"], Flag(|s| &mut s.show_config), "log all options as they were understood"),
     row(&["no-server"], Flag(|s| &mut s.no_server), "end after reading the options"),
     row(&["get"], List(|s| &mut s.get, "NAME"), "print the value of this option and end"),
+    row(&["exit"], Now(Takes::Maybe("CODE"), Step::Exit), "end at once with this code"),
+    row(&["dump-options"], Now(Takes::Nothing, Step::Names), "print the names of all options and end"),
     row(&["help", "usage"], Now(Takes::Nothing, Step::Help), "print this and end").short('h'),
     row(
         &["version"],

@@ -2,7 +2,7 @@
 
 use super::super::draft::Draft;
 use super::super::files::{self, Expires, Which};
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, row};
 use std::path::PathBuf;
 
 const REGEX_SECONDS: Takes = Takes::Value("REGEX SECONDS");
@@ -129,8 +129,12 @@ pub const ROWS: &[Row] = &[
         .accepted("a path is resolved in one system call"),
     bare(&["static-cache-paths-name"], Takes::Value("NAME"), "cache for static-cache-paths")
         .accepted("a path is resolved in one system call"),
-    bare(&["offload-threads", "offload-thread"], Takes::Value("N"), "threads that send files")
-        .accepted("files are sent by the worker's loop, beside the application"),
+    always(
+        &["offload-threads", "offload-thread"],
+        Takes::Value("N"),
+        "send files beside the application: the worker's loop does, with any number",
+        "",
+    ),
 ];
 
 fn by_pattern(

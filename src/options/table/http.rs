@@ -2,7 +2,7 @@
 
 use super::super::draft::Draft;
 use super::super::headers;
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row};
 use crate::base::{limits, text};
 
 /// The rows.
@@ -70,20 +70,34 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.request.manage_script_name),
         "choose the mounted application by the start of the path, and move it to SCRIPT_NAME",
     ),
-    bare(&["http-auto-chunked"], Takes::Nothing, "send answers of unknown length in chunks")
-        .accepted("HTTP/1.1 clients always get chunks where no length is known"),
-    bare(&["http-chunked-input"], Takes::Nothing, "decode bodies sent in chunks")
-        .accepted("bodies in chunks are always decoded"),
-    bare(&["ignore-sigpipe"], Takes::Nothing, "do not log SIGPIPE when a client is gone")
-        .accepted("SIGPIPE is never raised"),
-    bare(&["ignore-write-errors"], Takes::Nothing, "do not log failed writes")
-        .accepted("a client that is gone is no error here"),
-    bare(&["disable-write-exception"], Takes::Nothing, "raise nothing in the application on failed writes")
-        .accepted("a client that is gone raises nothing in the application"),
+    always(
+        &["http-auto-chunked"],
+        Takes::Nothing,
+        "send answers of unknown length in chunks, to HTTP/1.1",
+        "",
+    ),
+    always(
+        &["http-chunked-input"],
+        Takes::Nothing,
+        "decode bodies sent in chunks",
+        "bodies in chunks are always decoded",
+    ),
+    always(&["ignore-sigpipe"], Takes::Nothing, "do not log SIGPIPE when a client is gone", ""),
+    always(&["ignore-write-errors"], Takes::Nothing, "do not log failed writes", ""),
+    always(
+        &["disable-write-exception"],
+        Takes::Nothing,
+        "raise nothing in the application on failed writes",
+        "a client that is gone raises nothing in the application",
+    ),
     bare(&["write-errors-exception-only"], Takes::Nothing, "raise on failed writes without another word")
         .accepted("a client that is gone raises nothing in the application"),
-    bare(&["write-errors-tolerance"], Takes::Value("N"), "failed writes to tolerate per request")
-        .accepted("a client that is gone raises nothing in the application"),
+    always(
+        &["write-errors-tolerance"],
+        Takes::Value("N"),
+        "tolerate so many failed writes in a request: any number of them is tolerated",
+        "",
+    ),
     row(&["http-to"], List(|s| &mut s.http_to, "ADDRESS"), "server the HTTP router sends requests to")
         .accepted("the workers of this server answer without a router; that it names another server is told"),
     bare(&["http-connect-timeout"], Takes::Value("SECONDS"), "time for the HTTP router to reach a worker")
@@ -91,12 +105,21 @@ pub const ROWS: &[Row] = &[
     bare(&["http-processes", "http-workers"], Takes::Value("N"), "number of HTTP router processes")
         .accepted("there is no router between client and worker"),
     bare(&["http-websockets"], Takes::Nothing, "let the HTTP router pass websockets"),
-    bare(
-        &["http-enable-proxy-protocol"],
-        Takes::Maybe("BOOL"),
-        "expect the PROXY protocol from HTTP clients",
-    )
-    .refused("let the proxy send X-Forwarded-For instead, with http; or speak uwsgi"),
+    row(
+        &["enable-proxy-protocol", "http-enable-proxy-protocol"],
+        Flag(|s| &mut s.request.proxy_protocol),
+        "HTTP connections may begin with the PROXY protocol, version 1 or 2 (see trusted-proxies)",
+    ),
+    row(
+        &["proxy-protocol"],
+        Set(Takes::Value("NETWORKS"), |s, text| s.request.proxies.add(text).map(|()| None)),
+        "HTTP connections from these networks, or unix, must begin with the PROXY protocol; others must not",
+    ),
+    row(
+        &["trusted-proxies"],
+        Set(Takes::Value("NETWORKS"), |s, text| s.request.trusted_proxies.add(text).map(|()| None)),
+        "believe X-Forwarded-For, -Proto and Forwarded from these networks, or unix; remove them from others",
+    ),
     bare(&["http-raw-body"], Takes::Nothing, "pass bodies as they come")
         .accepted("there is no router between client and worker"),
     bare(&["http-buffer-size"], Takes::Value("BYTES"), "buffer of the HTTP router")

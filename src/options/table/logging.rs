@@ -1,7 +1,7 @@
 //! Rows: logs, statistics, metrics, alarms.
 
 use super::super::draft::Draft;
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, row};
 use crate::base::pattern::Pattern;
 use crate::base::text;
 use crate::options::logger;
@@ -57,8 +57,7 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.logging.json),
         "write every line of the log as one JSON object (the same as log-format = json)",
     ),
-    bare(&["threaded-logger"], Takes::Nothing, "write logs in a thread")
-        .accepted("the log process has a thread for each destination"),
+    always(&["threaded-logger"], Takes::Nothing, "let each destination of the log have a thread", ""),
     bare(&["log-master-bufsize"], Takes::Value("BYTES"), "longest message the master logs")
         .accepted("lines of any length are logged whole"),
     bare(

@@ -11,9 +11,12 @@ mod http;
 mod jobs;
 mod logging;
 mod process;
+#[cfg(test)]
+mod proofs;
 mod python;
 mod reload;
 mod routes;
+mod scaling;
 mod sockets;
 
 use std::collections::HashMap;
@@ -39,6 +42,7 @@ pub static FAMILIES: &[Family] = &[
     Family { title: "Internal router", rows: routes::ROWS },
     Family { title: "Processes", rows: process::ROWS },
     Family { title: "Reloads and limits of workers", rows: reload::ROWS },
+    Family { title: "Number of workers", rows: scaling::ROWS },
     Family { title: "Logs, statistics, metrics", rows: logging::ROWS },
     Family { title: "Hooks", rows: hooks::ROWS },
     Family { title: "Jobs beside requests, other servers", rows: jobs::ROWS },
@@ -153,6 +157,7 @@ mod tests {
     fn every_row_can_be_set() {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
         let values = [
+            "manual",
             "7",
             "007",
             "A=B",
@@ -173,13 +178,14 @@ mod tests {
             "/f print:x",
             "1 2 3 4 5 true",
             "cmd=true",
+            "unix",
         ];
         for row in rows() {
             let mut draft = Draft::default();
             let before = format!("{draft:?}");
             let set = values.iter().any(|v| row.set(&mut draft, Some(v)).is_ok());
             assert!(set, "{} takes none of {values:?}", row.name());
-            let touches = !matches!(row.kind, Kind::Now(..) | Kind::Nothing(_));
+            let touches = !matches!(row.kind, Kind::Now(..) | Kind::Always(..) | Kind::Nothing(_));
             // A switch that is on by default is turned off to be seen.
             let off =
                 matches!(row.kind, Kind::Flag(_)) && row.set(&mut Draft::default(), Some("false")).is_ok();

@@ -1,31 +1,41 @@
 //! Rows: processes, signals, privileges, files of the master.
 
 use super::super::draft::Draft;
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
     row(&["processes", "workers"], Set(Takes::Value("N"), processes), "start this many workers").short('p'),
     row(&["threads"], Count(|s| &mut s.process.threads), "run this many interpreter threads in each worker"),
-    bare(&["master"], Takes::Nothing, "run a master process above the workers")
-        .short('M')
-        .accepted("there always is a master"),
-    bare(&["enable-threads"], Takes::Nothing, "let the application start threads")
-        .short('T')
-        .accepted("threads of the application always run"),
+    always(&["master"], Takes::Nothing, "run a master process above the workers", "there always is a master")
+        .short('M'),
+    always(
+        &["enable-threads"],
+        Takes::Nothing,
+        "let the application start threads",
+        "threads of the application always run",
+    )
+    .short('T'),
     bare(&["thunder-lock"], Takes::Nothing, "take turns in accepting connections")
         .accepted("a worker accepts only when it has room, and only one is woken"),
-    bare(&["die-on-term"], Takes::Nothing, "make SIGTERM a shutdown instead of a reload")
-        .accepted("SIGTERM always is a graceful shutdown"),
-    bare(&["reaper"], Takes::Nothing, "collect child processes the application left behind")
-        .short('r')
-        .accepted("processes orphaned under the master are collected by it"),
-    bare(
+    always(
+        &["die-on-term"],
+        Takes::Nothing,
+        "make SIGTERM a shutdown instead of a reload",
+        "SIGTERM always is a graceful shutdown; SIGHUP reloads",
+    ),
+    row(
+        &["reaper"],
+        Flag(|s| &mut s.process.reaper),
+        "collect child processes the application left behind, after each request",
+    )
+    .short('r'),
+    always(
         &["close-on-exec", "close-on-exec2"],
         Takes::Nothing,
         "keep sockets from programs started by workers",
-    )
-    .accepted("sockets are always closed on exec"),
+        "sockets are always closed on exec",
+    ),
     row(
         &["lazy-apps"],
         Flag(|s| &mut s.process.lazy_apps),

@@ -1,7 +1,7 @@
 //! Rows: the Python application.
 
 use super::super::draft::Draft;
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, row};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -70,19 +70,31 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.python.catch_exceptions),
         "send the traceback of a failed request to the client; never in production",
     ),
-    bare(&["single-interpreter"], Takes::Nothing, "load all applications in one interpreter")
-        .short('i')
-        .accepted("there always is one interpreter"),
+    always(
+        &["single-interpreter"],
+        Takes::Nothing,
+        "load all applications in one interpreter",
+        "there always is one interpreter",
+    )
+    .short('i'),
     bare(&["plugins", "plugin", "need-plugins", "need-plugin"], Takes::Value("NAMES"), "load these plugins")
         .accepted("what is supported is built in; Python itself is chosen by home or python"),
     bare(&["plugins-dir", "plugin-dir"], Takes::Value("FOLDER"), "where to look for plugins")
         .accepted("what is supported is built in"),
-    bare(&["py-call-osafterfork", "py-call-uwsgi-fork-hooks"], Takes::Nothing, "run Python's fork hooks")
-        .accepted("Python's fork hooks always run"),
+    always(
+        &["py-call-osafterfork", "py-call-uwsgi-fork-hooks"],
+        Takes::Nothing,
+        "run Python's fork hooks",
+        "Python's fork hooks always run",
+    ),
     bare(&["no-threads-wait"], Takes::Nothing, "do not wait for threads when a worker ends")
         .accepted("requests in hand are finished on every thread; worker-reload-mercy bounds the time"),
-    bare(&["wsgi-env-behaviour", "wsgi-env-behavior"], Takes::Value("WAY"), "how environ is made")
-        .accepted("every request has its own environ"),
+    always(
+        &["wsgi-env-behaviour", "wsgi-env-behavior"],
+        Takes::Value("WAY"),
+        "how environ is made: each request has its own, with any of them",
+        "",
+    ),
     row(
         &["wsgi-accept-buffer", "wsgi-accept-buffers"],
         Flag(|s| &mut s.python.accept_buffer),

@@ -1,4 +1,4 @@
-//! Rows: when workers are replaced, and how many there are meanwhile.
+//! Rows: when workers are replaced.
 
 use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
@@ -126,7 +126,7 @@ pub const ROWS: &[Row] = &[
     row(
         &["master-fifo"],
         Paths(|s| &mut s.process.fifos, "FILE"),
-        "take commands from this pipe: r reload, c workers one by one, q stop, Q stop now, p pause, s totals, P pidfiles",
+        "take commands from this pipe: r reload, c one by one, q stop, Q now, p pause, + - C workers, s totals",
     ),
     row(
         &["exit-on-reload"],
@@ -135,14 +135,6 @@ pub const ROWS: &[Row] = &[
     ),
     bare(&["reload-mercy"], Takes::Value("SECONDS"), "time everything else has to end")
         .accepted("workers are waited for by worker-reload-mercy"),
-    bare(&["cheap"], Takes::Nothing, "start workers at the first request"),
-    bare(&["cheaper"], Takes::Value("N"), "keep this many workers, start more under load"),
-    bare(&["cheaper-initial"], Takes::Value("N"), "workers at the start"),
-    bare(&["cheaper-step"], Takes::Value("N"), "workers started at a time"),
-    bare(&["cheaper-algo"], Takes::Value("NAME"), "how the number of workers is chosen"),
-    bare(&["cheaper-overload"], Takes::Value("SECONDS"), "how often the number of workers is chosen"),
-    bare(&["idle"], Takes::Value("SECONDS"), "end the workers when there are no requests for so long"),
-    bare(&["die-on-idle"], Takes::Nothing, "end the server when it is idle"),
 ];
 
 fn megabytes(given: &str, field: &mut u64) -> Reading {

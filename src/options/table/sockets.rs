@@ -1,7 +1,7 @@
 //! Rows: what the server listens on.
 
 use super::super::draft::Draft;
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, row};
 use super::super::settings::SocketProtocol;
 use crate::base::text;
 
@@ -65,8 +65,7 @@ pub const ROWS: &[Row] = &[
     ),
     bare(&["tcp-nodelay"], Takes::Nothing, "send small packets at once")
         .accepted("TCP_NODELAY is always set"),
-    bare(&["no-defer-accept"], Takes::Nothing, "accept a connection before it sent anything")
-        .accepted("TCP_DEFER_ACCEPT is never set"),
+    always(&["no-defer-accept"], Takes::Nothing, "accept a connection before it sent anything", ""),
     bare(&["abstract-socket"], Takes::Nothing, "unix sockets live in the abstract namespace")
         .short('a')
         .refused("write the address as @NAME"),

@@ -1,11 +1,12 @@
 //! Listening sockets: from an address as the configuration writes it to a descriptor that listens.
 //!
 //! [`address`] understands the text, [`bind`](mod@bind) makes sockets, [`adopt`] takes those that another program
-//! opened for us (`fd://N`, systemd).
+//! opened for us (`fd://N`, systemd), [`queue`] counts who waits.
 
 pub mod address;
 pub mod adopt;
 pub mod bind;
+pub mod queue;
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::PathBuf;

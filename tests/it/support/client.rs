@@ -116,6 +116,14 @@ enum Framing {
 }
 
 impl Connection {
+    /// Our own port, of a TCP connection.
+    pub fn port(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr().expect("our address").port().to_string(),
+            Stream::Unix(_) => String::new(),
+        }
+    }
+
     /// Sends all bytes.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {

@@ -19,6 +19,12 @@ impl Haproxy {
     /// for each request; one that was not passed on has the server `<NOSRV>`.
     #[track_caller]
     pub fn start(to: &Address) -> Haproxy {
+        Haproxy::start_with(to, "")
+    }
+
+    /// The same, with `options` of its `server` line.
+    #[track_caller]
+    pub fn start_with(to: &Address, options: &str) -> Haproxy {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let listener = TcpListener::bind("127.0.0.1:0").expect("bind a free port");
         let address = listener.local_addr().expect("its address");
@@ -28,7 +34,7 @@ impl Haproxy {
             Address::Abstract(name) => format!("abns@{name}"),
         };
         let file = folder.path().join("haproxy.cfg");
-        std::fs::write(&file, configuration(&server)).expect("write haproxy.cfg");
+        std::fs::write(&file, configuration(&format!("{server} {options}"))).expect("write haproxy.cfg");
         let program = find("haproxy").expect("the test asked has(&[\"haproxy\"]) first");
         let mut command = Command::new(program);
         command.args(["-db", "-f"]).arg(&file).stdin(OwnedFd::from(listener));

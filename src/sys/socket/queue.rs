@@ -1,0 +1,171 @@
+//! How many connections wait at a listening socket to be accepted.
+//!
+//! Of TCP the kernel says it in `TCP_INFO` (tcp(7)). Of unix sockets it says it to whoever asks by netlink, sock_diag(7):
+//! one message there and one back, about the socket's inode. Where that is not allowed, what is left is whether anybody
+//! waits at all.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
+
+use super::Listener;
+use crate::sys::net;
+
+/// linux/sock_diag.h: ask about sockets of a family.
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// linux/netlink.h: a request.
+const NLM_F_REQUEST: u16 = 1;
+/// linux/unix_diag.h: show the queue's length, and its attribute in the answer.
+const UDIAG_SHOW_RQLEN: u32 = 0x10;
+const UNIX_DIAG_RQLEN: u16 = 4;
+const HEADER_BYTES: usize = 16;
+const MESSAGE_BYTES: usize = 16;
+
+/// Asks the kernel.
+#[derive(Debug)]
+pub struct Queues {
+    /// `None`: there is no such door in the kernel, or not for us.
+    netlink: Option<OwnedFd>,
+}
+
+impl Default for Queues {
+    fn default() -> Queues {
+        Queues::new()
+    }
+}
+
+impl Queues {
+    /// Ready to ask.
+    pub fn new() -> Queues {
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let netlink =
+            socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkSockDiag).ok();
+        Queues { netlink }
+    }
+
+    /// Connections that wait at `listener`; where the kernel does not count them for us, 1 for any.
+    pub fn waiting(&self, listener: &Listener) -> u32 {
+        let fd = listener.as_raw_fd();
+        let counted = if listener.is_tcp() { of_tcp(fd) } else { self.of_unix(listener) };
+        counted.unwrap_or_else(|_| u32::from(net::is_readable(fd)))
+    }
+
+    fn of_unix(&self, listener: &Listener) -> io::Result<u32> {
+        let netlink = self.netlink.as_ref().ok_or(io::ErrorKind::Unsupported)?.as_raw_fd();
+        // The kernel keeps sockets' numbers short.
+        let inode = u32::try_from(nix::sys::stat::fstat(listener)?.st_ino).map_err(io::Error::other)?;
+        send(netlink, &question(inode), MsgFlags::empty())?;
+        // The kernel answers within the call above.
+        let mut answer = [0; 512];
+        let len = recv(netlink, &mut answer, MsgFlags::empty())?;
+        queue_in(&answer[..len], inode).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+}
+
+/// `struct nlmsghdr`, `struct unix_diag_req`.
+fn question(inode: u32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(40);
+    let mut put = |field: &[u8]| bytes.extend_from_slice(field);
+    put(&40_u32.to_ne_bytes());
+    put(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    put(&NLM_F_REQUEST.to_ne_bytes());
+    put(&[0; 8]);
+    // Family, protocol, padding; sockets in any state.
+    put(&[1, 0, 0, 0]);
+    put(&u32::MAX.to_ne_bytes());
+    put(&inode.to_ne_bytes());
+    put(&UDIAG_SHOW_RQLEN.to_ne_bytes());
+    // Whatever its cookie is.
+    put(&[0xff; 8]);
+    bytes
+}
+
+/// `struct nlmsghdr`, `struct unix_diag_msg`, attributes: of `rqlen` the first number is how many wait.
+fn queue_in(answer: &[u8], inode: u32) -> Option<u32> {
+    let short = |at: usize| Some(u16::from_ne_bytes(answer.get(at..at + 2)?.try_into().ok()?));
+    let word = |at: usize| Some(u32::from_ne_bytes(answer.get(at..at + 4)?.try_into().ok()?));
+    // An error message, or an answer to an earlier question.
+    if short(4)? != SOCK_DIAG_BY_FAMILY || word(HEADER_BYTES + 4)? != inode {
+        return None;
+    }
+    let mut at = HEADER_BYTES + MESSAGE_BYTES;
+    loop {
+        let (len, kind) = (usize::from(short(at)?), short(at + 2)?);
+        if kind == UNIX_DIAG_RQLEN {
+            return word(at + 4);
+        }
+        at += len.max(4).next_multiple_of(4);
+    }
+}
+
+/// On a listening socket `tcpi_unacked` is the length of the accept queue.
+fn of_tcp(fd: RawFd) -> io::Result<u32> {
+    let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut len = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).map_err(io::Error::other)?;
+    // SAFETY: the pointers name `info` and `len`, which live across the call; the kernel writes at most `len` bytes.
+    let got = unsafe {
+        libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut len)
+    };
+    if got != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: plain numbers, zeroed before the kernel wrote some of them.
+    Ok(unsafe { info.assume_init() }.tcpi_unacked)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::base::protocol::SocketProtocol;
+    use crate::sys::socket::bind::{Made, Manner, bind};
+    use crate::sys::socket::{Address, Kind};
+
+    fn listener(address: &str) -> Listener {
+        let manner = Manner { backlog: 16, ..Manner::default() };
+        let Made { fd, name, kind } =
+            bind(&Address::parse(address).expect("an address"), manner).expect("bound");
+        Listener {
+            fd: Arc::new(fd),
+            name,
+            kind,
+            protocol: SocketProtocol::Http,
+            faces_clients: true,
+            index: 0,
+        }
+    }
+
+    #[test]
+    fn those_who_wait_are_counted() {
+        let queues = Queues::new();
+        let tcp = listener("127.0.0.1:0");
+        assert_eq!(queues.waiting(&tcp), 0);
+        let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(&tcp.name).expect("connected")).collect();
+        assert_eq!(queues.waiting(&tcp), 3);
+
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("s");
+        let unix = listener(&path.display().to_string());
+        assert!(matches!(unix.kind, Kind::Unix(_)));
+        assert_eq!(queues.waiting(&unix), 0);
+        let _clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).expect("connected")).collect();
+        let without = Queues { netlink: None };
+        assert_eq!(without.waiting(&unix), 1);
+        // A kernel without sock_diag for unix sockets says less.
+        let counted = queues.of_unix(&unix);
+        assert_eq!(queues.waiting(&unix), if counted.is_ok() { 3 } else { 1 }, "{counted:?}");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_none() {
+        for answer in [&b""[..], &[0; 16], &question(7), &[0xff; 64]] {
+            assert_eq!(queue_in(answer, 7), None);
+        }
+    }
+}

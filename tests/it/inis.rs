@@ -1,0 +1,171 @@
+//! Whatever ini uWSGI accepts is accepted, and means the same: files made at random, the same ones each time.
+//!
+//! What uWSGI makes of them is in `tests/it/inis.txt`, recorded by
+//! `UWRING_BLESS=1 TARGET=uwsgi cargo test --test it inis`. `UWRING_INIS` makes more of them, without that comparison.
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use crate::support::{Target, program, root, target};
+
+/// Files compared with the record.
+const RECORDED: u64 = 100;
+/// What stands for a file that is refused.
+const REFUSED: &str = "refused";
+
+/// The numbers of xorshift64*: the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        usize::try_from(self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33).expect("31 bits") % sides
+    }
+
+    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
+        of[self.roll(of.len())]
+    }
+}
+
+const FLAGS: &[&str] =
+    &["master", "vacuum", "lazy-apps", "die-on-term", "enable-threads", "thunder-lock", "no-orphans"];
+/// (Not `processes`: that uWSGI runs without any, serving nobody, is refused.)
+const NUMBERS: &[&str] =
+    &["cpu-affinity", "threads", "harakiri", "max-requests", "buffer-size", "reload-mercy", "post-buffering"];
+const TEXTS: &[&str] = &[
+    "chdir2",
+    "procname",
+    "procname-prefix",
+    "env",
+    "safe-pidfile",
+    "static-map",
+    "mount-point",
+    "my-own",
+    "x",
+];
+const TRUTHS: &[&str] = &["true", "1", "", "on", "false", "0", "yes", "True", "no"];
+const NUMERALS: &[&str] = &["1", "4", "64", "007", "3 ; three", "2 # two", "%(n)", "%(n * 2)"];
+const WORDS: &[&str] = &[
+    "/srv/%(x)",
+    "a=b=c",
+    "\"quoted\"",
+    "'single'",
+    "$(COLOUR)",
+    "$(NOBODY)/x",
+    "%(nobody)",
+    "%(n)",
+    "%n.%e",
+    "%s",
+    "100%%",
+    "a ; b # c",
+    "[brackets]",
+    "x = y",
+    "tab\tinside",
+    "ümläut",
+    "@notafile",
+    "%(n + 3)%(x)",
+    "-",
+    "$",
+    "%(",
+];
+
+/// One file.
+fn made(seed: u64) -> String {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut text = String::new();
+    if dice.roll(6) == 0 {
+        text.push_str("early = 1\n");
+    }
+    text.push_str("[uwsgi]\nn = 5\nx = y\n");
+    for _ in 0..4 + dice.roll(16) {
+        line(&mut dice, &mut text);
+    }
+    if dice.roll(4) == 0 {
+        text.push_str("[other]\nprocesses = 9\n[uwsgi]\nlate = 1\n");
+    }
+    match dice.roll(8) {
+        0 => text.replace('\n', "\r\n"),
+        1 => text.trim_end().to_owned(),
+        _ => text,
+    }
+}
+
+fn line(dice: &mut Dice, text: &mut String) {
+    let (key, value) = match dice.roll(3) {
+        0 => (dice.pick(FLAGS), dice.pick(TRUTHS)),
+        1 => (dice.pick(NUMBERS), dice.pick(NUMERALS)),
+        _ => (dice.pick(TEXTS), dice.pick(WORDS)),
+    };
+    let before = dice.pick(&["", "", "", "  ", "\t"]);
+    let sign = dice.pick(&["=", " = ", " = ", "= ", "\t=\t", " =  "]);
+    let behind = dice.pick(&["", "", "", " ", "\t "]);
+    let wanted = match dice.roll(12) {
+        0 => format!("{before}; {key}{sign}{value}\n"),
+        1 => format!("#{key}\n\n"),
+        2 => format!("{before}{key}\n"),
+        3 => format!("set = {key}={value}\n"),
+        // (Placeholders in there stay as written in uWSGI: docs/differences.md.)
+        4 => format!("set-placeholder = ph{}={}\n", dice.roll(3), dice.pick(TRUTHS)),
+        5 => format!(
+            "if-env = {}\n{key}{sign}{value}\nendif =\n",
+            dice.pick(&["COLOUR", "COLOUR=blue", "NOBODY"])
+        ),
+        6 => format!("if-not-opt = {}\n{key}{sign}{value}\nend =\n", dice.pick(&["n=5", "master", "n=6"])),
+        7 => format!("for = a b\nmy-own{sign}%(_){value}\nendfor\n"),
+        8 => format!("for-times = {}\nmy-own = %(_)\nend-for =\n", dice.roll(4)),
+        _ => format!("{before}{key}{sign}{value}{behind}\n"),
+    };
+    text.push_str(&wanted);
+}
+
+/// What the server makes of it: its options, one a line.
+fn understood(seed: u64) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = made(seed);
+    std::fs::write(folder.path().join("site.ini"), &text).expect("write");
+    let mut command = Command::new(program());
+    command.current_dir(folder.path()).args(["--ini", "site.ini", "--show-config", "--no-server"]);
+    command.env_clear().env("COLOUR", "blue").env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let output = command.output().expect("start the server");
+    let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    match output.status.code() {
+        Some(0) => {}
+        Some(1) => return format!("{REFUSED}{}\n", if target() == Target::Uwring { &all } else { "" }),
+        other => panic!("file {seed}: {other:?}: {all}\n{text}"),
+    }
+    let lines = all.lines().skip_while(|line| *line != "[uwsgi]").skip(1);
+    lines.take_while(|line| !line.starts_with(";end of configuration")).fold(
+        String::new(),
+        |mut all, line| {
+            let _ = writeln!(all, "{line}");
+            all
+        },
+    )
+}
+
+#[test]
+fn any_ini_is_understood_as_uwsgi_does() {
+    let recorded = root().join("tests/it/inis.txt");
+    let more: u64 = std::env::var("UWRING_INIS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let mut text = String::new();
+    for seed in 0..RECORDED {
+        let _ = write!(text, "== file {seed}\n{}", understood(seed));
+    }
+    for seed in RECORDED..RECORDED + more {
+        understood(seed);
+    }
+    if target() == Target::Uwsgi && std::env::var_os("UWRING_BLESS").is_some() {
+        std::fs::write(&recorded, &text).expect("write the record");
+    }
+    let known = std::fs::read_to_string(&recorded).expect("the record");
+    let known: Vec<&str> = known.split("== file ").collect();
+    let found: Vec<&str> = text.split("== file ").collect();
+    assert_eq!(found.len(), known.len(), "the record has other files");
+    let accepted = known.iter().zip(&found).filter(|(theirs, _)| !theirs.contains(REFUSED));
+    for (theirs, mine) in accepted {
+        let seed = mine.lines().next().and_then(|number| number.parse().ok()).unwrap_or(0);
+        assert_eq!(mine, theirs, "file:\n{}", made(seed));
+    }
+}
