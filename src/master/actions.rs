@@ -24,7 +24,7 @@ use crate::sys::exec::Handed;
 use crate::sys::process::{self, Fork};
 use crate::sys::shell;
 use crate::sys::signals::{self, Signal};
-use crate::sys::{event, packets};
+use crate::sys::{cgroup, event, memory, packets};
 
 /// What came of an action.
 #[derive(Debug)]
@@ -258,6 +258,10 @@ impl Office {
     pub fn perform(&mut self, action: Action) -> Outcome {
         match action {
             Action::StartTemplate { generation } => return self.start_template(generation),
+            Action::Weigh { generation, pid } => {
+                let (resident, limit) = (memory::resident_of(pid), cgroup::limits().memory);
+                return Outcome::Event(Event::Weighed { generation, resident, limit });
+            }
             Action::Fork { generation, worker } => return self.fork(generation, worker),
             Action::Tell { generation, worker, command } => self.tell(generation, worker, command),
             Action::Kill { pid } => self.kill(pid),

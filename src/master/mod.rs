@@ -45,10 +45,10 @@ use state::{Action, Event, Policy, State};
 
 use crate::base::clock;
 use crate::options::hooks::Moment;
-use crate::options::settings::Settings;
+use crate::options::settings::{Process, Settings};
 use crate::plugin::find::Library;
 use crate::sys::socket::Listener;
-use crate::sys::{Error as SysError, process, signals};
+use crate::sys::{Error as SysError, cgroup, process, signals};
 
 /// Reads the configuration again, for a reload.
 pub type Reread = Box<dyn Fn() -> Result<Settings, String>>;
@@ -86,11 +86,14 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
     // From the first moment: a signal that comes too early is done when we can.
     signals::block().map_err(failed("block signals"))?;
-    let Start { mut settings, notes, warnings, reread, argv, env, handover } = start;
+    let Start { mut settings, mut notes, warnings, reread, argv, env, handover } = start;
     let library = Library::open().map_err(startup::Error::Plugin)?;
     let image = Image::new(argv.clone(), env).map_err(failed("find this program"))?;
     let start_dir = image.folder().clone();
     let master_pid = std::process::id();
+    if settings.scaling.auto {
+        notes.push(count_processes(&mut settings.process));
+    }
     let policy = policy(&settings, master_pid);
     let daemons = handover.as_ref().map(|left| left.office.daemons.clone()).unwrap_or_default();
     let House { mut office, listeners, vacuum, state, first } = match handover {
@@ -264,6 +267,13 @@ impl Turn<'_> {
         self.office.stay();
         state
     }
+}
+
+/// `processes = auto`. What to say about it.
+fn count_processes(settings: &mut Process) -> String {
+    let (affinity, limits) = (cgroup::affinity(), cgroup::limits());
+    settings.processes = cgroup::processors(affinity, limits);
+    lines::auto(settings.processes, affinity, limits.millis, limits.memory)
 }
 
 fn policy(settings: &Settings, master_pid: u32) -> Policy {

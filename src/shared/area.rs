@@ -25,7 +25,7 @@ use crate::sys::memory::SharedMap;
 pub use crate::sys::signals::Command;
 
 /// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 
 /// What an application can ask of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
