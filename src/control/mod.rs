@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod server;
+mod stacks;
 pub mod words;
 
 /// How the address of every control socket begins that was not configured; the master's pid and a number that

@@ -60,7 +60,7 @@ impl Ears {
         let harakiri = &settings.harakiri;
         // Its own watch has long asked for a successor by then.
         let late_ms = harakiri.grace_seconds.saturating_mul(2_000).saturating_add(2_000);
-        let frozen_ms = (harakiri.seconds > 0).then_some(late_ms);
+        let frozen_ms = (harakiri.seconds > 0 && harakiri.queue_threshold == 0).then_some(late_ms);
         let pulse = Pulse::new(harakiri.stuck_seconds, notify::watchdog_us().is_some());
         let threads = settings.process.threads;
         Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms, pulse, threads, sampler })
@@ -87,10 +87,13 @@ impl Ears {
         });
         let late_due = self.frozen_ms.map(|_| LATE_MS);
         let hearts_due = self.pulse.look_in(now).into_iter().chain(office.herald_mut().due_in(now)).min();
-        let patience_ms = [patience_ms, logs_due, late_due, hearts_due].into_iter().flatten().min();
+        let dumps_due = office.dumps().due().map(|due| due.since(now));
+        let patience_ms =
+            [patience_ms, logs_due, late_due, hearts_due, dumps_due].into_iter().flatten().min();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
         fds.extend(office.logs().map(|logs| logs.fd()));
+        fds.push(office.dumps().fd());
         fds.extend(self.touched.fd());
         fds.extend(self.fifos.fd());
         fds.extend(office.channels().map(AsFd::as_fd));
@@ -100,6 +103,7 @@ impl Ears {
             crate::log!("[uwring] master: poll: {error}");
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
+        office.pass_stacks_on();
         let mut events = self.gather(office);
         if needs.knocks && listeners.iter().any(|listener| net::is_readable(listener.as_raw_fd())) {
             events.push(Event::Knocked);

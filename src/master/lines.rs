@@ -227,6 +227,20 @@ pub fn template_silent(pid: u32) -> String {
     )
 }
 
+/// Clients are to look for another server, or to stay.
+pub fn draining(draining: bool) -> &'static str {
+    if draining {
+        "*** DRAINING: serving without keep-alive, not ready for more ***"
+    } else {
+        "*** no longer draining ***"
+    }
+}
+
+/// The end comes after `drain-delay`.
+pub fn stop_later(ms: u64) -> String {
+    format!("stopping in {} s (drain-delay); a second signal: now", ms / 1000)
+}
+
 /// A reload begins.
 pub fn reloading(old: u32, new: u32) -> String {
     format!("...gracefully reloading: generation {new} loads while generation {old} serves...")

@@ -9,6 +9,7 @@
 
 pub mod actions;
 pub mod channel;
+pub mod dumps;
 pub mod events;
 pub mod fifo;
 pub mod handover;
@@ -19,6 +20,7 @@ pub mod listeners;
 pub mod logs;
 pub mod pidfile;
 pub mod pulse;
+pub mod report;
 pub mod scaling;
 pub mod seat;
 pub mod startup;
@@ -283,6 +285,7 @@ fn policy(settings: &Settings, master_pid: u32) -> Policy {
         workers: settings.processes,
         cores: settings.threads,
         mercy_ms: settings.worker_reload_mercy.saturating_mul(1000),
+        drain_delay_ms: settings.drain_delay.saturating_mul(1000),
         forkbomb_delay_ms: settings.forkbomb_delay.saturating_mul(1000),
         exit_on_reload: settings.exit_on_reload,
         master_pid,

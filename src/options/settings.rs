@@ -95,6 +95,8 @@ pub struct Process {
     pub no_orphans: bool,
     /// `worker-reload-mercy`, seconds a worker may take to finish its requests when told to end.
     pub worker_reload_mercy: u64,
+    /// `drain-delay`: seconds a server told to stop serves before it does.
+    pub drain_delay: u64,
     /// `forkbomb-delay`, seconds between respawns of workers that die at once.
     pub forkbomb_delay: u64,
     /// `vacuum`: remove unix sockets and pidfiles at exit.
@@ -172,6 +174,7 @@ impl Default for Process {
             need_app: true,
             no_orphans: false,
             worker_reload_mercy: 60,
+            drain_delay: 0,
             forkbomb_delay: 2,
             vacuum: false,
             pidfiles: Vec::new(),
@@ -263,6 +266,8 @@ pub struct Harakiri {
     pub grace_seconds: u64,
     /// `harakiri-graceful-signal`: sent to the worker besides.
     pub signal: Option<u32>,
+    /// `harakiri-queue-threshold`: only while so many requests wait.
+    pub queue_threshold: u32,
     /// `harakiri-verbose`.
     pub verbose: bool,
     /// `harakiri-no-arh`: the after-request hook does not count.
@@ -277,6 +282,7 @@ impl Default for Harakiri {
             seconds: 0,
             grace_seconds: 3,
             signal: None,
+            queue_threshold: 0,
             verbose: false,
             without_hook: false,
             stuck_seconds: 10,

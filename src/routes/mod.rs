@@ -22,6 +22,8 @@ pub struct Notes {
     pub removed: Vec<Vec<u8>>,
     /// Bytes of PATH_INFO that name the application's mountpoint.
     pub mount: usize,
+    /// `harakiri` of this request alone, milliseconds.
+    pub patience_ms: Option<u64>,
     /// No request line.
     pub quiet: bool,
     /// Rules have answered in place of the application, or are not to look at this answer.
@@ -37,7 +39,7 @@ impl Notes {
         self.added.clear();
         self.removed.clear();
         self.fixed.clear();
-        (self.mount, self.quiet, self.settled) = (0, false, false);
+        (self.mount, self.quiet, self.settled, self.patience_ms) = (0, false, false, None);
     }
 
     /// A variable that was set here.

@@ -53,6 +53,7 @@ struct Instance {
     asked: AtomicU32,
     serving: AtomicU32,
     paused: AtomicU32,
+    draining: AtomicU32,
 }
 
 /// The map.
@@ -200,6 +201,16 @@ impl Area {
     /// Says whether anything is to be accepted. The workers look when their bells ring.
     pub fn set_paused(&self, paused: bool) {
         self.instance().paused.store(u32::from(paused), Ordering::Relaxed);
+    }
+
+    /// Whether clients and front ends are to look for another server, while this one still serves.
+    pub fn is_draining(&self) -> bool {
+        self.instance().draining.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says whether they are.
+    pub fn set_draining(&self, draining: bool) {
+        self.instance().draining.store(u32::from(draining), Ordering::Relaxed);
     }
 
     /// Requests that all workers have finished.

@@ -51,6 +51,10 @@ impl Tired {
     }
 }
 
+/// In the word for what somebody wants to see.
+const DUMP_LOG: u32 = 1;
+const DUMP_STACKS: u32 = 2;
+
 /// One worker's line. The size keeps neighbours out of each other's cache lines, and of the pair that the
 /// processor fetches together.
 #[repr(C, align(128))]
@@ -117,12 +121,18 @@ impl WorkerSlot {
 
     /// Somebody wants to see in the log what it does. It looks once its bell was rung.
     pub fn want_dump(&self) {
-        self.dump.store(1, Ordering::Release);
+        self.dump.fetch_or(DUMP_LOG, Ordering::AcqRel);
     }
 
-    /// *Its worker.* Whether somebody does.
-    pub fn take_dump(&self) -> bool {
-        self.dump.swap(0, Ordering::AcqRel) != 0
+    /// *The master.* Wants the stacks of its threads. It looks once its bell was rung.
+    pub fn want_stacks(&self) {
+        self.dump.fetch_or(DUMP_STACKS, Ordering::AcqRel);
+    }
+
+    /// *Its worker.* Whether somebody wants it in the log, and whether the master wants its stacks.
+    pub fn take_dump(&self) -> (bool, bool) {
+        let wanted = self.dump.swap(0, Ordering::AcqRel);
+        (wanted & DUMP_LOG != 0, wanted & DUMP_STACKS != 0)
     }
 
     /// *The master.* Asks for a sign of life: [`WorkerSlot::is_silent`] until the ring thread gave it. It looks once

@@ -59,7 +59,7 @@ impl Desk {
         let text = |span| job.request.bytes(span, head, fixed);
         let parts = [text(job.request.addr), b" - ", text(job.request.method), b" ", text(job.request.uri)];
         let usual_ms = self.plan.settings.harakiri.seconds.saturating_mul(1000);
-        let patience_ms = job.patience_ms.unwrap_or(usual_ms);
+        let patience_ms = job.notes.patience_ms.unwrap_or(usual_ms);
         core.set_thread(THREAD.get());
         let serial = core.begin(job.started, patience_ms, job.token.map_or(0, |token| token.0), &parts);
         if patience_ms != usual_ms {

@@ -14,6 +14,7 @@ mod conformance;
 mod control;
 mod corpora;
 mod ctl;
+mod drain;
 mod environ;
 mod faults;
 mod frameworks;

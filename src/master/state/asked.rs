@@ -32,6 +32,11 @@ impl State {
                     Answer::done("the reload has begun; the log tells how it ends")
                 }
             },
+            Request::Dump(pid) => {
+                actions.push(Action::Dump { client, pid });
+                return;
+            }
+            Request::Drain { undo } => self.drain_asked(!undo, actions),
             Request::Workers(change) => self.change(change, now, actions),
             Request::Stop { now: at_once, .. } => {
                 self.wished(if at_once { Wish::StopNow } else { Wish::Stop }, now, actions);
@@ -42,12 +47,34 @@ impl State {
         actions.push(Action::Answer { client, answer, keep });
     }
 
+    fn drain_asked(&mut self, drain: bool, actions: &mut Vec<Action>) -> Answer {
+        if self.phase != Phase::Running || self.stop_at.is_some() {
+            return Answer::failed("the server is stopping");
+        }
+        self.drain(drain, actions);
+        Answer::done(if drain {
+            "draining: still serving, without keep-alive (`drain --undo` ends that, `stop` the server)"
+        } else {
+            "serving as before"
+        })
+    }
+
+    /// Clients and front ends are told to look for another server, or not any more.
+    pub(super) fn drain(&mut self, drain: bool, actions: &mut Vec<Action>) {
+        if self.draining != drain {
+            self.draining = drain;
+            actions.push(Action::Say(lines::draining(drain).to_owned()));
+            actions.push(Action::Drain(drain));
+        }
+    }
+
     fn cannot_reload(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Running if self.policy.exit_on_reload => {
                 Some("exit-on-reload is set: a reload would end the server; use stop")
             }
             Phase::Running if !self.served => Some("the server is still starting"),
+            Phase::Running if self.stop_at.is_some() => Some("the server is stopping"),
             Phase::Running => None,
             Phase::Stopping { .. } | Phase::Over => Some("the server is stopping"),
         }
@@ -65,6 +92,7 @@ impl State {
         let coming = self.reload_wanted || self.generations.iter().any(|g| g.role == Role::Coming);
         let phase = match self.phase {
             Phase::Stopping { .. } | Phase::Over => herald::Phase::Stopping,
+            Phase::Running if self.stop_at.is_some() => herald::Phase::Stopping,
             Phase::Running if !self.served => herald::Phase::Starting,
             Phase::Running if coming => herald::Phase::Reloading,
             Phase::Running => herald::Phase::Running,
@@ -82,6 +110,8 @@ impl State {
         let phase = match self.phase {
             Phase::Stopping { .. } | Phase::Over => "stopping",
             Phase::Running if !self.served => "starting",
+            Phase::Running if self.stop_at.is_some() => "stopping",
+            Phase::Running if self.draining => "draining",
             Phase::Running if self.reload_wanted || self.generations.len() > 1 => "reloading",
             Phase::Running => "running",
         };

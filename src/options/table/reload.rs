@@ -23,6 +23,16 @@ pub const ROWS: &[Row] = &[
         "send this signal (a number) to a worker whose request took too long",
     ),
     row(
+        &["harakiri-queue-threshold"],
+        Count(|s| &mut s.harakiri.queue_threshold),
+        "end requests that take too long only while so many others wait (default 0: always)",
+    ),
+    row(
+        &["drain-delay"],
+        Seconds(|s| &mut s.process.drain_delay),
+        "when told to stop, serve on for so long, without keep-alive and not ready for more (default 0)",
+    ),
+    row(
         &["harakiri-verbose"],
         Flag(|s| &mut s.harakiri.verbose),
         "tell also where in the kernel a request was that took too long",
