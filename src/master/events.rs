@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Instant;
 
 use super::actions::Office;
 use super::channel::Report;
@@ -10,6 +11,7 @@ use super::fifo::{self, Fifos, Letter};
 use super::herald::Summary;
 use super::jobs::Ended;
 use super::logs::Logs;
+use super::monitor::Monitor;
 use super::pulse::Pulse;
 use super::scaling::sampler::Sampler;
 use super::state::{Event, Wish};
@@ -81,15 +83,13 @@ impl Ears {
         let deadlines = [needs.deadline, self.touched.deadline(), jobs, sample];
         let deadline = deadlines.into_iter().flatten().min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
-        let logs_due = office.logs().and_then(Logs::due).map(|due| {
-            let left = due.saturating_duration_since(std::time::Instant::now());
-            u64::try_from(left.as_millis()).unwrap_or(u64::MAX) + 1
-        });
+        let logs_due = office.logs().and_then(Logs::due).map(millis_until);
+        let monitor_due = office.monitor().and_then(Monitor::due).map(millis_until);
         let late_due = self.frozen_ms.map(|_| LATE_MS);
         let hearts_due = self.pulse.look_in(now).into_iter().chain(office.herald_mut().due_in(now)).min();
         let dumps_due = office.dumps().due().map(|due| due.since(now));
         let patience_ms =
-            [patience_ms, logs_due, late_due, hearts_due, dumps_due].into_iter().flatten().min();
+            [patience_ms, logs_due, monitor_due, late_due, hearts_due, dumps_due].into_iter().flatten().min();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
         fds.extend(office.logs().map(|logs| logs.fd()));
@@ -168,6 +168,11 @@ impl Ears {
         events.extend(self.frozen_ms.into_iter().flat_map(|ms| frozen_workers(office, ms)));
         events.extend(ended);
         tell_logs(office, &mut events);
+        if let Some(monitor) = office.monitor_mut() {
+            monitor.restart();
+            events.retain(|event| !matches!(event, Event::Exited { pid, .. } if monitor.ended(*pid)));
+        }
+        office.show_jobs();
         events.extend(wishes);
         events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
         let asked = office.control_mut().map(|control| control.requests()).unwrap_or_default();
@@ -217,6 +222,11 @@ fn tell_logs(office: &mut Office, events: &mut Vec<Event>) {
         Event::Exited { pid, .. } => !logs.ended(*pid),
         _ => true,
     });
+}
+
+fn millis_until(due: Instant) -> u64 {
+    let left = due.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX) + 1
 }
 
 fn wish_of(signal: Signal) -> Option<Event> {

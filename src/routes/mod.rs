@@ -24,6 +24,8 @@ pub struct Notes {
     pub mount: usize,
     /// `harakiri` of this request alone, milliseconds.
     pub patience_ms: Option<u64>,
+    /// A static file answered it.
+    pub by_file: bool,
     /// No request line.
     pub quiet: bool,
     /// Rules have answered in place of the application, or are not to look at this answer.
@@ -39,7 +41,8 @@ impl Notes {
         self.added.clear();
         self.removed.clear();
         self.fixed.clear();
-        (self.mount, self.quiet, self.settled, self.patience_ms) = (0, false, false, None);
+        (self.mount, self.by_file, self.quiet, self.settled) = (0, false, false, false);
+        self.patience_ms = None;
     }
 
     /// A variable that was set here.

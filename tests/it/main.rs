@@ -43,6 +43,7 @@ mod scaling;
 mod soak;
 mod stacks;
 mod static_files;
+mod stats;
 mod systemd;
 mod trust;
 mod upgrade;
