@@ -17,7 +17,7 @@ const UNIX_SOCKETS: &str = "/proc/net/unix";
 
 /// Why a server was not asked, or what it answered.
 #[derive(Debug, thiserror::Error)]
-enum Error {
+pub(super) enum Error {
     #[error("pidfile {0}: {1}")]
     Pidfile(PathBuf, io::Error),
     #[error("no running uwring was found on this machine (inside a container, ask inside it)")]
@@ -112,6 +112,20 @@ fn command() -> Command {
                 ),
         )
         .subcommand(
+            Command::new("dump").about("Show the Python stacks of all threads of all workers").arg(
+                Arg::new("worker")
+                    .long("worker")
+                    .value_parser(clap::value_parser!(u32))
+                    .value_name("N")
+                    .help("of this worker only"),
+            ),
+        )
+        .subcommand(
+            Command::new("drain")
+                .about("Go on serving, but without keep-alive and not ready for more: before a stop")
+                .arg(switch("undo", "serve as before")),
+        )
+        .subcommand(
             Command::new("stop")
                 .about("Finish the requests in hand, then end")
                 .arg(switch("now", "do not finish them"))
@@ -120,7 +134,11 @@ fn command() -> Command {
 }
 
 fn ask(matches: &ArgMatches) -> Result<bool, Error> {
+    if let Some(("dump", flags)) = matches.subcommand() {
+        return super::stacks::show(matches, flags.get_one("worker").copied());
+    }
     let request = match matches.subcommand() {
+        Some(("drain", flags)) => Request::Drain { undo: flags.get_flag("undo") },
         Some(("reload", flags)) => Request::Reload { wait: flags.get_flag("wait") },
         Some(("stop", flags)) => Request::Stop { now: flags.get_flag("now"), wait: flags.get_flag("wait") },
         Some(("workers", words)) => match words.get_one::<Change>("change") {
@@ -201,6 +219,19 @@ fn duration(seconds: u64) -> String {
         (0, ..) => format!("{hours} h {minutes} min"),
         _ => format!("{days} d {hours} h"),
     }
+}
+
+/// Asks for something that is answered by one line: that line.
+pub(super) fn ask_for(matches: &ArgMatches, request: Request) -> Result<String, Error> {
+    let mut server = connect(matches)?;
+    let sent = server.write_all(format!("{}\n", request.text()).as_bytes());
+    let mut text = String::new();
+    BufReader::new(server).read_line(&mut text)?;
+    if text.is_empty() {
+        sent?;
+        return Err(Error::Silent);
+    }
+    Ok(text)
 }
 
 fn connect(matches: &ArgMatches) -> Result<UnixStream, Error> {

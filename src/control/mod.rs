@@ -11,6 +11,7 @@
 pub mod client;
 pub mod monitor;
 pub mod server;
+mod stacks;
 pub mod words;
 
 /// How the address of every control socket begins that was not configured; the master's pid and a number that

@@ -57,6 +57,13 @@ pub enum Request {
     },
     /// Have another number of workers.
     Workers(Change),
+    /// Show the Python stacks of the worker with this process id.
+    Dump(u32),
+    /// Take no more part in the service, and go on serving; or take part again.
+    Drain {
+        /// The latter.
+        undo: bool,
+    },
 }
 
 impl Request {
@@ -70,6 +77,8 @@ impl Request {
             Request::Status => "status".to_owned(),
             Request::Reload { wait } => marked("reload", &[(wait, "wait")]),
             Request::Stop { now, wait } => marked("stop", &[(now, "now"), (wait, "wait")]),
+            Request::Dump(pid) => format!("dump {pid}"),
+            Request::Drain { undo } => marked("drain", &[(undo, "undo")]),
             Request::Workers(change) => format!("workers {}", change.text()),
         }
     }
@@ -84,11 +93,24 @@ impl Request {
         match word {
             "status" if only(&[]) => Some(Request::Status),
             "reload" if only(&["wait"]) => Some(Request::Reload { wait: has("wait") }),
+            "dump" if marks.len() == 1 => marks[0].parse().ok().map(Request::Dump),
+            "drain" if only(&["undo"]) => Some(Request::Drain { undo: has("undo") }),
             "workers" if marks.len() == 1 => Change::parse(marks[0]).map(Request::Workers),
             "stop" if only(&["now", "wait"]) => Some(Request::Stop { now: has("now"), wait: has("wait") }),
             _ => None,
         }
     }
+}
+
+/// The answer to [`Request::Dump`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stacks {
+    /// Of which process.
+    pub pid: u32,
+    /// Whether it told them.
+    pub ok: bool,
+    /// The stacks, as Python writes them; or why there are none.
+    pub text: String,
 }
 
 /// The answer to everything but [`Request::Status`].
@@ -171,6 +193,8 @@ mod tests {
         let reloads = both.map(|wait| Request::Reload { wait });
         let stops = both.map(|now| both.map(|wait| Request::Stop { now, wait }));
         let workers = [Change::More(1), Change::Fewer(20), Change::Exactly(3)].map(Request::Workers);
+        let drains = both.map(|undo| Request::Drain { undo });
+        let workers = workers.into_iter().chain(drains).chain([Request::Dump(7)]);
         let all =
             [Request::Status].into_iter().chain(reloads).chain(stops.into_iter().flatten()).chain(workers);
         for request in all {
@@ -194,6 +218,9 @@ mod tests {
             "workers +",
             "workers +-1",
             "workers many",
+            "dump",
+            "dump -1",
+            "drain now",
         ] {
             assert_eq!(Request::parse(text), None, "{text}");
         }

@@ -8,16 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::channel::{self, MasterEnd, Order, Report, TemplateEnd};
+use super::dumps::Dumps;
 use super::ending;
 use super::handover::{Image, OfficeLeft};
+use super::herald::Herald;
 use super::jobs::Jobs;
 use super::lines;
 use super::logs::Logs;
 use super::monitor::Monitor;
-use super::state::{Action, Command, Event, Picture, WorkerPicture};
+use super::state::{Action, Command, Event};
 use crate::base::clock;
 use crate::control::server::{ClientId, Server};
-use crate::control::words::{self as control, Answer};
+use crate::control::words::Answer;
 use crate::hooks::{self, Stop};
 use crate::logging::relay::process::Setup;
 use crate::shared::area::Area;
@@ -25,7 +27,7 @@ use crate::sys::exec::Handed;
 use crate::sys::process::{self, Fork};
 use crate::sys::shell;
 use crate::sys::signals::{self, Signal};
-use crate::sys::{cgroup, event, memory, notify, packets};
+use crate::sys::{cgroup, event, memory, packets};
 
 /// What came of an action.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub struct Shared {
     pub life: Arc<OwnedFd>,
     /// The master's bell.
     pub notify: Arc<OwnedFd>,
+    /// Where workers send the stacks that the master asked for.
+    pub stacks: Arc<OwnedFd>,
 }
 
 impl Shared {
@@ -75,18 +79,20 @@ impl Shared {
 /// The master's hands.
 #[derive(Debug)]
 pub struct Office {
-    shared: Shared,
+    pub(super) shared: Shared,
     /// Closed by the master's end, whatever it dies of: that is what it is for.
     far_life: OwnedFd,
     channels: HashMap<u32, MasterEnd>,
     /// Who can be killed, without a chance to hit a newcomer with the same number.
     processes: HashMap<u32, OwnedFd>,
-    control: Option<Server>,
+    pub(super) control: Option<Server>,
+    dumps: Dumps,
     /// Daemons and cron jobs.
     jobs: Jobs,
     logs: Option<Logs>,
     monitor: Option<Monitor>,
     image: Image,
+    herald: Herald,
     /// Another program lies in the place of this one, and could not take over: this one does the next thing.
     stays: bool,
 }
@@ -97,30 +103,34 @@ impl Office {
         let (near, far) = packets::life_line()?;
         let bells = (0..area.slot_count()).map(|_| event::new().map(Arc::new)).collect::<io::Result<_>>()?;
         let notify = Arc::new(event::new()?);
-        let shared = Shared { area: Arc::new(area), bells, life: Arc::new(near), notify };
+        let (dumps, stacks) = Dumps::new()?;
+        let shared = Shared { area: Arc::new(area), bells, life: Arc::new(near), notify, stacks };
         Ok(Office {
             shared,
             far_life: far,
             channels: HashMap::new(),
             processes: HashMap::new(),
             control,
+            dumps,
             jobs: Jobs::default(),
             logs,
             monitor: None,
             image,
+            herald: Herald::new(clock::now().millis()),
             stays: false,
         })
     }
 
     /// What the next program of this process needs to go on.
     pub fn hand_over(&self) -> OfficeLeft {
-        let Shared { area, bells, life, notify } = &self.shared;
+        let Shared { area, bells, life, notify, stacks } = &self.shared;
         OfficeLeft {
             area: area.hand_over(),
             bells: bells.iter().map(|bell| Handed::of(&**bell)).collect(),
             life: Handed::of(&**life),
             far_life: Handed::of(&self.far_life),
             notify: Handed::of(&**notify),
+            stacks: [self.dumps.hand_over(), Handed::of(&**stacks)],
             channels: self.channels.iter().map(|(number, end)| (*number, end.hand_over())).collect(),
             control: self.control.as_ref().map(Server::hand_over),
             daemons: self.jobs.hand_over(),
@@ -137,7 +147,19 @@ impl Office {
         image: Image,
         pids: &[u32],
     ) -> io::Result<Office> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs: logs_left, .. } = left;
+        let OfficeLeft {
+            area,
+            bells,
+            life,
+            far_life,
+            notify,
+            stacks,
+            channels,
+            control,
+            logs: logs_left,
+            ..
+        } = left;
+        let [dumps, stacks] = stacks;
         // First of all: whatever happens, it can be said then.
         let logs = logs_left.map(|left| Logs::take_over(left, logs)).transpose()?;
         let bells = bells.into_iter().map(|bell| bell.take().map(Arc::new)).collect::<io::Result<_>>()?;
@@ -146,6 +168,7 @@ impl Office {
             bells,
             life: Arc::new(life.take()?),
             notify: Arc::new(notify.take()?),
+            stacks: Arc::new(stacks.take()?),
         };
         let channels = channels.into_iter().map(|(number, end)| Ok((number, MasterEnd::take_over(end)?)));
         let mut office = Office {
@@ -154,10 +177,12 @@ impl Office {
             channels: channels.collect::<io::Result<_>>()?,
             processes: HashMap::new(),
             control: control.map(Server::take_over).transpose()?,
+            dumps: Dumps::take_over(dumps)?,
             jobs: Jobs::default(),
             logs,
             monitor: None,
             image,
+            herald: Herald::new(clock::now().millis()),
             stays: false,
         };
         pids.iter().for_each(|pid| office.remember(*pid));
@@ -228,6 +253,20 @@ impl Office {
         event::take(&self.shared.notify);
     }
 
+    /// What clients wait for that want to see stacks.
+    pub fn dumps(&self) -> &Dumps {
+        &self.dumps
+    }
+
+    /// Hands on the stacks that have come.
+    pub fn pass_stacks_on(&mut self) {
+        for (client, stacks) in self.dumps.collect(clock::now().millis()) {
+            if let Some(control) = &mut self.control {
+                control.answer(client, &stacks);
+            }
+        }
+    }
+
     /// The control socket, for waiting.
     pub fn control(&self) -> Option<&Server> {
         self.control.as_ref()
@@ -270,6 +309,16 @@ impl Office {
         all
     }
 
+    /// Who tells the service manager.
+    pub fn herald_mut(&mut self) -> &mut Herald {
+        &mut self.herald
+    }
+
+    /// Wakes the ring thread of slot `number`: there is something to read in the shared area.
+    pub fn ring(&self, number: u32) -> io::Result<()> {
+        event::signal(self.shared.bell(number).as_raw_fd())
+    }
+
     /// What a template keeps of this, when the rest is dropped.
     pub fn into_shared(self) -> Shared {
         self.shared
@@ -288,7 +337,7 @@ impl Office {
             Action::Kill { pid } => self.kill(pid),
             Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
             Action::Bury { pid, crashed } => self.bury(pid, crashed),
-            Action::Announce => notify::tell("STATUS=uWSGI is ready\nREADY=1"),
+            Action::Announce => self.herald.announce(),
             Action::Serve { generation } => {
                 self.shared.area.set_serving(generation);
                 self.jobs.reload(clock::now().millis());
@@ -296,6 +345,8 @@ impl Office {
             Action::Say(line) => crate::logging::line(&line),
             Action::Totals => self.totals(),
             Action::Pause(paused) => self.pause(paused),
+            Action::Dump { client, pid } => self.dump(client, pid),
+            Action::Drain(draining) => self.shared.area.set_draining(draining),
             Action::Run(command) => {
                 if let Err(error) = shell::start(&command, shell::Manner::default()) {
                     crate::log!("[uwring] master: {error}");
@@ -361,7 +412,7 @@ impl Office {
     fn tell(&self, generation: u32, worker: u32, command: Command) {
         let number = self.shared.area.slot_number(worker, generation);
         self.shared.area.slot(number).set_command(command);
-        if let Err(cause) = event::signal(self.shared.bell(number).as_raw_fd()) {
+        if let Err(cause) = self.ring(number) {
             crate::log!(
                 "[uwring] master: cannot ring for worker {}: {cause}",
                 self.shared.area.id_of(worker)
@@ -430,45 +481,25 @@ impl Office {
         area.slot(number).vacate();
     }
 
+    fn dump(&mut self, client: ClientId, pid: u32) {
+        let area = &self.shared.area;
+        let found = (1..=area.slot_count()).find(|number| area.slot(*number).process() == pid && pid != 0);
+        match found {
+            Some(number) => {
+                area.slot(number).want_stacks();
+                // A bell that cannot be rung has rung already.
+                let _ = self.ring(number);
+                self.dumps.expect(client, pid, clock::now().millis());
+            }
+            None => self.answer(client, &Answer::failed(format!("no worker has process id {pid}")), false),
+        }
+    }
+
     fn answer(&mut self, client: ClientId, answer: &Answer, keep: bool) {
         match &mut self.control {
             Some(control) if keep => control.answer_and_keep(client, answer),
             Some(control) => control.answer(client, answer),
             None => {}
-        }
-    }
-
-    /// What the state machine knows, with the workers' own counts.
-    fn report(&mut self, client: ClientId, picture: Picture) {
-        let area = &self.shared.area;
-        let worker = |known: WorkerPicture| {
-            let number = area.slot_number(known.seat, known.generation);
-            let slot = area.slot(number);
-            control::Worker {
-                id: known.id,
-                pid: known.pid,
-                generation: known.generation,
-                state: known.state.to_owned(),
-                requests: area.requests_of(number),
-                exceptions: slot.exceptions.load(Ordering::Relaxed),
-                write_errors: slot.write_errors.load(Ordering::Relaxed),
-                refused_4xx: slot.refused_4xx.load(Ordering::Relaxed),
-                refused_5xx: slot.refused_5xx.load(Ordering::Relaxed),
-                refused_unanswered: slot.refused_unanswered.load(Ordering::Relaxed),
-                in_flight: slot.in_flight.load(Ordering::Relaxed),
-            }
-        };
-        let status = control::Status {
-            version: crate::options::VERSION.to_owned(),
-            pid: std::process::id(),
-            phase: picture.phase.to_owned(),
-            generation: picture.generation,
-            uptime_seconds: (clock::wall() / 1_000_000).saturating_sub(area.started_on()),
-            requests: area.total_requests(),
-            workers: picture.workers.into_iter().map(worker).collect(),
-        };
-        if let Some(control) = &mut self.control {
-            control.answer(client, &status);
         }
     }
 

@@ -8,19 +8,21 @@ use std::time::Instant;
 use super::actions::Office;
 use super::channel::Report;
 use super::fifo::{self, Fifos, Letter};
+use super::herald::Summary;
 use super::jobs::Ended;
 use super::logs::Logs;
 use super::monitor::Monitor;
+use super::pulse::Pulse;
 use super::scaling::sampler::Sampler;
 use super::state::{Event, Wish};
 use super::touch::Touched;
 use crate::base::clock::{self, Millis};
 use crate::control::words::Change;
-use crate::options::settings::Harakiri;
+use crate::options::settings::Settings;
 use crate::shared::area::{Ask, State as Doing, WorkerSlot};
 use crate::sys::signals::{Signal, SignalReader};
 use crate::sys::socket::Listener;
-use crate::sys::{event, net, process};
+use crate::sys::{event, net, notify, process};
 
 /// What the master listens to beside the channels, which are the [`Office`]'s.
 #[derive(Debug)]
@@ -30,6 +32,9 @@ pub struct Ears {
     fifos: Fifos,
     /// A request that is late by so much, milliseconds, and still there: nothing of its worker moves.
     frozen_ms: Option<u64>,
+    pulse: Pulse,
+    /// Each worker's.
+    threads: u32,
     /// Where the number of workers follows the load.
     sampler: Option<Sampler>,
 }
@@ -51,13 +56,16 @@ impl Ears {
     pub fn new(
         touched: Touched,
         fifos: Fifos,
-        harakiri: &Harakiri,
+        settings: &Settings,
         sampler: Option<Sampler>,
     ) -> io::Result<Ears> {
+        let harakiri = &settings.harakiri;
         // Its own watch has long asked for a successor by then.
         let late_ms = harakiri.grace_seconds.saturating_mul(2_000).saturating_add(2_000);
-        let frozen_ms = (harakiri.seconds > 0).then_some(late_ms);
-        Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms, sampler })
+        let frozen_ms = (harakiri.seconds > 0 && harakiri.queue_threshold == 0).then_some(late_ms);
+        let pulse = Pulse::new(harakiri.stuck_seconds, notify::watchdog_us().is_some());
+        let threads = settings.process.threads;
+        Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms, pulse, threads, sampler })
     }
 
     /// The pipes.
@@ -78,10 +86,14 @@ impl Ears {
         let logs_due = office.logs().and_then(Logs::due).map(millis_until);
         let monitor_due = office.monitor().and_then(Monitor::due).map(millis_until);
         let late_due = self.frozen_ms.map(|_| LATE_MS);
-        let patience_ms = patience_ms.into_iter().chain(logs_due).chain(monitor_due).chain(late_due).min();
+        let hearts_due = self.pulse.look_in(now).into_iter().chain(office.herald_mut().due_in(now)).min();
+        let dumps_due = office.dumps().due().map(|due| due.since(now));
+        let patience_ms =
+            [patience_ms, logs_due, monitor_due, late_due, hearts_due, dumps_due].into_iter().flatten().min();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
         fds.extend(office.logs().map(|logs| logs.fd()));
+        fds.push(office.dumps().fd());
         fds.extend(self.touched.fd());
         fds.extend(self.fifos.fd());
         fds.extend(office.channels().map(AsFd::as_fd));
@@ -91,6 +103,7 @@ impl Ears {
             crate::log!("[uwring] master: poll: {error}");
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
+        office.pass_stacks_on();
         let mut events = self.gather(office);
         if needs.knocks && listeners.iter().any(|listener| net::is_readable(listener.as_raw_fd())) {
             events.push(Event::Knocked);
@@ -98,6 +111,37 @@ impl Ears {
         let sample = self.sampler.as_mut().and_then(|sampler| sampler.look(office.area(), listeners));
         events.extend(sample.map(Event::Sampled));
         events.push(Event::Tick);
+        events
+    }
+
+    /// Looks whether the other processes move, and tells the service manager, when it is time to.
+    pub fn listen_for_hearts(
+        &mut self,
+        office: &mut Office,
+        listeners: &[Listener],
+        summary: &Summary,
+    ) -> Vec<Event> {
+        let now = clock::now().millis();
+        let patience_ms = office.herald_mut().patience_ms();
+        let templates: &[u32] = if summary.paused { &[] } else { &summary.templates };
+        let waiting = || {
+            let fds: Vec<BorrowedFd<'_>> = listeners.iter().map(|listener| listener.fd.as_fd()).collect();
+            event::readable(&fds, Some(0)).is_ok_and(|waiting| waiting.contains(&true))
+        };
+        let found = self.pulse.look(office.area(), templates, waiting, self.threads, patience_ms, now);
+        let mut events = Vec::new();
+        if let Some(found) = found {
+            for number in found.poked {
+                // A bell that cannot be rung has rung already.
+                let _ = office.ring(number);
+            }
+            office.herald_mut().saw(found.workers, found.getting_on, now);
+            // Ctrl-Z in a terminal stops everybody.
+            if !summary.paused {
+                events.extend(found.silent.into_iter().map(|pid| Event::Silent { pid }));
+            }
+        }
+        office.herald_mut().feed(now);
         events
     }
 

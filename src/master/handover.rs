@@ -121,6 +121,8 @@ pub struct OfficeLeft {
     pub far_life: Handed,
     /// The master's bell.
     pub notify: Handed,
+    /// Where workers send stacks: the master's end, and theirs.
+    pub stacks: [Handed; 2],
     /// Channels to the templates.
     pub channels: HashMap<u32, Handed>,
     /// The control socket.
@@ -184,9 +186,20 @@ impl Handover {
     }
 
     fn descriptors(&self) -> Vec<Handed> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs, monitor, daemons: _ } =
-            &self.office;
-        let mut all = vec![area.file, *life, *far_life, *notify];
+        let OfficeLeft {
+            area,
+            bells,
+            life,
+            far_life,
+            notify,
+            stacks,
+            channels,
+            control,
+            logs,
+            monitor,
+            daemons: _,
+        } = &self.office;
+        let mut all = vec![area.file, *life, *far_life, *notify, stacks[0], stacks[1]];
         all.extend(bells);
         all.extend(channels.values());
         all.extend(control.iter().flat_map(server::Left::descriptors));

@@ -108,6 +108,13 @@ pub fn frozen(worker: u32, pid: u32) -> String {
     )
 }
 
+/// A worker whose ring thread does not turn.
+pub fn silent(worker: u32, pid: u32) -> String {
+    format!(
+        "worker {worker} (pid: {pid}) gives no sign of life (stopped, or stuck in the kernel; stuck-worker-timeout): killed"
+    )
+}
+
 /// A request that a worker died in.
 pub fn died_in(worker: u32, pid: u32, core: u32, request: &str, ms: u64) -> String {
     format!("worker {worker} (pid: {pid}) died in this request: [core {core}] {request} (since {ms} ms)")
@@ -221,6 +228,27 @@ pub fn paused(paused: bool) -> String {
 /// A template that does not answer.
 pub fn template_stuck(pid: u32) -> String {
     format!("template process (pid: {pid}) does not fork any more: it is killed and started again")
+}
+
+/// The template was stopped.
+pub fn template_silent(pid: u32) -> String {
+    format!(
+        "template process (pid: {pid}) was stopped (stuck-worker-timeout): it is killed and started again"
+    )
+}
+
+/// Clients are to look for another server, or to stay.
+pub fn draining(draining: bool) -> &'static str {
+    if draining {
+        "*** DRAINING: serving without keep-alive, not ready for more ***"
+    } else {
+        "*** no longer draining ***"
+    }
+}
+
+/// The end comes after `drain-delay`.
+pub fn stop_later(ms: u64) -> String {
+    format!("stopping in {} s (drain-delay); a second signal: now", ms / 1000)
 }
 
 /// A reload begins.

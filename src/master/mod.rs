@@ -9,16 +9,20 @@
 
 pub mod actions;
 pub mod channel;
+pub mod dumps;
 mod ending;
 pub mod events;
 pub mod fifo;
 pub mod handover;
+pub mod herald;
 pub mod jobs;
 pub mod lines;
 pub mod listeners;
 pub mod logs;
 pub mod monitor;
 pub mod pidfile;
+pub mod pulse;
+pub mod report;
 pub mod scaling;
 pub mod seat;
 pub mod startup;
@@ -116,9 +120,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);
-    let mut ears =
-        Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings.harakiri, sampler)
-            .map_err(failed("listen to signals"))?;
+    let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings, sampler)
+        .map_err(failed("listen to signals"))?;
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
     match turn.run(state, first) {
@@ -273,8 +276,12 @@ impl Turn<'_> {
                 let instance = self.office.area().instance();
                 instance.set_stage(state.stage());
                 instance.set_asleep(state.listens());
+                let summary = state.summary();
+                self.office.herald_mut().tell(&summary);
                 let needs = Needs { deadline: state.deadline(), knocks: state.listens() };
                 events.extend(self.ears.wait(self.office, self.listeners, needs));
+                let silent = self.ears.listen_for_hearts(self.office, self.listeners, &summary);
+                events.extend(silent);
             }
         }
     }
@@ -304,6 +311,7 @@ fn policy(settings: &Settings, master_pid: u32) -> Policy {
         workers: settings.processes,
         cores: settings.threads,
         mercy_ms: settings.worker_reload_mercy.saturating_mul(1000),
+        drain_delay_ms: settings.drain_delay.saturating_mul(1000),
         forkbomb_delay_ms: settings.forkbomb_delay.saturating_mul(1000),
         exit_on_reload: settings.exit_on_reload,
         master_pid,

@@ -82,6 +82,7 @@ struct Left {
     bells: Vec<Handed>,
     life: Handed,
     notify: Handed,
+    stacks: Handed,
     listeners: Vec<listeners::Left>,
     settings: Settings,
     argv: Vec<OsString>,
@@ -154,7 +155,7 @@ impl Seat {
     }
 
     fn left(&self) -> Left {
-        let Shared { area, bells, life, notify } = &self.shared;
+        let Shared { area, bells, life, notify, stacks } = &self.shared;
         Left {
             release: RELEASE.to_owned(),
             generation: self.generation,
@@ -163,6 +164,7 @@ impl Seat {
             bells: bells.iter().map(|bell| Handed::of(&**bell)).collect(),
             life: Handed::of(&**life),
             notify: Handed::of(&**notify),
+            stacks: Handed::of(&**stacks),
             listeners: self.listeners.iter().map(listeners::Left::of).collect(),
             settings: self.settings.clone(),
             argv: self.argv.clone(),
@@ -183,8 +185,8 @@ impl Left {
     }
 
     fn descriptors(&self) -> Vec<Handed> {
-        let Left { channel, area, bells, life, notify, listeners, log, library, .. } = self;
-        let mut all = vec![*channel, area.file, *life, *notify, *library];
+        let Left { channel, area, bells, life, notify, stacks, listeners, log, library, .. } = self;
+        let mut all = vec![*channel, area.file, *life, *notify, *stacks, *library];
         all.extend(bells);
         all.extend(listeners.iter().map(listeners::Left::descriptor));
         all.extend(log.iter().flat_map(ports::Left::descriptors));
@@ -223,6 +225,7 @@ pub fn find(number: i32) -> io::Result<Taken> {
             bells,
             life: Arc::new(left.life.take()?),
             notify: Arc::new(left.notify.take()?),
+            stacks: Arc::new(left.stacks.take()?),
         },
         listeners: left.listeners.iter().map(listeners::Left::take).collect::<io::Result<_>>()?,
         settings: left.settings,

@@ -141,7 +141,7 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
         follow(template_pid);
     }
     let control = Arc::clone(shared.bell(slot));
-    let Shared { area, life, notify, bells } = shared;
+    let Shared { area, life, notify, stacks, bells } = shared;
     drop(bells);
     let settings = Arc::new(settings);
     worker::run(Plan {
@@ -153,6 +153,7 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
         control,
         life,
         notify,
+        stacks,
         plugin,
         master_pid,
     })

@@ -56,14 +56,26 @@ pub struct Harakiri {
     pub grace_seconds: u64,
     /// `harakiri-graceful-signal`: sent to the worker besides.
     pub signal: Option<u32>,
+    /// `harakiri-queue-threshold`: only while so many requests wait.
+    pub queue_threshold: u32,
     /// `harakiri-verbose`.
     pub verbose: bool,
     /// `harakiri-no-arh`: the after-request hook does not count.
     pub without_hook: bool,
+    /// `stuck-worker-timeout`: seconds a worker may give no sign of life; 0 for ever.
+    pub stuck_seconds: u64,
 }
 
 impl Default for Harakiri {
     fn default() -> Harakiri {
-        Harakiri { seconds: 0, grace_seconds: 3, signal: None, verbose: false, without_hook: false }
+        Harakiri {
+            seconds: 0,
+            grace_seconds: 3,
+            signal: None,
+            queue_threshold: 0,
+            verbose: false,
+            without_hook: false,
+            stuck_seconds: 10,
+        }
     }
 }

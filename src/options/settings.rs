@@ -99,6 +99,8 @@ pub struct Process {
     pub no_orphans: bool,
     /// `worker-reload-mercy`, seconds a worker may take to finish its requests when told to end.
     pub worker_reload_mercy: u64,
+    /// `drain-delay`: seconds a server told to stop serves before it does.
+    pub drain_delay: u64,
     /// `forkbomb-delay`, seconds between respawns of workers that die at once.
     pub forkbomb_delay: u64,
     /// `vacuum`: remove unix sockets and pidfiles at exit.
@@ -176,6 +178,7 @@ impl Default for Process {
             need_app: true,
             no_orphans: false,
             worker_reload_mercy: 60,
+            drain_delay: 0,
             forkbomb_delay: 2,
             vacuum: false,
             pidfiles: Vec::new(),

@@ -173,6 +173,12 @@ fn act(action: &Action, scene: &mut Scene<'_>, groups: &[Vec<u8>]) -> Next {
             let (name, status, kind) = (text(scene, name), text(scene, status), text(scene, kind));
             return Next::End(Outcome::Answer(plain_file(path_of(&name), status, &kind)));
         }
+        Action::Harakiri(seconds) => {
+            // As uWSGI reads numbers: what is none is 0.
+            let number = String::from_utf8_lossy(&text(scene, seconds)).trim().parse();
+            let seconds: u64 = number.unwrap_or(0);
+            scene.notes.patience_ms = Some(seconds.saturating_mul(1000));
+        }
         Action::BasicAuth { realm, user, next } => return basic_auth(scene, realm, user, *next),
     }
     Next::Rule

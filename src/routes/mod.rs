@@ -22,6 +22,8 @@ pub struct Notes {
     pub removed: Vec<Vec<u8>>,
     /// Bytes of PATH_INFO that name the application's mountpoint.
     pub mount: usize,
+    /// `harakiri` of this request alone, milliseconds.
+    pub patience_ms: Option<u64>,
     /// A static file answered it.
     pub by_file: bool,
     /// No request line.
@@ -40,6 +42,7 @@ impl Notes {
         self.removed.clear();
         self.fixed.clear();
         (self.mount, self.by_file, self.quiet, self.settled) = (0, false, false, false);
+        self.patience_ms = None;
     }
 
     /// A variable that was set here.

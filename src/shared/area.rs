@@ -277,6 +277,16 @@ impl Area {
         self.instance().paused.store(u32::from(paused), Ordering::Relaxed);
     }
 
+    /// Whether clients and front ends are to look for another server, while this one still serves.
+    pub fn is_draining(&self) -> bool {
+        self.instance().draining.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says whether they are.
+    pub fn set_draining(&self, draining: bool) {
+        self.instance().draining.store(u32::from(draining), Ordering::Relaxed);
+    }
+
     /// Requests that all workers have finished.
     pub fn total_requests(&self) -> u64 {
         self.slots().map(WorkerSlot::requests_total).sum()

@@ -16,11 +16,14 @@ pub enum Stage {
     Reloading,
     /// Finishes what is in hand.
     Stopping,
+    /// Serves, and tells clients to go elsewhere.
+    Draining,
 }
 
 impl Stage {
     /// All of them.
-    pub const ALL: [Stage; 4] = [Stage::Starting, Stage::Running, Stage::Reloading, Stage::Stopping];
+    pub const ALL: [Stage; 5] =
+        [Stage::Starting, Stage::Running, Stage::Reloading, Stage::Stopping, Stage::Draining];
 
     /// As it is shown.
     pub fn name(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Stage {
             Stage::Running => "running",
             Stage::Reloading => "reloading",
             Stage::Stopping => "stopping",
+            Stage::Draining => "draining",
         }
     }
 }
@@ -64,6 +68,7 @@ pub struct Instance {
     pub(super) asked: AtomicU32,
     pub(super) serving: AtomicU32,
     pub(super) paused: AtomicU32,
+    pub(super) draining: AtomicU32,
     asleep: AtomicU32,
     stage: AtomicU32,
     /// The generation that served when the reload began.

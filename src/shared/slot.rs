@@ -51,6 +51,10 @@ impl Tired {
     }
 }
 
+/// In the word for what somebody wants to see.
+const DUMP_LOG: u32 = 1;
+const DUMP_STACKS: u32 = 2;
+
 /// One worker's line. The size keeps neighbours out of each other's cache lines, and of the pair that the
 /// processor fetches together.
 #[repr(C, align(128))]
@@ -88,6 +92,10 @@ pub struct WorkerSlot {
     state: AtomicU32,
     tired: AtomicU32,
     dump: AtomicU32,
+    /// Connections open.
+    pub connections: AtomicU32,
+    poked: AtomicU32,
+    answered: AtomicU32,
 }
 
 impl WorkerSlot {
@@ -113,12 +121,39 @@ impl WorkerSlot {
 
     /// Somebody wants to see in the log what it does. It looks once its bell was rung.
     pub fn want_dump(&self) {
-        self.dump.store(1, Ordering::Release);
+        self.dump.fetch_or(DUMP_LOG, Ordering::AcqRel);
     }
 
-    /// *Its worker.* Whether somebody does.
-    pub fn take_dump(&self) -> bool {
-        self.dump.swap(0, Ordering::AcqRel) != 0
+    /// *The master.* Wants the stacks of its threads. It looks once its bell was rung.
+    pub fn want_stacks(&self) {
+        self.dump.fetch_or(DUMP_STACKS, Ordering::AcqRel);
+    }
+
+    /// *Its worker.* Whether somebody wants it in the log, and whether the master wants its stacks.
+    pub fn take_dump(&self) -> (bool, bool) {
+        let wanted = self.dump.swap(0, Ordering::AcqRel);
+        (wanted & DUMP_LOG != 0, wanted & DUMP_STACKS != 0)
+    }
+
+    /// *The master.* Asks for a sign of life: [`WorkerSlot::is_silent`] until the ring thread gave it. It looks once
+    /// its bell was rung.
+    pub fn poke(&self) {
+        self.poked.store(self.poked.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+
+    /// *Its ring thread.* Gives the sign.
+    pub fn answer_poke(&self) {
+        self.answered.store(self.poked.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// Whether the last poke has not been answered.
+    pub fn is_silent(&self) -> bool {
+        self.answered.load(Ordering::Acquire) != self.poked.load(Ordering::Relaxed)
+    }
+
+    /// *Its worker.* Says how many connections it holds.
+    pub fn set_connections(&self, connections: usize) {
+        self.connections.store(u32::try_from(connections).unwrap_or(u32::MAX), Ordering::Relaxed);
     }
 
     /// *Its worker.* Asks to be replaced. The master looks once its bell was rung.
@@ -179,6 +214,9 @@ impl WorkerSlot {
         self.tired.store(0, Ordering::Relaxed);
         self.in_flight.store(0, Ordering::Relaxed);
         self.accepting.store(0, Ordering::Relaxed);
+        self.connections.store(0, Ordering::Relaxed);
+        self.poked.store(0, Ordering::Relaxed);
+        self.answered.store(0, Ordering::Relaxed);
     }
 
     /// Taken by the freshly forked worker.

@@ -53,7 +53,7 @@ impl Health {
         self.startup()?;
         self.live()?;
         match self.stage {
-            Stage::Stopping => Err("stopping".to_owned()),
+            Stage::Stopping | Stage::Draining => Err(self.stage.name().to_owned()),
             _ if self.paused => Err("paused".to_owned()),
             _ if self.serving == 0 && !self.asleep => Err("no worker serves".to_owned()),
             _ => Ok(()),
@@ -82,7 +82,7 @@ impl Health {
                 let share = (100 * self.well).checked_div(self.serving).unwrap_or(100);
                 format!("ready up {}%\n", share.max(1))
             }
-            (Err(_), Stage::Stopping) => "drain\n".to_owned(),
+            (Err(_), Stage::Stopping | Stage::Draining) => "drain\n".to_owned(),
             (Err(_), _) if self.paused => "drain\n".to_owned(),
             (Err(why), _) => format!("down #{why}\n"),
         }
@@ -158,6 +158,7 @@ mod tests {
         for (stage, ready, startup, agent) in [
             (Stage::Reloading, true, true, "ready up 100%\n"),
             (Stage::Stopping, false, true, "drain\n"),
+            (Stage::Draining, false, true, "drain\n"),
             (Stage::Starting, false, false, "down #starting\n"),
         ] {
             area.instance().set_stage(stage);

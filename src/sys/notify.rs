@@ -3,6 +3,22 @@
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
+/// Whether anybody asked to be told.
+pub fn is_wanted() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// How often, in microseconds, `WATCHDOG=1` has to come at least, where it is this process that is watched
+/// (sd_watchdog_enabled(3)).
+pub fn watchdog_us() -> Option<u64> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    if std::env::var_os("WATCHDOG_PID").is_some() && number("WATCHDOG_PID") != Some(std::process::id().into())
+    {
+        return None;
+    }
+    number("WATCHDOG_USEC").filter(|us| *us > 0)
+}
+
 /// Tells `state` (`READY=1`, `STATUS=…`) to whoever asked to be told. Nobody asked, nobody listens: fine.
 pub fn tell(state: &str) {
     if let Ok(name) = std::env::var("NOTIFY_SOCKET") {

@@ -219,6 +219,30 @@ pub fn whereabouts(thread: u32) -> String {
     format!("syscall {}, wchan {}", read("syscall"), read("wchan"))
 }
 
+/// What a process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// It runs, or waits for something that will come.
+    Something,
+    /// It was stopped by a signal.
+    Stopped,
+    /// A debugger has stopped it.
+    Traced,
+    /// There is no such process.
+    Gone,
+}
+
+/// What process `pid` is doing, by its main thread.
+pub fn doing(pid: u32) -> Doing {
+    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return Doing::Gone };
+    // Its name, in parentheses, may contain anything.
+    match stat.rsplit(") ").next().and_then(|rest| rest.chars().next()) {
+        Some('T') => Doing::Stopped,
+        Some('t') => Doing::Traced,
+        _ => Doing::Something,
+    }
+}
+
 /// Whether `fd` is the number of an open descriptor.
 pub fn is_open(fd: RawFd) -> bool {
     // SAFETY: F_GETFD reads a flag of a number, which may be of nothing.

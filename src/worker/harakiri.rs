@@ -19,15 +19,20 @@ use crate::options::settings::Harakiri;
 use crate::proto::Error;
 use crate::shared::area::{Tired, bump};
 use crate::sys::process;
+use crate::sys::socket::queue::Queues;
 
 /// So long the log waits for the stack, milliseconds: then the interpreter lock is not to be had.
 const STACK_MS: u64 = 500;
+/// With `harakiri-queue-threshold`, those who wait are counted again after, milliseconds.
+const QUEUE_MS: u64 = 250;
 /// An exception that was swallowed is raised again so often, milliseconds.
 const AGAIN_MS: u64 = 1_000;
 
 /// What the ring thread knows of requests that are late.
 pub struct Watch {
     rules: Harakiri,
+    /// With `harakiri-queue-threshold`: the listening sockets'.
+    queues: Option<Queues>,
     /// When to look at the threads again.
     look_at: Option<Millis>,
     late: Vec<Late>,
@@ -59,7 +64,8 @@ impl Watch {
     /// Over the threads of a worker.
     pub fn new(rules: Harakiri, desk: &'static Desk) -> Watch {
         let (late, answered) = (Vec::new(), Vec::new());
-        Watch { rules, look_at: None, late, answered, rescue: Rescue::new(desk), locked: false }
+        let queues = (rules.queue_threshold > 0).then(Queues::new);
+        Watch { rules, queues, look_at: None, late, answered, rescue: Rescue::new(desk), locked: false }
     }
 
     /// Milliseconds until something is due.
@@ -154,6 +160,7 @@ impl<R: Reactor> Ring<R> {
             next = Some(now.after(usual_ms));
         }
         let plan = std::sync::Arc::clone(&self.plan);
+        let few_wait = self.few_wait();
         for (core, line) in plan.area.cores_of(plan.slot) {
             let Some(busy) = line.busy() else { continue };
             let Some(deadline) = busy.deadline else { continue };
@@ -162,6 +169,10 @@ impl<R: Reactor> Ring<R> {
             }
             if deadline > now {
                 next = next.into_iter().chain([deadline]).min();
+                continue;
+            }
+            if few_wait {
+                next = next.into_iter().chain([now.after(QUEUE_MS)]).min();
                 continue;
             }
             let client = self.take_client_away(core, busy.serial, Token(busy.token), 504);
@@ -186,6 +197,15 @@ impl<R: Reactor> Ring<R> {
             }
         }
         next
+    }
+
+    /// Whether fewer wait than `harakiri-queue-threshold` says: late requests hold up nobody.
+    fn few_wait(&self) -> bool {
+        let Some(queues) = &self.watch.queues else { return false };
+        let threads = self.plan.settings.process.threads as usize;
+        let here = self.backlog.len() + self.in_flight.saturating_sub(threads);
+        let outside: u32 = self.doors.all().map(|door| queues.waiting(&door.listener)).sum();
+        here + (outside as usize) < self.watch.rules.queue_threshold as usize
     }
 
     fn see_to_late(&mut self) {
@@ -318,14 +338,12 @@ impl<R: Reactor> Ring<R> {
 
     /// What each thread works on, now; and the stacks of all as soon as the interpreter lock is to be had.
     pub(super) fn dump(&mut self) {
-        let mut text = format!("*** worker {} (pid: {}) status ***", self.plan.id, std::process::id());
-        for (core, line) in self.plan.area.cores_of(self.plan.slot) {
-            if let Some(busy) = line.busy() {
-                let ms = self.now.since(busy.since) / 1000;
-                text.push_str(&format!("\n[core {core}] managing request {} since {ms} ms", line.text()));
-            }
-        }
-        crate::logging::line(&text);
+        crate::logging::line(&super::rescue::status(&self.plan));
         self.watch.rescue.ask(Task::Dump);
+    }
+
+    /// The same to the master, which has asked.
+    pub(super) fn send_stacks(&mut self) {
+        self.watch.rescue.ask(Task::Send);
     }
 }

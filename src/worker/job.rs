@@ -71,8 +71,6 @@ pub struct Job {
     pub thread: u32,
     /// Number of the request on it.
     pub serial: u64,
-    /// `harakiri` of this request alone, milliseconds.
-    pub patience_ms: Option<u64>,
     /// How the application fared.
     pub outcome: Outcome,
     /// Which application.

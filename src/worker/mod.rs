@@ -69,6 +69,8 @@ pub struct Plan {
     pub life: Arc<OwnedFd>,
     /// Eventfd that wakes the master.
     pub notify: Arc<OwnedFd>,
+    /// Where stacks go that the master asks for.
+    pub stacks: Arc<OwnedFd>,
     /// The application's side, started and (unless `lazy-apps`) loaded.
     pub plugin: Plugin,
     /// The master's process id.

@@ -169,7 +169,8 @@ impl<R: Reactor> Ring<R> {
         job.listener = listener;
         job.since = self.now.millis();
         job.arrived = if arrived == Micros(0) { self.now } else { arrived };
-        if limits.keepalive_ms == 0 || (1..=served).contains(&limits.keepalive_requests) {
+        let leaves = self.plan.area.is_draining();
+        if leaves || limits.keepalive_ms == 0 || (1..=served).contains(&limits.keepalive_requests) {
             job.request.keep_alive = false;
         }
         let limit = limits.limit_post;

@@ -7,9 +7,14 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use super::Plan;
 use super::serve::Desk;
+use crate::base::clock;
 use crate::plugin::Plugin;
+use crate::sys::packets;
 
+/// Of stacks for the master, bytes: one message, which a socket has to hold.
+pub const STACKS_BYTES_MAX: usize = 120 * 1024;
 /// Tasks waiting at most: more than that is nobody's wish but a lock that does not come.
 const WAITING_MAX: usize = 64;
 
@@ -22,6 +27,8 @@ pub enum Task {
     Again { core: u32, serial: u64 },
     /// Write the stacks of all threads to the log.
     Dump,
+    /// Send them to the master.
+    Send,
 }
 
 /// What came of [`Task::Interrupt`].
@@ -94,8 +101,35 @@ fn work(desk: &'static Desk, tasks: &Receiver<Task>, waiting: &AtomicUsize, foun
             }
             Task::Again { core, serial } => _ = plan.plugin.interrupt(core, serial),
             Task::Dump => crate::logging::line(&dump(&plan.plugin, plan.id)),
+            Task::Send => send(plan),
         }
         waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What each thread works on.
+pub fn status(plan: &Plan) -> String {
+    let mut text = format!("*** worker {} (pid: {}) status ***", plan.id, std::process::id());
+    for (core, line) in plan.area.cores_of(plan.slot) {
+        if let Some(busy) = line.busy() {
+            let ms = clock::now().since(busy.since) / 1000;
+            text.push_str(&format!("\n[core {core}] managing request {} since {ms} ms", line.text()));
+        }
+    }
+    text
+}
+
+/// One message, behind this process's number: the master knows by that whose it is.
+fn send(plan: &Plan) {
+    let mut text = format!("{}\n{}", status(plan), plan.plugin.stacks(None));
+    if text.len() > STACKS_BYTES_MAX {
+        let end = (0..=STACKS_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str("\n… (cut off; SIGUSR2 writes all of it to the log)");
+    }
+    let message = [&std::process::id().to_le_bytes(), text.as_bytes()].concat();
+    if let Err(cause) = packets::put_waiting(&plan.stacks, &message) {
+        crate::log!("[uwring] cannot send stacks to the master: {cause}");
     }
 }
 

@@ -62,7 +62,7 @@ impl Desk {
         let text = |span| job.request.bytes(span, head, fixed);
         let parts = [text(job.request.addr), b" - ", text(job.request.method), b" ", text(job.request.uri)];
         let usual_ms = self.plan.settings.harakiri.seconds.saturating_mul(1000);
-        let patience_ms = job.patience_ms.unwrap_or(usual_ms);
+        let patience_ms = job.notes.patience_ms.unwrap_or(usual_ms);
         core.set_thread(THREAD.get());
         if let Some(place) = self.plan.area.head(self.plan.slot, job.thread) {
             place.text.put(head, u32::try_from(job.listener).unwrap_or(u32::MAX));

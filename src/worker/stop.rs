@@ -27,8 +27,13 @@ pub(super) const LAST_CALL_MS: u64 = 100;
 impl<R: Reactor> Ring<R> {
     /// The master has written a command, or a signal has come.
     pub(super) fn look_at_command(&mut self) {
-        if crate::sys::signals::take_dump() || self.plan.slot().take_dump() {
+        self.plan.slot().answer_poke();
+        let (log, stacks) = self.plan.slot().take_dump();
+        if crate::sys::signals::take_dump() || log {
             self.dump();
+        }
+        if stacks {
+            self.send_stacks();
         }
         match self.plan.command() {
             Command::Run => {}

@@ -324,6 +324,7 @@ impl<R: Reactor> Ring<R> {
             return;
         }
         let conn = self.conns.remove(index);
+        self.plan.slot().set_connections(self.conns.len());
         if let Some(chunk) = conn.pending {
             self.engine.release(chunk);
         }

@@ -237,3 +237,33 @@ fn the_log_and_the_count_say_504() {
             .is_some()
     );
 }
+
+#[test]
+fn a_rule_gives_requests_more_or_less_time() {
+    if uwring_only("harakiri kills the worker") {
+        return;
+    }
+    let server = late("harakiri = 1\nroute = ^/sleep harakiri:60\nroute = ^/loop harakiri:1").start();
+    ask(&server, "/sleep?2").response("GET").expect(200);
+    let server = late("route = ^/loop harakiri:1").start();
+    ask(&server, "/loop?60").response("GET").expect(504);
+    serves(&server);
+}
+
+#[test]
+fn late_requests_that_hold_up_nobody_may_go_on() {
+    if uwring_only("harakiri kills the worker; the option is of 2.0.22") {
+        return;
+    }
+    let server = late("harakiri = 1\nharakiri-queue-threshold = 2\nthreads = 2").start();
+    let mut long = ask(&server, "/sleep?60");
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        serves(&server);
+    }
+    assert_eq!(server.log().count(|line| line.contains("HARAKIRI")), 0);
+    // The other thread, and two for whom none is left.
+    let mut others: Vec<_> = (0..3).map(|_| ask(&server, "/sleep?60")).collect();
+    long.response("GET").expect(504);
+    drop(others.pop());
+}

@@ -1,62 +1,10 @@
 //! Workers that are replaced: because they served long enough, or because they died. What fails of it is counted: no
 //! request but those inside of a process that is killed.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Packet, Server, uwring_only};
-
-/// Clients in a closed loop, each on its own connections.
-pub struct Load {
-    stop: Arc<AtomicBool>,
-    failed: Arc<AtomicUsize>,
-    threads: Vec<JoinHandle<BTreeMap<String, usize>>>,
-}
-
-impl Load {
-    /// `clients` of them; the application answers with its worker's pid.
-    pub fn on(server: &Server, clients: usize) -> Load {
-        let (stop, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let threads = (0..clients)
-            .map(|_| {
-                let (stop, failed, socket) = (Arc::clone(&stop), Arc::clone(&failed), server.socket());
-                std::thread::spawn(move || {
-                    let mut answers = BTreeMap::new();
-                    while !stop.load(Ordering::Relaxed) {
-                        let mut client = socket.connect();
-                        client.send(Packet::get("/").bytes());
-                        let answer = String::from_utf8_lossy(&client.rest_or_reset()).into_owned();
-                        match answer.split_once("\r\n\r\n") {
-                            Some((head, pid)) if head.contains(" 200 ") => {
-                                *answers.entry(pid.to_owned()).or_default() += 1;
-                            }
-                            _ => _ = failed.fetch_add(1, Ordering::Relaxed),
-                        }
-                    }
-                    answers
-                })
-            })
-            .collect();
-        Load { stop, failed, threads }
-    }
-
-    /// Ends it: answers by worker, and how many there were not.
-    pub fn end(self) -> (BTreeMap<String, usize>, usize) {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut all = BTreeMap::new();
-        for thread in self.threads {
-            for (pid, n) in thread.join().expect("a client") {
-                *all.entry(pid).or_default() += n;
-            }
-        }
-        (all, self.failed.load(Ordering::Relaxed))
-    }
-}
+use crate::support::{Load, Packet, Server, parent_of, uwring_only};
 
 fn is_respawn(line: &str) -> bool {
     line.starts_with("Respawned uWSGI worker ")
@@ -181,13 +129,7 @@ fn a_dead_template_costs_nothing() {
     let server = Server::app("wait").processes(2).ini("disable-logging = true").start();
     let load = Load::on(&server, 4);
     let worker = server.workers()[0];
-    let stat = std::fs::read_to_string(format!("/proc/{worker}/stat")).expect("a process");
-    let template: i32 = stat
-        .rsplit(") ")
-        .next()
-        .and_then(|rest| rest.split(' ').nth(1))
-        .and_then(|n| n.parse().ok())
-        .expect("a pid");
+    let template = parent_of(worker);
     kill(Pid::from_raw(template), Signal::SIGKILL).expect("kill our template");
     server.log().wait_for("template process (pid: ");
     let (answers, failed) = load.end();

@@ -6,9 +6,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::recycle::Load;
 use crate::support::{
-    Gate, Packet, Server, ServerBuilder, Target, has, program, skipped, target, uwring_only,
+    Gate, Load, Packet, Server, ServerBuilder, Target, has, program, skipped, target, uwring_only,
 };
 
 /// With an application that waits at a gate, or answers with its pid.

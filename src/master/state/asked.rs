@@ -1,5 +1,6 @@
 //! What clients of the control socket ask: answered at once, or when a reload is over.
 
+use super::super::herald::{self, Summary};
 use super::generation::{Generation, Life, Role};
 use super::words::{Picture, WorkerPicture};
 use super::{Action, Phase, State, Wish, lines};
@@ -32,6 +33,11 @@ impl State {
                     Answer::done("the reload has begun; the log tells how it ends")
                 }
             },
+            Request::Dump(pid) => {
+                actions.push(Action::Dump { client, pid });
+                return;
+            }
+            Request::Drain { undo } => self.drain_asked(!undo, actions),
             Request::Workers(change) => self.change(change, now, actions),
             Request::Stop { now: at_once, .. } => {
                 self.wished(if at_once { Wish::StopNow } else { Wish::Stop }, now, actions);
@@ -42,12 +48,34 @@ impl State {
         actions.push(Action::Answer { client, answer, keep });
     }
 
+    fn drain_asked(&mut self, drain: bool, actions: &mut Vec<Action>) -> Answer {
+        if self.phase != Phase::Running || self.stop_at.is_some() {
+            return Answer::failed("the server is stopping");
+        }
+        self.drain(drain, actions);
+        Answer::done(if drain {
+            "draining: still serving, without keep-alive (`drain --undo` ends that, `stop` the server)"
+        } else {
+            "serving as before"
+        })
+    }
+
+    /// Clients and front ends are told to look for another server, or not any more.
+    pub(super) fn drain(&mut self, drain: bool, actions: &mut Vec<Action>) {
+        if self.draining != drain {
+            self.draining = drain;
+            actions.push(Action::Say(lines::draining(drain).to_owned()));
+            actions.push(Action::Drain(drain));
+        }
+    }
+
     fn cannot_reload(&self) -> Option<&'static str> {
         match self.phase {
             Phase::Running if self.policy.exit_on_reload => {
                 Some("exit-on-reload is set: a reload would end the server; use stop")
             }
             Phase::Running if !self.served => Some("the server is still starting"),
+            Phase::Running if self.stop_at.is_some() => Some("the server is stopping"),
             Phase::Running => None,
             Phase::Stopping { .. } | Phase::Over => Some("the server is stopping"),
         }
@@ -65,9 +93,30 @@ impl State {
         match self.phase {
             Phase::Stopping { .. } | Phase::Over => Stage::Stopping,
             Phase::Running if !self.served => Stage::Starting,
+            Phase::Running if self.stop_at.is_some() => Stage::Stopping,
+            Phase::Running if self.draining => Stage::Draining,
             Phase::Running if self.reload_wanted || self.generations.len() > 1 => Stage::Reloading,
             Phase::Running => Stage::Running,
         }
+    }
+
+    /// How it goes, for the service manager.
+    pub fn summary(&self) -> Summary {
+        let coming = self.reload_wanted || self.generations.iter().any(|g| g.role == Role::Coming);
+        let phase = match self.phase {
+            Phase::Stopping { .. } | Phase::Over => herald::Phase::Stopping,
+            Phase::Running if self.stop_at.is_some() => herald::Phase::Stopping,
+            Phase::Running if !self.served => herald::Phase::Starting,
+            Phase::Running if coming => herald::Phase::Reloading,
+            Phase::Running => herald::Phase::Running,
+        };
+        let templates = self.generations.iter().filter_map(|g| g.template.pid()).collect();
+        let mut summary = Summary { phase, paused: self.paused, templates, ..Summary::default() };
+        if let Some(serving) = self.generations.iter().find(|g| g.role == Role::Serving) {
+            summary.generation = serving.number;
+            (summary.ready, summary.wanted) = serving.ready_and_wanted();
+        }
+        summary
     }
 
     fn picture(&self) -> Picture {

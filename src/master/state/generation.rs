@@ -225,6 +225,16 @@ impl Generation {
         loaded && (1..=self.count).all(|seat| self.is_spared(seat) || ready(seat) || ready(self.other(seat)))
     }
 
+    /// Worker numbers that serve, and those that should.
+    pub(super) fn ready_and_wanted(&self) -> (usize, usize) {
+        let (first, second) = self.workers.split_at(self.count as usize);
+        let pairs = || first.iter().zip(second).map(|(a, b)| [a.life, b.life]);
+        let ready = |life: &Life| matches!(life, Life::Ready { .. });
+        let wanted = |life: &Life| !matches!(life, Life::Absent | Life::Leaving { .. });
+        let count = |of: &dyn Fn(&Life) -> bool| pairs().filter(|pair| pair.iter().any(of)).count();
+        (count(&ready), count(&wanted))
+    }
+
     pub(super) fn all_absent(&self) -> bool {
         self.workers.iter().all(|worker| worker.life == Life::Absent)
     }

@@ -18,6 +18,8 @@
 
 mod asked;
 mod crowd;
+mod ending;
+mod faults;
 mod generation;
 mod settle;
 #[cfg(test)]
@@ -76,6 +78,10 @@ pub struct State {
     waiting: Vec<ClientId>,
     /// Nothing is accepted until it is told again.
     paused: bool,
+    /// Clients are told to look for another server.
+    draining: bool,
+    /// Told to stop: serves until then.
+    stop_at: Option<Millis>,
     /// Begin a reload as soon as there is room for a generation.
     reload_wanted: bool,
     /// What is known of the load.
@@ -99,6 +105,8 @@ impl State {
             served: false,
             waiting: Vec::new(),
             paused: false,
+            draining: false,
+            stop_at: None,
             reload_wanted: false,
             scaler: Scaler::default(),
             asleep: policy.scaling.cheap,
@@ -135,6 +143,7 @@ impl State {
             Event::Ready { pid } => self.ready(pid, now, &mut actions),
             Event::Tired { pid, why } => self.tired(pid, why, &mut actions),
             Event::Frozen { pid } => self.frozen(pid, &mut actions),
+            Event::Silent { pid } => self.silent(pid, &mut actions),
             Event::Exited { pid, status } => self.exited(pid, status, now, &mut actions),
             Event::Wished(wish) => self.wished(wish, now, &mut actions),
             Event::Touched { path, what } => {
@@ -172,7 +181,7 @@ impl State {
 
     /// When to come back with [`Event::Tick`] if nothing happens before.
     pub fn deadline(&self) -> Option<Millis> {
-        self.generations.iter().flat_map(Generation::deadlines).min()
+        self.generations.iter().flat_map(Generation::deadlines).chain(self.stop_at).min()
     }
 
     fn generation(&mut self, number: u32) -> Option<&mut Generation> {
@@ -302,21 +311,6 @@ impl State {
         }
     }
 
-    /// A worker asks to be replaced: [`settle`] sees to it.
-    fn tired(&mut self, pid: u32, why: Tired, actions: &mut Vec<Action>) {
-        let Some((generation, number)) = self.worker_with(pid) else { return };
-        let id = generation.id(number);
-        let Some(entry) = generation.worker(number) else { return };
-        if !matches!(entry.life, Life::Ready { .. }) || entry.tired >= Some(why) {
-            return;
-        }
-        entry.tired = Some(why);
-        if why == Tired::Evil {
-            actions.push(Action::Say(lines::evil(id, pid)));
-            actions.push(Action::Kill { pid });
-        }
-    }
-
     /// All workers are to be replaced, one after the other: [`settle`] sees to it.
     fn renew(&mut self) {
         let Some(generation) = self.with_role(Role::Serving) else { return };
@@ -324,18 +318,6 @@ impl State {
             if matches!(entry.life, Life::Ready { .. }) {
                 entry.tired = entry.tired.max(Some(Tired::Recycle));
             }
-        }
-    }
-
-    /// Nothing in that process moves: stopped, or worse.
-    fn frozen(&mut self, pid: u32, actions: &mut Vec<Action>) {
-        let Some((generation, number)) = self.worker_with(pid) else { return };
-        let id = generation.id(number);
-        let Some(entry) = generation.worker(number) else { return };
-        if matches!(entry.life, Life::Ready { .. }) && entry.tired != Some(Tired::Evil) {
-            entry.tired = Some(Tired::Evil);
-            actions.push(Action::Say(lines::frozen(id, pid)));
-            actions.push(Action::Kill { pid });
         }
     }
 
@@ -419,6 +401,7 @@ impl State {
     fn wished(&mut self, wish: Wish, now: Millis, actions: &mut Vec<Action>) {
         match (wish, self.phase) {
             (Wish::Totals, _) => actions.push(Action::Totals),
+            (Wish::Reload | Wish::Renew, Phase::Running) if self.stop_at.is_some() => {}
             (Wish::Reload, Phase::Running) => self.reload(now, actions),
             (Wish::Renew, Phase::Running) => self.renew(),
             (Wish::Workers(change), Phase::Running) => {
@@ -433,10 +416,7 @@ impl State {
                 actions.push(Action::Pause(self.paused));
             }
             (Wish::Reload | Wish::Renew | Wish::Pause, Phase::Stopping { .. }) | (_, Phase::Over) => {}
-            (Wish::Stop, Phase::Running) => {
-                actions.push(Action::Say(lines::KILLING.to_owned()));
-                self.stop(Command::Drain, 0, now, actions);
-            }
+            (Wish::Stop, Phase::Running) => self.stop_soon(now, actions),
             (Wish::StopNow, Phase::Running) => {
                 actions.push(Action::Say(lines::KILLING.to_owned()));
                 self.stop(Command::Quit, 0, now, actions);

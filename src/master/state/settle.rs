@@ -8,6 +8,10 @@ use crate::shared::area::Tired;
 /// Brings the facts up to `now`. Called after every event; doing it twice does nothing more.
 pub(super) fn settle(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     let (mercy_ms, served) = (state.policy.mercy_ms, state.served);
+    if state.phase == Phase::Running && state.stop_at.is_some_and(|at| at <= now) {
+        state.stop_at = None;
+        state.stop(super::Command::Drain, 0, now, actions);
+    }
     promote(state, now, actions);
     for generation in &mut state.generations {
         relieve(generation, mercy_ms, now, actions);
@@ -42,6 +46,8 @@ fn relieve(generation: &mut Generation, mercy_ms: u64, now: Millis, actions: &mu
         let Life::Ready { pid, .. } = entry.life else { continue };
         let urgent = entry.tired == Some(Tired::Stuck);
         match after {
+            // It was killed, and its end is news of its own.
+            Life::Ready { .. } if entry.tired == Some(Tired::Evil) => {}
             Life::Ready { .. } => {
                 let kill_at = now.after(mercy_ms);
                 entry.tired = None;

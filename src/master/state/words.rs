@@ -23,6 +23,8 @@ pub struct Policy {
     pub cores: u32,
     /// `worker-reload-mercy`, milliseconds.
     pub mercy_ms: u64,
+    /// `drain-delay`: a server told to stop serves for so long, milliseconds.
+    pub drain_delay_ms: u64,
     /// `forkbomb-delay`, milliseconds; 0: never pause.
     pub forkbomb_delay_ms: u64,
     /// `exit-on-reload`.
@@ -123,6 +125,11 @@ pub enum Event {
         /// Its process.
         pid: u32,
     },
+    /// A worker or a template gives no sign of life.
+    Silent {
+        /// Its process.
+        pid: u32,
+    },
     /// A process ended: a worker, a template, or some orphan of the application's.
     Exited {
         /// Which.
@@ -217,6 +224,15 @@ pub enum Action {
     Totals,
     /// Have the workers accept nothing, or go on.
     Pause(bool),
+    /// Show a client of the control socket the stacks of a worker.
+    Dump {
+        /// Whom.
+        client: ClientId,
+        /// The worker's process.
+        pid: u32,
+    },
+    /// Have clients and front ends look for another server, or stay.
+    Drain(bool),
     /// Run a shell command, and do not wait for it.
     Run(String),
     /// `hook-touch`.

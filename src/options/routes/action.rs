@@ -47,6 +47,8 @@ pub enum Action {
         /// Content-Type; empty: none.
         kind: Template,
     },
+    /// `harakiri`: seconds the application has for this request; 0: any time.
+    Harakiri(Template),
     /// `basicauth`.
     BasicAuth {
         /// Shown to the user.
@@ -120,6 +122,7 @@ fn known(name: &str, argument: &str, grouped: bool) -> Result<Action, String> {
         "rewrite-last" => Action::Rewrite(filled()?, true),
         "static" => Action::Static(filled()?),
         "file" | "sendfile" | "fastfile" => file(argument, grouped)?,
+        "harakiri" => Action::Harakiri(filled()?),
         "basicauth" | "basicauth-next" => basic_auth(argument, name == "basicauth-next")?,
         _ if FORWARDING.contains(&name) => {
             return Err(format!(
@@ -178,7 +181,7 @@ fn allowed(chain: Chain, name: &str, action: &Action) -> Result<(), String> {
             _ => Err(format!("an action for after the answer: {name} comes too late in final-route")),
         },
         Chain::Error | Chain::Response => match action {
-            Rewrite(..) | BasicAuth { .. } | FixPathInfo => {
+            Rewrite(..) | BasicAuth { .. } | FixPathInfo | Harakiri(_) => {
                 Err(format!("an action for answers: {name} belongs into route, before the application"))
             }
             Break(status) if *status == Template::default() => {

@@ -23,6 +23,16 @@ pub const ROWS: &[Row] = &[
         "send this signal (a number) to a worker whose request took too long",
     ),
     row(
+        &["harakiri-queue-threshold"],
+        Count(|s| &mut s.harakiri.queue_threshold),
+        "end requests that take too long only while so many others wait (default 0: always)",
+    ),
+    row(
+        &["drain-delay"],
+        Seconds(|s| &mut s.process.drain_delay),
+        "when told to stop, serve on for so long, without keep-alive and not ready for more (default 0)",
+    ),
+    row(
         &["harakiri-verbose"],
         Flag(|s| &mut s.harakiri.verbose),
         "tell also where in the kernel a request was that took too long",
@@ -31,6 +41,11 @@ pub const ROWS: &[Row] = &[
         &["harakiri-no-arh", "no-harakiri-arh", "no-harakiri-after-req-hook"],
         Flag(|s| &mut s.harakiri.without_hook),
         "do not count the time of the after-request hook",
+    ),
+    row(
+        &["stuck-worker-timeout"],
+        Seconds(|s| &mut s.harakiri.stuck_seconds),
+        "replace a worker, or the process that forks them, that does not react for so long (default 10), 0 never",
     ),
     row(
         &["max-requests"],

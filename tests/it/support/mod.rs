@@ -3,6 +3,7 @@
 mod client;
 mod haproxy;
 mod held;
+mod load;
 mod log;
 mod nginx;
 mod packet;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use client::{Address, Connection, Response};
 pub use haproxy::Haproxy;
 pub use held::{descriptors_for, held};
+pub use load::{Load, parent_of};
 pub use log::Log;
 pub use nginx::{Nginx, upstream};
 pub use packet::Packet;

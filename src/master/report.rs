@@ -1,0 +1,45 @@
+//! What `uwring ctl status` shows.
+
+use std::sync::atomic::Ordering;
+
+use super::actions::Office;
+use super::state::{Picture, WorkerPicture};
+use crate::base::clock;
+use crate::control::server::ClientId;
+use crate::control::words as control;
+
+impl Office {
+    /// What the state machine knows, with the workers' own counts.
+    pub(super) fn report(&mut self, client: ClientId, picture: Picture) {
+        let area = &self.shared.area;
+        let worker = |known: WorkerPicture| {
+            let number = area.slot_number(known.seat, known.generation);
+            let slot = area.slot(number);
+            control::Worker {
+                id: known.id,
+                pid: known.pid,
+                generation: known.generation,
+                state: known.state.to_owned(),
+                requests: area.requests_of(number),
+                exceptions: slot.exceptions.load(Ordering::Relaxed),
+                write_errors: slot.write_errors.load(Ordering::Relaxed),
+                refused_4xx: slot.refused_4xx.load(Ordering::Relaxed),
+                refused_5xx: slot.refused_5xx.load(Ordering::Relaxed),
+                refused_unanswered: slot.refused_unanswered.load(Ordering::Relaxed),
+                in_flight: slot.in_flight.load(Ordering::Relaxed),
+            }
+        };
+        let status = control::Status {
+            version: crate::options::VERSION.to_owned(),
+            pid: std::process::id(),
+            phase: picture.phase.to_owned(),
+            generation: picture.generation,
+            uptime_seconds: (clock::wall() / 1_000_000).saturating_sub(area.started_on()),
+            requests: area.total_requests(),
+            workers: picture.workers.into_iter().map(worker).collect(),
+        };
+        if let Some(control) = &mut self.control {
+            control.answer(client, &status);
+        }
+    }
+}

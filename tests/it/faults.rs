@@ -1,0 +1,150 @@
+//! Processes that are stopped, killed or stuck, and things that cannot be had, under load. Each test says how many requests
+//! may fail: none but those inside a process that is killed.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Load, Packet, Server, has, parent_of, skipped, uwring_only};
+
+fn is_respawn(line: &str) -> bool {
+    line.starts_with("Respawned uWSGI worker ")
+}
+
+fn send(pid: i32, signal: Signal) {
+    kill(Pid::from_raw(pid), signal).expect("signal our process");
+}
+
+/// A server whose every worker answers with its pid, and which waits two seconds for a sign of life.
+fn watched(processes: usize) -> Server {
+    Server::app("wait").processes(processes).ini("stuck-worker-timeout = 2\ndisable-logging = true").start()
+}
+
+#[test]
+fn a_stopped_worker_is_replaced() {
+    if uwring_only("it waits for ever, unless harakiri is set") {
+        return;
+    }
+    let server = watched(2);
+    let clients = 4;
+    let load = Load::on(&server, clients);
+    let workers = server.workers();
+    let stopped = workers[0];
+    send(stopped, Signal::SIGSTOP);
+    server.log().wait_for(&format!("worker 1 (pid: {stopped}) gives no sign of life"));
+    assert!(server.log().wait_n(1, is_respawn).is_some());
+    let (answers, failed) = load.end();
+    // What it had accepted died with it: each client waits for one answer at a time.
+    assert!(failed <= clients, "{failed} of {answers:?}");
+    // The same without anybody who waits for it.
+    let stopped = workers[1];
+    send(stopped, Signal::SIGSTOP);
+    server.log().wait_for(&format!("worker 2 (pid: {stopped}) gives no sign of life"));
+    assert!(server.log().wait_n(2, is_respawn).is_some());
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+/// Holds one thread in the kernel, as a driver or a file system that does not answer would: its process goes on.
+const HOLD: &str = "
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+SEIZE, INTERRUPT = 0x4206, 0x4207
+thread = int(sys.argv[1])
+if libc.ptrace(SEIZE, thread, None, None) or libc.ptrace(INTERRUPT, thread, None, None):
+    sys.exit(os.strerror(ctypes.get_errno()))
+os.waitpid(thread, 0x40000000)
+print('held', flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn a_worker_whose_ring_thread_is_stuck_is_replaced() {
+    if uwring_only("it has no such thread") || !has(&["python3"]) {
+        return;
+    }
+    let server = watched(2);
+    let worker = server.workers()[0];
+    let tasks = std::fs::read_dir(format!("/proc/{worker}/task")).expect("its threads");
+    let ring = tasks
+        .map(|task| task.expect("a thread").path())
+        .find(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "uwring-ring\n"))
+        .expect("a ring thread");
+    let mut holder = Command::new("python3")
+        .args(["-c", HOLD])
+        .arg(ring.file_name().expect("a number"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("start python3");
+    let mut said = String::new();
+    let output = BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut said);
+    if output.expect("read") == 0 {
+        holder.wait().expect("it ended");
+        return skipped("ptrace is not permitted here");
+    }
+    let clients = 4;
+    let load = Load::on(&server, clients);
+    server.log().wait_for(&format!("worker 1 (pid: {worker}) gives no sign of life"));
+    assert!(server.log().wait_n(1, is_respawn).is_some());
+    let (answers, failed) = load.end();
+    assert!(failed <= clients, "{failed} of {answers:?}");
+    drop(holder.stdin.take());
+    holder.wait().expect("it ends");
+}
+
+#[test]
+fn a_busy_worker_is_not_taken_for_a_stuck_one() {
+    if uwring_only("nobody looks") {
+        return;
+    }
+    let server = watched(2);
+    let gate = crate::support::Gate::new(server.path("gate"));
+    let mut client = server.in_flight(&gate);
+    // A worker that is stopped and goes on in time is left alone.
+    let worker = server.workers()[1];
+    send(worker, Signal::SIGSTOP);
+    send(worker, Signal::SIGCONT);
+    let load = Load::on(&server, 2);
+    let started = std::time::Instant::now();
+    while started.elapsed() < std::time::Duration::from_secs(5) {
+        server.socket().uwsgi(&Packet::get("/")).expect(200);
+    }
+    let (answers, failed) = load.end();
+    assert_eq!(failed, 0, "of {answers:?}");
+    gate.open();
+    client.response("GET").expect(200);
+    assert_eq!(server.log().count(|line| is_respawn(line) || line.contains("sign of life")), 0);
+}
+
+#[test]
+fn a_template_that_is_killed_or_stopped_is_started_again() {
+    if uwring_only("it has no template") {
+        return;
+    }
+    let server = watched(2);
+    let load = Load::on(&server, 4);
+    // Nobody notices that it is gone before it is needed.
+    send(parent_of(server.workers()[0]), Signal::SIGSEGV);
+    assert!(server.log().wait_n(1, |line| line.starts_with("template process (pid: ")).is_some());
+    assert_eq!(server.ctl(&["reload", "--wait"]).status.code(), Some(0));
+    let worker = server.status()["workers"]
+        .as_array()
+        .expect("workers")
+        .iter()
+        .find(|worker| worker["generation"] == 2)
+        .and_then(|worker| worker["pid"].as_i64())
+        .and_then(|pid| i32::try_from(pid).ok())
+        .expect("a worker");
+    send(parent_of(worker), Signal::SIGSTOP);
+    server.log().wait_for(" was stopped (stuck-worker-timeout)");
+    let (answers, failed) = load.end();
+    assert_eq!(failed, 0, "of {answers:?}");
+    // One that is stopped when a worker dies.
+    send(worker, Signal::SIGKILL);
+    assert!(server.log().wait_n(1, is_respawn).is_some());
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    assert_eq!(server.stop().code(), Some(0));
+}
