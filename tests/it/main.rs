@@ -36,6 +36,7 @@ mod overload;
 mod packets;
 mod process;
 mod proxies;
+mod push;
 mod python;
 mod recycle;
 mod routes;
