@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::titles;
 use crate::control::monitor::desk::Desk;
 use crate::control::monitor::{self, Door, Listener as DoorListener, Role};
+use crate::options::monitor::Pusher;
 use crate::options::settings::Settings;
 use crate::shared::area::Area;
 use crate::stats::json::Style;
@@ -21,6 +22,8 @@ use crate::sys::signals::{self, Signal};
 use crate::sys::socket::Listener;
 use crate::sys::{host, identity};
 
+/// `stats-pusher-default-freq`.
+const PUSH_SECONDS: u64 = 3;
 /// A monitor that ends sooner is not started again at once.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
@@ -65,7 +68,7 @@ struct DoorLeft {
 impl Monitor {
     /// Starts it; nothing where nobody looks. That it cannot be started is no reason not to serve.
     pub fn start(doors: Vec<Door>, source: Source) -> Option<Monitor> {
-        if doors.is_empty() {
+        if doors.is_empty() && source.settings.monitor.pushers.is_empty() {
             return None;
         }
         let due = Some(Instant::now());
@@ -124,7 +127,8 @@ impl Monitor {
                     crate::log!("[uwring] no way of its own to the log: {cause}");
                 }
                 let doors = std::mem::take(&mut self.doors);
-                process::exit_now(monitor::run(doors, self.source.desk(master), master))
+                let pushers = self.source.pushers();
+                process::exit_now(monitor::run(doors, self.source.desk(master), pushers, master))
             }
             Err(cause) => {
                 crate::log!("[uwring] cannot start the monitor: {cause}");
@@ -154,10 +158,23 @@ impl Left {
 }
 
 impl Source {
+    /// With how often each goes out.
+    fn pushers(&self) -> Vec<Pusher> {
+        let monitor = &self.settings.monitor;
+        let usual = monitor.push_seconds.map_or(PUSH_SECONDS, u64::from);
+        let each = |pusher: &Pusher| Pusher {
+            seconds: if pusher.seconds == 0 { usual } else { pusher.seconds },
+            ..pusher.clone()
+        };
+        monitor.pushers.iter().map(each).collect()
+    }
+
     fn desk(&self, master_pid: u32) -> Desk {
         let Settings { process, monitor, .. } = &self.settings;
         let folder = std::env::current_dir().unwrap_or_default();
         let (uid, gid) = identity::numbers();
+        // A pusher turns them on, as in uWSGI.
+        let metrics_on = monitor.enable_metrics || !monitor.pushers.is_empty();
         Desk {
             view: View {
                 area: Arc::clone(&self.area),
@@ -172,7 +189,14 @@ impl Source {
                 crons: process.crons.clone(),
                 variables: crate::stats::vars::Variables::new(&host::node(), &self.listeners),
             },
-            style: Style { minified: monitor.stats_minified, no_cores: monitor.stats_no_cores },
+            style: Style {
+                minified: monitor.stats_minified,
+                no_cores: monitor.stats_no_cores,
+                metrics: metrics_on && !monitor.stats_no_metrics,
+                metrics_of_cores: !monitor.metrics_no_cores,
+                metrics_lock: metrics_on,
+            },
+            figures_of_cores: !monitor.metrics_no_cores,
             metrics_path: monitor.metrics_path.clone().unwrap_or_else(|| "/metrics".to_owned()),
             patience_ms: monitor.health_timeout.saturating_mul(1000),
         }

@@ -1,5 +1,7 @@
 //! What others see of the server: statistics, metrics, health.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 /// See the module's page.
@@ -13,6 +15,16 @@ pub struct Monitor {
     pub stats_minified: bool,
     /// `stats-no-cores`: nothing of the single interpreter threads.
     pub stats_no_cores: bool,
+    /// `stats-no-metrics`: without the figures by the names of uWSGI's metrics.
+    pub stats_no_metrics: bool,
+    /// `enable-metrics`: with them.
+    pub enable_metrics: bool,
+    /// `metrics-no-cores`: without those of single threads.
+    pub metrics_no_cores: bool,
+    /// `stats-push`.
+    pub pushers: Vec<Pusher>,
+    /// `stats-pusher-default-freq`, seconds; `None`: 3.
+    pub push_seconds: Option<u32>,
     /// `metrics`: where metrics and health checks are answered.
     pub metrics: Option<String>,
     /// `metrics-path`: where metrics are there; without it `/metrics`.
@@ -30,5 +42,116 @@ impl Monitor {
     /// Whether somebody wants to see which requests run.
     pub fn shows_requests(&self) -> bool {
         self.stats.is_some() && !self.stats_no_cores
+    }
+}
+
+/// Statistics that go out by themselves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pusher {
+    /// Where to.
+    pub to: Push,
+    /// How often, seconds; 0: `stats-pusher-default-freq`.
+    pub seconds: u64,
+}
+
+/// The destination of a [`Pusher`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Push {
+    /// The document, appended to a file.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What follows each.
+        separator: String,
+    },
+    /// The document, as a datagram.
+    Socket {
+        /// `host:port` or a path.
+        address: String,
+        /// What stands before it.
+        prefix: String,
+    },
+    /// Metrics, a datagram each.
+    Statsd {
+        /// `host:port`.
+        address: String,
+        /// Before the names, without the dot.
+        prefix: String,
+    },
+}
+
+impl Push {
+    /// For the log.
+    pub fn name(&self) -> String {
+        match self {
+            Push::File { path, .. } => format!("file {}", path.display()),
+            Push::Socket { address, .. } => format!("socket {address}"),
+            Push::Statsd { address, .. } => format!("statsd {address}"),
+        }
+    }
+}
+
+/// Reads a `stats-push`: `file:path=FILE,freq=SECONDS,separator=TEXT`, `socket:ADDRESS[,PREFIX]`,
+/// `statsd:HOST:PORT[,PREFIX]`.
+pub fn pusher(text: &str) -> Result<Pusher, String> {
+    let (kind, rest) = text.split_once(':').unwrap_or((text, ""));
+    let addressed = |usual: &str| {
+        let (address, prefix) = rest.split_once(',').unwrap_or((rest, usual));
+        if address.is_empty() {
+            Err(format!("{kind}: needs an address"))
+        } else {
+            Ok((address.to_owned(), prefix.to_owned()))
+        }
+    };
+    match kind {
+        "file" => file(rest),
+        "socket" => {
+            addressed("").map(|(address, prefix)| Pusher { to: Push::Socket { address, prefix }, seconds: 0 })
+        }
+        "statsd" => addressed("uwsgi")
+            .map(|(address, prefix)| Pusher { to: Push::Statsd { address, prefix }, seconds: 0 }),
+        other => {
+            Err(format!("file:, socket: or statsd:, not {other:?} (let Prometheus scrape metrics = ADDRESS)"))
+        }
+    }
+}
+
+fn file(rest: &str) -> Result<Pusher, String> {
+    let (mut path, mut separator, mut seconds) = (PathBuf::from("uwsgi.stats"), "\n".to_owned(), 0);
+    for part in rest.split(',').filter(|part| !part.is_empty()) {
+        match part.split_once('=') {
+            Some(("path", value)) => path = value.into(),
+            Some(("separator", value)) => value.clone_into(&mut separator),
+            Some(("freq", value)) => {
+                seconds = value.parse().map_err(|_| format!("freq is a number of seconds, not {value:?}"))?;
+            }
+            Some((key, _)) => return Err(format!("file: knows path, freq and separator, not {key:?}")),
+            None => path = part.into(),
+        }
+    }
+    Ok(Pusher { to: Push::File { path, separator }, seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn destinations_are_read() {
+        for (text, name, seconds) in [
+            ("file:path=/a,freq=7,separator=@@", "file /a", 7),
+            ("file:/b", "file /b", 0),
+            ("file", "file uwsgi.stats", 0),
+            ("socket:/run/s,x", "socket /run/s", 0),
+            ("statsd:host:8125,my.app", "statsd host:8125", 0),
+        ] {
+            let pusher = pusher(text).expect(text);
+            assert_eq!((pusher.to.name().as_str(), pusher.seconds), (name, seconds));
+        }
+        let statsd = pusher("statsd:h:1").expect("read");
+        assert_eq!(statsd.to, Push::Statsd { address: "h:1".to_owned(), prefix: "uwsgi".to_owned() });
+        for text in ["mongodb:x", "statsd", "file:freq=x", "file:pth=/a"] {
+            assert!(pusher(text).is_err(), "{text}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use super::figures;
 use super::snapshot::{Core, Doing, Snapshot, Worker};
 
 /// What is told, and how.
@@ -12,6 +13,12 @@ pub struct Style {
     pub minified: bool,
     /// Without the interpreter threads.
     pub no_cores: bool,
+    /// With the figures by the names of uWSGI's metrics.
+    pub metrics: bool,
+    /// With those of single threads.
+    pub metrics_of_cores: bool,
+    /// The subsystem of metrics is on: it has a lock there.
+    pub metrics_lock: bool,
 }
 
 /// Locks of uWSGI's that are named in its statistics, behind those of the application.
@@ -42,8 +49,22 @@ fn root(to: &mut Writer, told: &Snapshot, style: Style) {
         });
     }
     let own = (0..).zip(&told.locks).map(|(number, owner): (u32, _)| (format!("user {number}"), *owner));
-    let locks: Vec<_> = own.chain(LOCKS.map(|name| (name.to_owned(), 0))).collect();
+    let more = style.metrics_lock.then_some("metrics");
+    let locks: Vec<_> = own.chain(LOCKS.into_iter().chain(more).map(|name| (name.to_owned(), 0))).collect();
     to.list("locks", &locks, |to, (name, owner)| to.number(name, *owner));
+    if style.metrics {
+        to.key("metrics");
+        to.object(|to| {
+            for figure in figures::all(told, style.metrics_of_cores) {
+                to.key(&figure.name);
+                to.object(|to| {
+                    to.number("type", figure.kind as u8);
+                    to.text("oid", &figure.oid);
+                    to.number("value", figure.value);
+                });
+            }
+        });
+    }
     to.list("sockets", &told.sockets, |to, socket| {
         let backlog = socket.backlog.unwrap_or_default();
         to.text("name", &socket.name);
@@ -262,7 +283,7 @@ mod tests {
         assert!(text.contains("\"vars\":[\n\n\t\t\t\t\t],\n"), "{text}");
         assert!(text.ends_with("\n\t]\n}"), "{text}");
         let read: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-        let small = document(&told, Style { minified: true, no_cores: true });
+        let small = document(&told, Style { minified: true, no_cores: true, ..Style::default() });
         assert!(!small.contains(['\n', '\t']) && !small.contains("cores"), "{small}");
         let mut read_small: serde_json::Value = serde_json::from_str(&small).expect("JSON");
         read_small["workers"][0]["cores"] = read["workers"][0]["cores"].clone();

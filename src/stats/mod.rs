@@ -2,6 +2,7 @@
 //! know, [`json`] says it as uWSGI's stats server does, [`openmetrics`] as Prometheus scrapes it; [`health`] is the verdict. Nothing here waits, and nothing is written.
 
 mod exporter;
+pub mod figures;
 pub mod health;
 pub mod json;
 pub mod openmetrics;

@@ -38,6 +38,7 @@ mod overload;
 mod packets;
 mod process;
 mod proxies;
+mod push;
 mod python;
 mod recycle;
 mod routes;

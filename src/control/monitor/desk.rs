@@ -5,6 +5,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use super::Role;
 use super::http::{self, Asked};
 use crate::base::clock;
+use crate::stats::figures::{self, Figure};
 use crate::stats::health::Health;
 use crate::stats::json::{self, Style};
 use crate::stats::openmetrics::{self, Format};
@@ -19,6 +20,8 @@ pub struct Desk {
     pub style: Style,
     /// Where metrics are, beginning with `/`.
     pub metrics_path: String,
+    /// Whether figures by uWSGI's names are of single threads too.
+    pub figures_of_cores: bool,
     /// `health-timeout`, milliseconds.
     pub patience_ms: u64,
 }
@@ -91,7 +94,13 @@ impl Desk {
         }
     }
 
-    fn statistics(&self) -> String {
+    /// The figures by uWSGI's names.
+    pub fn figures(&self) -> Vec<Figure> {
+        figures::all(&self.view.look(false), self.figures_of_cores)
+    }
+
+    /// uWSGI's document.
+    pub fn statistics(&self) -> String {
         json::document(&self.view.look(false), self.style)
     }
 

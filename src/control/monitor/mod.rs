@@ -9,6 +9,7 @@
 pub mod desk;
 mod http;
 mod plain;
+pub mod push;
 mod uring;
 
 use std::io;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::options::monitor::Pusher;
 use crate::options::settings::Monitor;
 use crate::sys::socket::bind::{Manner, bind};
 use crate::sys::socket::{Address, Kind};
@@ -129,7 +131,7 @@ fn open_one(role: Role, address: &str) -> Result<Door, Error> {
 }
 
 /// Becomes the monitor, in a fresh child of the master `parent` that ends by `exit_now`: the result is its exit code.
-pub fn run(doors: Vec<Door>, desk: Desk, parent: u32) -> i32 {
+pub fn run(doors: Vec<Door>, desk: Desk, pushers: Vec<Pusher>, parent: u32) -> i32 {
     let ready = process::die_with_parent(parent).and_then(|()| {
         let log = crate::logging::relay::ports::lines_fd();
         let keep = doors.iter().map(|door| door.listener.as_raw_fd()).chain(desk.descriptors());
@@ -141,6 +143,7 @@ pub fn run(doors: Vec<Door>, desk: Desk, parent: u32) -> i32 {
     }
     // The process ends with them.
     let (doors, desk): (&'static [Door], &'static Desk) = (doors.leak(), Box::leak(Box::new(desk)));
+    push::start(pushers, desk);
     let refused = match uring::serve(doors, desk) {
         Ok(never) => match never {},
         Err(refused) => refused,
@@ -188,8 +191,9 @@ mod tests {
         };
         Desk {
             view,
-            style: Style { minified: true, no_cores: false },
+            style: Style { minified: true, ..Style::default() },
             metrics_path: "/metrics".to_owned(),
+            figures_of_cores: true,
             patience_ms: 0,
         }
     }

@@ -1,6 +1,7 @@
 //! Rows: statistics, metrics, health.
 
 use super::super::draft::Draft;
+use super::super::monitor;
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
 
 /// The rows.
@@ -46,10 +47,38 @@ pub const ROWS: &[Row] = &[
         Text(|s| &mut s.monitor.agent_check, "ADDRESS"),
         "tell HAProxy's agent check here whether to send requests",
     ),
-    bare(&["stats-push"], Takes::Value("PUSHER"), "send statistics there"),
-    bare(&["enable-metrics"], Takes::Nothing, "keep metrics"),
+    row(
+        &["stats-push"],
+        Set(Takes::Value("DESTINATION"), push),
+        "send statistics there: file:path=FILE,freq=N,separator=TEXT, socket:ADDRESS, statsd:HOST:PORT[,PREFIX]",
+    ),
+    row(
+        &["stats-pusher-default-freq", "stats-pushers-default-freq"],
+        CountIfSet(|s| &mut s.monitor.push_seconds),
+        "send statistics every so many seconds (default 3)",
+    ),
+    row(
+        &["enable-metrics"],
+        Flag(|s| &mut s.monitor.enable_metrics),
+        "show the statistics by the names of uWSGI's metrics too (an application cannot add to them)",
+    ),
+    row(
+        &["metrics-no-cores"],
+        Flag(|s| &mut s.monitor.metrics_no_cores),
+        "leave the single threads out of these",
+    ),
+    row(
+        &["stats-no-metrics"],
+        Flag(|s| &mut s.monitor.stats_no_metrics),
+        "leave these out of the stats server's document",
+    ),
     bare(&["carbon"], Takes::Value("ADDRESS"), "send statistics to a carbon server"),
 ];
+
+fn push(draft: &mut Draft, value: &str) -> Reading {
+    draft.monitor.pushers.push(monitor::pusher(value)?);
+    Ok(None)
+}
 
 fn metrics_path(draft: &mut Draft, value: &str) -> Reading {
     if !value.starts_with('/') {
