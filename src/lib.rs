@@ -34,6 +34,7 @@ pub mod worker;
 
 pub mod control;
 
+pub mod emperor;
 pub mod master;
 
 pub mod commands;

@@ -9,6 +9,7 @@ use super::channel::Report;
 use super::fifo::{self, Fifos, Letter};
 use super::jobs::Ended;
 use super::logs::Logs;
+use super::lord::Lord;
 use super::scaling::sampler::Sampler;
 use super::state::{Event, Wish};
 use super::touch::Touched;
@@ -30,6 +31,8 @@ pub struct Ears {
     frozen_ms: Option<u64>,
     /// Where the number of workers follows the load.
     sampler: Option<Sampler>,
+    /// The Emperor, where this server is a vassal.
+    lord: Option<Lord>,
 }
 
 /// What the state machine waits for.
@@ -55,7 +58,12 @@ impl Ears {
         // Its own watch has long asked for a successor by then.
         let late_ms = harakiri.grace_seconds.saturating_mul(2_000).saturating_add(2_000);
         let frozen_ms = (harakiri.seconds > 0).then_some(late_ms);
-        Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms, sampler })
+        Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms, sampler, lord: None })
+    }
+
+    /// Listens to an Emperor as well.
+    pub fn with_lord(self, lord: Option<Lord>) -> Ears {
+        Ears { lord, ..self }
     }
 
     /// The pipes.
@@ -70,7 +78,13 @@ impl Ears {
         let jobs = office.jobs().deadline(now);
         // While there is no worker there is nothing to look at.
         let sample = self.sampler.as_ref().filter(|_| !needs.knocks).map(Sampler::due);
-        let deadlines = [needs.deadline, self.touched.deadline(), jobs, sample];
+        let deadlines = [
+            needs.deadline,
+            self.touched.deadline(),
+            jobs,
+            sample,
+            self.lord.as_ref().and_then(Lord::deadline),
+        ];
         let deadline = deadlines.into_iter().flatten().min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
         let logs_due = office.logs().and_then(Logs::due).map(|due| {
@@ -84,6 +98,7 @@ impl Ears {
         fds.extend(office.logs().map(|logs| logs.fd()));
         fds.extend(self.touched.fd());
         fds.extend(self.fifos.fd());
+        fds.extend(self.lord.as_ref().and_then(Lord::fd));
         fds.extend(office.channels().map(AsFd::as_fd));
         fds.extend(listeners.iter().filter(|_| needs.knocks).map(AsFd::as_fd));
         if let Err(error) = event::readable(&fds, patience_ms) {
@@ -131,7 +146,15 @@ impl Ears {
         let touched = self.touched.changed(clock::now().millis());
         events.extend(touched.into_iter().map(|(path, what)| Event::Touched { path, what }));
         events.extend(self.letters(office));
+        events.extend(self.lord_says(office));
         events
+    }
+
+    /// What the Emperor wants, told meanwhile how this server fares.
+    fn lord_says(&mut self, office: &Office) -> Vec<Event> {
+        let Some(lord) = &mut self.lord else { return Vec::new() };
+        let serves = office.area().slots().any(|slot| slot.state() == Doing::Ready);
+        lord.attend(serves, office.area().total_requests(), clock::now().millis())
     }
 
     /// What came by `master-fifo`.

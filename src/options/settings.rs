@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+pub use super::emperor::Emperor;
 pub use super::files::Files;
 pub use super::headers::Headers;
 pub use super::routes::Routes;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub python: Python,
     /// Logs.
     pub logging: Logging,
+    /// What an Emperor is told.
+    pub emperor: Emperor,
     /// `fallback-config`: what to start with where this configuration ends with code 1.
     pub fallback: Option<String>,
     /// Every option as given, in order.
@@ -159,6 +162,8 @@ pub struct Process {
     pub skip_atexit: bool,
     /// `reaper`.
     pub reaper: bool,
+    /// `heartbeat`, seconds.
+    pub heartbeat: u64,
     /// `locks`: user locks beside lock 0.
     pub locks: u32,
 }
@@ -204,6 +209,7 @@ impl Default for Process {
             control_socket: None,
             skip_atexit: false,
             reaper: false,
+            heartbeat: 0,
             locks: 0,
         }
     }

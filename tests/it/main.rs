@@ -14,6 +14,7 @@ mod conformance;
 mod control;
 mod corpora;
 mod ctl;
+mod emperor;
 mod environ;
 mod frameworks;
 mod fuzz;
