@@ -33,6 +33,8 @@ pub fn start(found: &Found, program: &Path, policy: &Emperor) -> io::Result<(u32
         None => Command::new(&program),
         Some(hook) => {
             // In the vassal's own process, so that it holds up nobody else.
+            // As in uWSGI the configuration's name is its argument.
+            let hook = format!("{hook} \"$UWSGI_VASSAL_CONFIG\"");
             let mut shell = Command::new("/bin/sh");
             shell
                 .arg("-c")
@@ -64,7 +66,11 @@ pub fn start(found: &Found, program: &Path, policy: &Emperor) -> io::Result<(u32
 pub fn buried(found: &Found, pid: u32, policy: &Emperor) {
     let Some(hook) = &policy.stop_hook else { return };
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", hook]).stdin(Stdio::null()).envs(variables(found));
+    command
+        .arg("-c")
+        .arg(format!("{hook} \"$UWSGI_VASSAL_CONFIG\""))
+        .stdin(Stdio::null())
+        .envs(variables(found));
     command.env("UWSGI_VASSAL_PID", pid.to_string());
     if let Err(error) = shell::start_program(&mut command) {
         crate::log!("[emperor] vassals-stop-hook {hook}: {error}");

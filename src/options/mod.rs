@@ -22,6 +22,7 @@ pub mod jobs;
 pub mod logger;
 mod mistakes;
 pub mod remark;
+mod requests;
 pub mod routes;
 mod row;
 pub mod scaling;

@@ -14,13 +14,15 @@ use crate::support::{
 struct Empire {
     emperor: Option<Running>,
     folder: tempfile::TempDir,
+    /// Counts what was written, for its times.
+    written: std::sync::atomic::AtomicU64,
 }
 
 impl Empire {
     fn new() -> Empire {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::create_dir(folder.path().join("vassals")).expect("make a folder");
-        Empire { emperor: None, folder }
+        Empire { emperor: None, folder, written: Default::default() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -42,6 +44,14 @@ impl Empire {
         // In one step: an Emperor that looks meanwhile would see half of it.
         let file = self.path("new");
         std::fs::write(&file, text).expect("write");
+        // uWSGI counts whole seconds.
+        let n = self.written.fetch_add(2, std::sync::atomic::Ordering::Relaxed);
+        let when = std::time::SystemTime::now() + std::time::Duration::from_secs(n);
+        std::fs::File::options()
+            .write(true)
+            .open(&file)
+            .and_then(|f| f.set_modified(when))
+            .expect("set its time");
         std::fs::rename(&file, self.path("vassals").join(name)).expect("rename");
     }
 
@@ -172,6 +182,9 @@ fn vassals_get_what_all_of_them_get() {
 
 #[test]
 fn a_failing_vassal_rests_and_delays_nobody() {
+    if uwring_only("ends it three times before it lets it rest, and then to the end of the pause") {
+        return;
+    }
     let mut empire = Empire::new();
     empire.write("bad.ini", "module = no_such_module");
     empire.rule(&["--emperor-throttle", "600000", "--emperor-max-throttle", "600000"]);
@@ -180,12 +193,7 @@ fn a_failing_vassal_rests_and_delays_nobody() {
     empire.vassal("good.ini", "");
     empire.hears("vassal good.ini is ready to accept requests");
     assert_eq!(empire.ask("good.ini"), "Hello, world!");
-    if target() == Target::Uwring {
-        assert_eq!(empire.count("vassal bad.ini has been spawned"), 1, "{}", empire.emperor().log.text());
-    }
-    if uwring_only("2.0.21 lets it rest to the end") {
-        return;
-    }
+    assert_eq!(empire.count("vassal bad.ini has been spawned"), 1, "{}", empire.emperor().log.text());
     // And who mends it need not wait.
     empire.vassal("bad.ini", "");
     empire.hears("vassal bad.ini is ready to accept requests");
@@ -227,16 +235,25 @@ fn vassals_do_not_outlive_their_emperor() {
     for pid in pids {
         empire.until("the vassals are gone", || !Path::new(&format!("/proc/{pid}")).exists());
     }
-    empire.hears("lost connection with my emperor !!!");
+    if target() == Target::Uwring {
+        empire.hears("lost connection with my emperor !!!");
+    }
 }
 
 #[test]
 fn hooks_frame_the_life_of_a_vassal() {
     let mut empire = Empire::new();
     let told = empire.path("told");
-    let hook = |word: &str| format!("echo {word} $UWSGI_VASSAL_CONFIG >> {}", told.display());
+    let hook = |word: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        let file = empire.path(word);
+        std::fs::write(&file, format!("#!/bin/sh\necho {word} $1 >> {}\n", told.display())).expect("write");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+        file.display().to_string()
+    };
+    let (start, stop) = (hook("start"), hook("stop"));
     empire.vassal("a.ini", "");
-    empire.rule(&["--vassals-start-hook", &hook("start"), "--vassals-stop-hook", &hook("stop")]);
+    empire.rule(&["--vassals-start-hook", &start, "--vassals-stop-hook", &stop]);
     empire.hears("vassal a.ini is ready to accept requests");
     let text = || std::fs::read_to_string(&told).unwrap_or_default();
     assert_eq!(text(), "start a.ini\n");
@@ -272,6 +289,9 @@ fn a_tyrant_lets_owners_run_their_own() {
 
 #[test]
 fn a_heart_that_stops_is_noticed() {
+    if uwring_only("did not replace a vassal that was stopped (2.0.21)") {
+        return;
+    }
     let mut empire = Empire::new();
     empire.vassal("a.ini", &format!("heartbeat = 1\npidfile = {}", empire.path("a.pid").display()));
     empire.rule(&["--emperor-required-heartbeat", "4"]);
@@ -282,6 +302,35 @@ fn a_heart_that_stops_is_noticed() {
         !Path::new(&format!("/proc/{pid}/exe")).exists() || empire.count("has been spawned") > 1
     });
     empire.until("there is another", || empire.count("vassal a.ini is ready to accept requests") > 1);
+}
+
+/// The Emperor of one server, whose vassal is of the other.
+fn mixed(ruler: &str, vassal: &Path, plugin: &str) {
+    let mut empire = Empire::new();
+    empire.vassal("a.ini", plugin);
+    let mut command = Command::new(ruler);
+    command.args(["--emperor", "vassals", "--emperor-freq", "1", "--emperor-wrapper"]).arg(vassal);
+    command.current_dir(empire.folder.path()).stdin(Stdio::null()).stdout(Stdio::null());
+    empire.emperor = Some(Running::spawn(command));
+    empire.hears("vassal a.ini is ready to accept requests");
+    assert_eq!(empire.ask("a.ini"), "Hello, world!");
+    empire.hears("vassal a.ini is now loyal");
+    empire.vassal("a.ini", &format!("{plugin}\nadd-header = X-New: yes"));
+    empire.until("the reload shows", || {
+        let answer = Address::Unix(empire.path("a.ini.sock")).uwsgi(&Packet::get("/"));
+        answer.header("X-New") == Some("yes")
+    });
+    std::fs::remove_file(empire.path("vassals/a.ini")).expect("remove");
+    empire.hears("removed uwsgi instance a.ini");
+}
+
+#[test]
+fn emperor_and_vassals_may_be_of_either_server() {
+    if uwring_only("is one of the two here") || !crate::support::has(&["uwsgi"]) {
+        return;
+    }
+    mixed("uwsgi", &program(), "");
+    mixed(&program().display().to_string(), Path::new("uwsgi"), "plugin = python3");
 }
 
 #[test]
