@@ -23,6 +23,11 @@ pub fn mode(processes: u32, threads: u32) -> String {
     format!("*** Operational MODE: {mode} ***")
 }
 
+/// The stats server.
+pub fn stats_server(name: &str, fd: i32) -> String {
+    format!("*** Stats server enabled on {name} fd: {fd} ***")
+}
+
 /// A socket that we bound.
 pub fn bound(index: usize, tcp: bool, name: &str, auto_port: bool, fd: i32) -> String {
     let family = if tcp { "TCP" } else { "UNIX" };
@@ -134,6 +139,28 @@ pub fn template_retry(why: &str, delay_ms: u64) -> String {
     format!(
         "*** the template process did not start ({why}): next try in {} seconds ***",
         delay_ms.div_ceil(1000)
+    )
+}
+
+/// `processes = auto`: `affinity` processors, `millis` thousandths of one and `memory` bytes by the cgroup.
+pub fn auto(workers: u32, affinity: u32, millis: Option<u64>, memory: Option<u64>) -> String {
+    let mut why = format!("{affinity} processors to run on");
+    if let Some(millis) = millis {
+        why += &format!(", {}.{:02} of them by the cgroup", millis / 1000, millis % 1000 / 10);
+    }
+    if let Some(memory) = memory {
+        why += &format!(", {} MB", memory >> 20);
+    }
+    format!("processes = auto: {workers} workers ({why})")
+}
+
+/// The memory of its cgroup allows no more.
+pub fn too_heavy(most: u32, wanted: u32, resident: u64, limit: u64) -> String {
+    format!(
+        "processes = auto: {most} workers in place of {wanted}: the loaded application has {} MB, and so many times that \
+         shall not exceed 80 % of the {} MB of the cgroup",
+        resident >> 20,
+        limit >> 20
     )
 }
 

@@ -17,6 +17,7 @@ pub mod lines;
 pub mod listeners;
 pub mod logs;
 pub mod lord;
+pub mod monitor;
 pub mod pidfile;
 pub mod scaling;
 pub mod seat;
@@ -37,6 +38,7 @@ use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use jobs::Jobs;
 use lord::Lord;
+use monitor::{Monitor, Source};
 use pidfile::Vacuum;
 use scaling::sampler::Sampler;
 use seat::Seat;
@@ -44,11 +46,12 @@ use startup::Prepared;
 use state::{Action, Event, Policy, State};
 
 use crate::base::clock;
+use crate::control::monitor::Door;
 use crate::options::hooks::Moment;
-use crate::options::settings::Settings;
+use crate::options::settings::{Process, Settings};
 use crate::plugin::find::Library;
 use crate::sys::socket::Listener;
-use crate::sys::{Error as SysError, process, signals};
+use crate::sys::{Error as SysError, cgroup, process, signals};
 
 /// Reads the configuration again, for a reload.
 pub type Reread = Box<dyn Fn() -> Result<Settings, String>>;
@@ -86,14 +89,17 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
     // From the first moment: a signal that comes too early is done when we can.
     signals::block().map_err(failed("block signals"))?;
-    let Start { mut settings, notes, warnings, reread, argv, env, handover } = start;
+    let Start { mut settings, mut notes, warnings, reread, argv, env, handover } = start;
     let library = Library::open().map_err(startup::Error::Plugin)?;
     let image = Image::new(argv.clone(), env).map_err(failed("find this program"))?;
     let start_dir = image.folder().clone();
     let master_pid = std::process::id();
+    if settings.scaling.auto {
+        notes.push(count_processes(&mut settings.process));
+    }
     let policy = policy(&settings, master_pid);
     let daemons = handover.as_ref().map(|left| left.office.daemons.clone()).unwrap_or_default();
-    let House { mut office, listeners, vacuum, state, first } = match handover {
+    let House { mut office, listeners, vacuum, doors, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
         Some(handover) => take_over(*handover, &mut settings, image, policy)?,
     };
@@ -101,6 +107,13 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     titles::set(&settings.process, "master");
     let hooks = settings.process.hooks.clone();
     startup::hook(&hooks, Moment::MasterStart)?;
+    let source =
+        Source { settings: settings.clone(), area: office.shared_area(), listeners: listeners.clone() };
+    let monitor = match doors {
+        Doors::Opened(doors) => Monitor::start(doors, source),
+        Doors::Left(left) => Monitor::take_over(left, source).map_err(failed("show the server"))?,
+    };
+    office.set_monitor(monitor);
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);
@@ -152,8 +165,17 @@ struct House {
     office: Office,
     listeners: Vec<Listener>,
     vacuum: Vacuum,
+    doors: Doors,
     state: State,
     first: First,
+}
+
+/// Where the server is looked at.
+enum Doors {
+    /// Just opened.
+    Opened(Vec<Door>),
+    /// Those of the program before.
+    Left(monitor::Left),
 }
 
 /// What it begins with.
@@ -171,10 +193,12 @@ fn move_in(
     policy: Policy,
 ) -> Result<House, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
-    let Prepared { listeners, area, vacuum, control, logs } = startup::prepare(settings, notes, warnings)?;
+    let Prepared { listeners, area, vacuum, control, doors, logs } =
+        startup::prepare(settings, notes, warnings)?;
     process::adopt_orphans().map_err(failed("adopt orphans"))?;
     let office = Office::new(area, control, logs, image).map_err(failed("make pipes"))?;
-    Ok(House { office, listeners, vacuum, state: State::new(policy), first: First::Event(Event::Start) })
+    let (state, first) = (State::new(policy), First::Event(Event::Start));
+    Ok(House { office, listeners, vacuum, doors: Doors::Opened(doors), state, first })
 }
 
 /// The program was replaced, and this is the new one.
@@ -192,13 +216,14 @@ fn take_over(
     // Should the log process die. Without (its options are wrong now), it is not replaced.
     let original = handover.office.logs.as_ref().and_then(|left| left.original()).and_then(Result::ok);
     let setup = original.and_then(|original| startup::log_setup(settings, original).ok().flatten());
-    let Handover { begin, mut state, office, vacuum, made, .. } = handover;
+    let Handover { begin, mut state, mut office, vacuum, made, .. } = handover;
+    let doors = office.monitor.take().map_or(Doors::Opened(Vec::new()), Doors::Left);
     settings.process.processes = made.processes;
     settings.sockets = made.sockets;
     let office = Office::take_over(office, setup, image, &state.pids()).map_err(failed)?;
     state.adopt(policy);
     let first = First::Action(Action::StartTemplate { generation: begin });
-    Ok(House { office, listeners, vacuum, state, first })
+    Ok(House { office, listeners, vacuum, doors, state, first })
 }
 
 /// Why the loop is over in this process.
@@ -262,6 +287,13 @@ impl Turn<'_> {
         self.office.stay();
         state
     }
+}
+
+/// `processes = auto`. What to say about it.
+fn count_processes(settings: &mut Process) -> String {
+    let (affinity, limits) = (cgroup::affinity(), cgroup::limits());
+    settings.processes = cgroup::processors(affinity, limits);
+    lines::auto(settings.processes, affinity, limits.millis, limits.memory)
 }
 
 fn policy(settings: &Settings, master_pid: u32) -> Policy {

@@ -137,6 +137,9 @@ impl Seat {
             (self.reread)().map_err(|cause| failed("the configuration cannot be read again", &cause))?;
         startup::enter(&new.process).map_err(|error| failed("reload", &error))?;
         let old = &self.settings;
+        if new.scaling.auto && old.scaling.auto {
+            new.process.processes = old.process.processes;
+        }
         if new.process.processes != old.process.processes || new.sockets.specs != old.sockets.specs {
             crate::log!("processes and sockets are made once: their changes need a restart");
             new.process.processes = old.process.processes;

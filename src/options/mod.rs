@@ -21,6 +21,8 @@ mod intake;
 pub mod jobs;
 pub mod logger;
 mod mistakes;
+pub mod monitor;
+pub mod recycling;
 pub mod remark;
 mod requests;
 pub mod routes;

@@ -19,7 +19,9 @@ pub fn contradictions(settings: &Settings) -> Vec<Remark> {
     };
     let last = |names: &[&str]| settings.given.iter().rev().find(|given| names.contains(&given.key.as_str()));
     let specs = &settings.sockets.specs;
-    let processes = u64::from(settings.process.processes);
+    // With auto the number is not known before the start.
+    let auto = settings.scaling.auto;
+    let processes = if auto { u64::MAX } else { u64::from(settings.process.processes) };
     if let Some(given) = last(&["cheaper"])
         && let Some(least) = number(given).filter(|least| *least >= processes)
     {

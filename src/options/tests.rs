@@ -246,7 +246,7 @@ fn a_block_goes_on_past_its_file() {
 fn what_is_wrong_is_said_with_its_place() {
     for (lines, said) in [
         ("\nprocesses = abc", "app.ini:3: processes = abc: expected a number"),
-        ("processes = 0", "app.ini:2: processes = 0: expected a number of workers, 1 or more"),
+        ("processes = 0", "app.ini:2: processes = 0: expected a number of workers, 1 or more, or auto"),
         ("threads = x", "app.ini:2: threads = x: expected a number"),
         ("threads = -3", "app.ini:2: threads = -3: expected a number that is not negative"),
         (

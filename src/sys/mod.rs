@@ -1,6 +1,7 @@
 //! Safe doors to the kernel. `libc` and `nix` are used here (and for nothing that a door here offers elsewhere).
 
 pub mod beneath;
+pub mod cgroup;
 pub mod credentials;
 pub mod event;
 pub mod exec;

@@ -42,6 +42,7 @@ mod scaling;
 mod soak;
 mod stacks;
 mod static_files;
+mod stats;
 mod trust;
 mod upgrade;
 mod wsgi;

@@ -100,5 +100,5 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     if !settings.emperor.tyrant {
         drop_privileges(&identity, &settings.process.capabilities)?;
     }
-    Ok(Vacuum::new(pidfiles, &[]))
+    Ok(Vacuum::new(pidfiles, &[], &[]))
 }

@@ -4,7 +4,7 @@
 //! A worker number nobody is needed for is *spared*: neither of its seats is taken, but by one that leaves. With none
 //! at all the server *sleeps*: the master watches the sockets, and the first connection brings the workers back.
 
-use super::generation::{Generation, Life, Role};
+use super::generation::{Generation, Life, Role, Template};
 use super::{Action, Command, Phase, State, Wish, lines};
 use crate::base::clock::Millis;
 use crate::control::words::{Answer, Change};
@@ -25,7 +25,41 @@ impl State {
 
     /// How many workers there may be.
     pub(super) fn most(&self) -> u32 {
-        self.policy.workers
+        self.policy.workers.min(self.fitting.unwrap_or(u32::MAX))
+    }
+
+    /// `processes = auto`: before the first worker is forked, how much memory one may take is looked at.
+    pub(super) fn weigh(&mut self, number: u32, actions: &mut Vec<Action>) {
+        let Some(generation) = self.generation(number) else { return };
+        if let Template::Loading { pid } = generation.template {
+            actions.push(Action::Weigh { generation: number, pid });
+        }
+    }
+
+    /// `resident` bytes are what a worker has at its start: all of them together shall leave a fifth of `limit` free.
+    pub(super) fn weighed(
+        &mut self,
+        number: u32,
+        resident: u64,
+        limit: Option<u64>,
+        now: Millis,
+        actions: &mut Vec<Action>,
+    ) {
+        let (wanted, most_before) = (self.policy.workers, self.most());
+        let fit = limit.and_then(|limit| (limit / 5 * 4).checked_div(resident));
+        let fit = fit.map(|n| u32::try_from(n).unwrap_or(u32::MAX).clamp(1, wanted));
+        self.fitting = fit.filter(|fit| *fit < wanted);
+        if let (Some(fitting), Some(limit)) = (self.fitting, limit) {
+            actions.push(Action::Say(lines::too_heavy(fitting, wanted, resident, limit)));
+        }
+        let old = self.generations.iter().find(|generation| generation.number < number);
+        // All of them then: all of them now.
+        let fewer = old.map(Generation::active).filter(|active| *active < most_before);
+        let active = self.first_workers(fewer);
+        // A template that is started again finds workers.
+        if let Some(generation) = self.generation(number).filter(|generation| generation.is_empty()) {
+            generation.resize(active, now);
+        }
     }
 
     /// Whether there is no worker, and the sockets are to be watched for one who wants it.
@@ -185,6 +219,24 @@ impl Generation {
             Life::Ready { pid, .. } => Some(pid),
             _ => None,
         })
+    }
+
+    /// Whether no worker was forked yet, or none is left.
+    fn is_empty(&self) -> bool {
+        self.lives().all(|(_, life)| matches!(life, Life::Absent | Life::Wanted { .. }))
+    }
+
+    /// `active` workers are wanted, and nobody is there yet.
+    fn resize(&mut self, active: u32, now: Millis) {
+        for id in 1..=self.count() {
+            self.set_spared(id, id > active);
+            for seat in [id, self.other(id)] {
+                if let Some(entry) = self.worker(seat).filter(|_| id > active) {
+                    entry.life = Life::Absent;
+                }
+            }
+        }
+        self.fill(now);
     }
 
     /// Workers that will serve soon: those that pause after they died are not among them.

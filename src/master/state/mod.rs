@@ -84,6 +84,9 @@ pub struct State {
     /// No worker is needed until a connection comes.
     #[serde(default)]
     asleep: bool,
+    /// More workers than that would not fit into memory (`processes = auto`).
+    #[serde(default)]
+    fitting: Option<u32>,
 }
 
 impl State {
@@ -99,6 +102,7 @@ impl State {
             reload_wanted: false,
             scaler: Scaler::default(),
             asleep: policy.scaling.cheap,
+            fitting: None,
         }
     }
 
@@ -114,7 +118,14 @@ impl State {
             Event::TemplateNotForked { generation, why } => {
                 self.template_failed(generation, &why, 1, now, &mut actions);
             }
+            Event::TemplateReady { generation } if self.policy.scaling.auto => {
+                self.weigh(generation, &mut actions);
+            }
             Event::TemplateReady { generation } => self.template_ready(generation, &mut actions),
+            Event::Weighed { generation, resident, limit } => {
+                self.weighed(generation, resident, limit, now, &mut actions);
+                self.template_ready(generation, &mut actions);
+            }
             Event::Forked { generation, worker, pid } => {
                 self.forked(generation, worker, pid, now, &mut actions)
             }

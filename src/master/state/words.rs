@@ -79,6 +79,15 @@ pub enum Event {
         /// Which.
         generation: u32,
     },
+    /// The template was weighed, as [`Action::Weigh`] asked.
+    Weighed {
+        /// Its generation.
+        generation: u32,
+        /// Bytes resident.
+        resident: u64,
+        /// Bytes that its cgroup allows.
+        limit: Option<u64>,
+    },
     /// A worker was forked.
     Forked {
         /// Its generation.
@@ -154,6 +163,13 @@ pub enum Action {
     StartTemplate {
         /// For which generation.
         generation: u32,
+    },
+    /// See how much memory a template takes, and how much there may be.
+    Weigh {
+        /// Its generation.
+        generation: u32,
+        /// Its process.
+        pid: u32,
     },
     /// Have the template fork a worker.
     Fork {

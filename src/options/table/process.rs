@@ -5,7 +5,12 @@ use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row}
 
 /// The rows.
 pub const ROWS: &[Row] = &[
-    row(&["processes", "workers"], Set(Takes::Value("N"), processes), "start this many workers").short('p'),
+    row(
+        &["processes", "workers"],
+        Set(Takes::Value("N"), processes),
+        "start this many workers; auto: as many as processors and memory of this container allow",
+    )
+    .short('p'),
     row(&["threads"], Count(|s| &mut s.process.threads), "run this many interpreter threads in each worker"),
     always(&["master"], Takes::Nothing, "run a master process above the workers", "there always is a master")
         .short('M'),
@@ -175,10 +180,16 @@ pub const ROWS: &[Row] = &[
 
 fn processes(draft: &mut Draft, value: &str) -> Reading {
     let mut remark = None;
+    draft.scaling.auto = value.trim() == "auto";
+    if draft.scaling.auto {
+        // The master counts, when it starts.
+        draft.process.processes = 1;
+        return Ok(remark);
+    }
     let wanted = number(Some(value), &mut remark)?;
     match u32::try_from(wanted) {
         Ok(wanted) if wanted >= 1 => draft.process.processes = wanted,
-        _ => return Err("a number of workers, 1 or more".to_owned()),
+        _ => return Err("a number of workers, 1 or more, or auto".to_owned()),
     }
     Ok(remark)
 }
@@ -233,6 +244,11 @@ mod tests {
         assert_eq!(draft.process.processes, 4);
         assert!(processes(&mut draft, "0").is_err());
         assert!(processes(&mut draft, "99999999999").is_err());
+        assert!(processes(&mut draft, "auto").is_ok());
+        assert!(draft.scaling.auto);
+        // The last one counts.
+        assert!(processes(&mut draft, "3").is_ok());
+        assert_eq!((draft.scaling.auto, draft.process.processes), (false, 3));
     }
 
     #[test]

@@ -24,6 +24,34 @@ const UNIX_DIAG_RQLEN: u16 = 4;
 const HEADER_BYTES: usize = 16;
 const MESSAGE_BYTES: usize = 16;
 
+/// Where the kernel counts connections that found a full line.
+const NETSTAT: &str = "/proc/net/netstat";
+
+/// The line in front of a listening socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Connections that wait.
+    pub waiting: u32,
+    /// Connections that may wait.
+    pub max: u32,
+}
+
+/// Connections that found a full line since the machine started, on all TCP sockets of this network.
+pub fn overflows() -> u64 {
+    overflows_in(&std::fs::read_to_string(NETSTAT).unwrap_or_default())
+}
+
+/// `TcpExt: … ListenOverflows …`, and below each name its number.
+fn overflows_in(netstat: &str) -> u64 {
+    let mut lines = netstat.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+    let (Some(names), Some(numbers)) = (lines.next(), lines.next()) else { return 0 };
+    let mut pairs = names.split_ascii_whitespace().zip(numbers.split_ascii_whitespace());
+    pairs
+        .find(|(name, _)| *name == "ListenOverflows")
+        .and_then(|(_, number)| number.parse().ok())
+        .unwrap_or(0)
+}
+
 /// Asks the kernel.
 #[derive(Debug)]
 pub struct Queues {
@@ -48,12 +76,16 @@ impl Queues {
 
     /// Connections that wait at `listener`; where the kernel does not count them for us, 1 for any.
     pub fn waiting(&self, listener: &Listener) -> u32 {
-        let fd = listener.as_raw_fd();
-        let counted = if listener.is_tcp() { of_tcp(fd) } else { self.of_unix(listener) };
-        counted.unwrap_or_else(|_| u32::from(net::is_readable(fd)))
+        let counted = self.line(listener).map(|line| line.waiting);
+        counted.unwrap_or_else(|_| u32::from(net::is_readable(listener.as_raw_fd())))
     }
 
-    fn of_unix(&self, listener: &Listener) -> io::Result<u32> {
+    /// The line in front of `listener`. An error where the kernel does not count it for us.
+    pub fn line(&self, listener: &Listener) -> io::Result<Backlog> {
+        if listener.is_tcp() { of_tcp(listener.as_raw_fd()) } else { self.of_unix(listener) }
+    }
+
+    fn of_unix(&self, listener: &Listener) -> io::Result<Backlog> {
         let netlink = self.netlink.as_ref().ok_or(io::ErrorKind::Unsupported)?.as_raw_fd();
         // The kernel keeps sockets' numbers short.
         let inode = u32::try_from(nix::sys::stat::fstat(listener)?.st_ino).map_err(io::Error::other)?;
@@ -83,8 +115,9 @@ fn question(inode: u32) -> Vec<u8> {
     bytes
 }
 
-/// `struct nlmsghdr`, `struct unix_diag_msg`, attributes: of `rqlen` the first number is how many wait.
-fn queue_in(answer: &[u8], inode: u32) -> Option<u32> {
+/// `struct nlmsghdr`, `struct unix_diag_msg`, attributes: of `rqlen` the first number is how many wait, the
+/// second how many may.
+fn queue_in(answer: &[u8], inode: u32) -> Option<Backlog> {
     let short = |at: usize| Some(u16::from_ne_bytes(answer.get(at..at + 2)?.try_into().ok()?));
     let word = |at: usize| Some(u32::from_ne_bytes(answer.get(at..at + 4)?.try_into().ok()?));
     // An error message, or an answer to an earlier question.
@@ -95,14 +128,14 @@ fn queue_in(answer: &[u8], inode: u32) -> Option<u32> {
     loop {
         let (len, kind) = (usize::from(short(at)?), short(at + 2)?);
         if kind == UNIX_DIAG_RQLEN {
-            return word(at + 4);
+            return Some(Backlog { waiting: word(at + 4)?, max: word(at + 8)? });
         }
         at += len.max(4).next_multiple_of(4);
     }
 }
 
-/// On a listening socket `tcpi_unacked` is the length of the accept queue.
-fn of_tcp(fd: RawFd) -> io::Result<u32> {
+/// On a listening socket `tcpi_unacked` is the length of the accept queue, `tcpi_sacked` the longest it may have.
+fn of_tcp(fd: RawFd) -> io::Result<Backlog> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut len = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).map_err(io::Error::other)?;
     // SAFETY: the pointers name `info` and `len`, which live across the call; the kernel writes at most `len` bytes.
@@ -113,7 +146,8 @@ fn of_tcp(fd: RawFd) -> io::Result<u32> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: plain numbers, zeroed before the kernel wrote some of them.
-    Ok(unsafe { info.assume_init() }.tcpi_unacked)
+    let info = unsafe { info.assume_init() };
+    Ok(Backlog { waiting: info.tcpi_unacked, max: info.tcpi_sacked })
 }
 
 #[cfg(test)]
@@ -148,6 +182,7 @@ mod tests {
         assert_eq!(queues.waiting(&tcp), 0);
         let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(&tcp.name).expect("connected")).collect();
         assert_eq!(queues.waiting(&tcp), 3);
+        assert_eq!(queues.line(&tcp).expect("counted"), Backlog { waiting: 3, max: 16 });
 
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("s");
@@ -160,6 +195,14 @@ mod tests {
         // A kernel without sock_diag for unix sockets says less.
         let counted = queues.of_unix(&unix);
         assert_eq!(queues.waiting(&unix), if counted.is_ok() { 3 } else { 1 }, "{counted:?}");
+        assert!(counted.is_ok_and(|line| line.max == 16) || queues.waiting(&unix) == 1);
+    }
+
+    #[test]
+    fn overflows_are_found_by_name() {
+        let text = "TcpExt: A ListenOverflows B\nTcpExt: 1 42 3\nIpExt: X\nIpExt: 9\n";
+        assert_eq!(overflows_in(text), 42);
+        assert_eq!(overflows_in(""), 0);
     }
 
     #[test]

@@ -282,3 +282,60 @@ fn a_paused_server_neither_sleeps_nor_wakes() {
     assert!(!play.state.listens());
     assert_eq!(play.on(Event::Knocked), []);
 }
+
+/// A generation of `processes = auto` whose application has `mb`, where the cgroup has 512 MB. The forks.
+fn loaded(play: &mut Play, generation: u32, mb: u64) -> Vec<Action> {
+    let pid = 10 * generation;
+    play.on(Event::TemplateForked { generation, pid });
+    assert_eq!(play.on(Event::TemplateReady { generation }), [Action::Weigh { generation, pid }]);
+    play.on(Event::Weighed { generation, resident: mb << 20, limit: Some(512 << 20) })
+}
+
+#[test]
+fn no_more_workers_than_memory_allows() {
+    const AUTO: Scaling = Scaling { auto: true, ..Scaling::DEFAULT };
+    for (mb, workers) in [(100, 4), (103, 3), (200, 2), (400, 1), (900, 1)] {
+        let mut play = Play::of(AUTO, 4);
+        play.on(Event::Start);
+        let forks: Vec<Action> = (1..=workers).map(|worker| fork(1, worker)).collect();
+        assert_eq!(loaded(&mut play, 1, mb), forks, "{mb} MB");
+        assert_eq!(play.said("in place of 4"), workers < 4);
+        for worker in 1..=workers {
+            play.start_worker(1, worker, 10 + worker);
+        }
+        // And nobody can ask for more.
+        assert_eq!(play.on(more(4)), []);
+    }
+    // New code may be heavier, or lighter.
+    let mut play = Play::of(AUTO, 4);
+    play.on(Event::Start);
+    loaded(&mut play, 1, 200);
+    play.start_worker(1, 1, 11);
+    play.start_worker(1, 2, 12);
+    play.on(wish(Wish::Reload));
+    assert_eq!(loaded(&mut play, 2, 400), [fork(2, 1)]);
+    let mut light = Play::of(AUTO, 4);
+    light.on(Event::Start);
+    loaded(&mut light, 1, 200);
+    light.start_worker(1, 1, 11);
+    light.start_worker(1, 2, 12);
+    light.on(wish(Wish::Reload));
+    assert_eq!(loaded(&mut light, 2, 100), [fork(2, 1), fork(2, 2), fork(2, 3), fork(2, 4)]);
+}
+
+#[test]
+fn memory_bounds_cheaper_as_well() {
+    let auto = Scaling { auto: true, least: 1, initial: 4, overload: 1, ..Scaling::DEFAULT };
+    let mut play = Play::of(auto, 4);
+    play.on(Event::Start);
+    assert_eq!(loaded(&mut play, 1, 200), [fork(1, 1), fork(1, 2)]);
+    play.start_worker(1, 1, 11);
+    play.start_worker(1, 2, 12);
+    for _ in 0..9 {
+        assert_eq!(play.second(&[11, 12], 4, 9), []);
+    }
+    // A template started again finds its workers, and leaves them.
+    play.on(killed(10, 9));
+    play.on(killed(11, 9));
+    assert_eq!(loaded(&mut play, 1, 450), [fork(1, 1)]);
+}
