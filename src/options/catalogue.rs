@@ -151,7 +151,7 @@ mod tests {
         println!("uses of options in real configurations: done {done}, done or accepted {served} of 1000");
         println!("not yet: {others:?}");
         // These may only rise.
-        assert!(done >= 930, "{done}");
-        assert!(served >= 960, "{served}; {others:?}");
+        assert!(done >= 955, "{done}");
+        assert!(served >= 988, "{served}; {others:?}");
     }
 }

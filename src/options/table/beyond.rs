@@ -90,6 +90,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
         Refused("servers do not elect a lord among themselves: use keepalived, or a lock in a database"),
     ),
     ("snmp*", Planned),
+    ("carbon-*", Accepted("says nothing without carbon")),
     ("symcall*", Refused(OTHER)),
     ("dumbloop*", Refused(OTHER)),
     // Other ways to run code.
