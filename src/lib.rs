@@ -35,6 +35,7 @@ pub mod worker;
 
 pub mod control;
 
+pub mod emperor;
 pub mod master;
 
 pub mod commands;

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use uwring::emperor;
 use uwring::master::handover::{self, Found, Handover};
 use uwring::master::{self, Start, pidfile};
+use uwring::options::settings::Settings;
 use uwring::options::{self, Command, Loaded};
 
 /// The configuration asks for something else.
@@ -67,6 +69,9 @@ fn run(
 ) -> ExitCode {
     let Loaded { command, warnings, notes, .. } = loaded;
     match command {
+        Command::Serve(settings) if !settings.emperor.monitors.is_empty() => {
+            rule(&settings, &notes, &warnings, &argv)
+        }
         Command::Serve(settings) => {
             let program = argv.clone();
             // Who took over from another has run well: it ends, and starts nothing else.
@@ -94,6 +99,28 @@ fn run(
             Err(error) => fail(&error),
         },
     }
+}
+
+/// As an Emperor, which has vassals and serves nothing itself.
+fn rule(settings: &Settings, notes: &[String], warnings: &[String], argv: &[OsString]) -> ExitCode {
+    let vacuum = match master::startup::prepare_emperor(settings, notes, warnings) {
+        Ok(vacuum) => vacuum,
+        Err(error) => return fail(&error),
+    };
+    let program = match settings
+        .emperor
+        .wrapper
+        .as_ref()
+        .map_or_else(|| uwring::sys::exec::program(&argv[0]), |w| Ok(w.into()))
+    {
+        Ok(program) => program,
+        Err(error) => return fail(&error),
+    };
+    let end = emperor::rule(&settings.emperor, program);
+    if settings.process.vacuum {
+        vacuum.clean();
+    }
+    code(end)
 }
 
 /// As it came, but for what the program before has put there.

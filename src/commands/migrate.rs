@@ -210,7 +210,7 @@ mod tests {
         let ini = folder.path().join("app.ini");
         let lines = "[uwsgi]\nbase = /srv\nmodule = a:app\nworkers = 4 ; four\nthreads = 2\nvacuum\nvenv = %(base)/v\n\
             http-socket = :8080\nhttp-socket = /tmp/x.sock\nenv = A=\"q\" \\\nenv = B=50%%\npp = /a\npythonpath = /b\n\
-            chmod-socket\nlog-format = %%(method) %(uri)\nlazy-apps = false\nthunder-lock = 1\nmax-requests = 5\nvhost = 1\n\
+            chmod-socket\nlog-format = %%(method) %(uri)\nlazy-apps = false\nthunder-lock = 1\nmax-requests = 5\nhttp-websockets = 1\n\
             uid = www-data\ndaemonize = /var/log/x\n";
         std::fs::write(&ini, lines).expect("written");
         let before = settings(&ini);
@@ -227,7 +227,7 @@ mod tests {
             "processes = 4 ",
             "http-socket = [\":8080\", \"/tmp/x.sock\"]",
             "# thunder-lock = 1: ",
-            "# vhost = 1: not implemented yet",
+            "# http-websockets = 1: not implemented yet",
             "# User=www-data",
             "proxy_pass http://127.0.0.1:8080;",
             "# daemonize: systemd keeps",

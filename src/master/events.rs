@@ -11,6 +11,7 @@ use super::fifo::{self, Fifos, Letter};
 use super::herald::Summary;
 use super::jobs::Ended;
 use super::logs::Logs;
+use super::lord::Lord;
 use super::monitor::Monitor;
 use super::pulse::Pulse;
 use super::scaling::sampler::Sampler;
@@ -37,6 +38,8 @@ pub struct Ears {
     threads: u32,
     /// Where the number of workers follows the load.
     sampler: Option<Sampler>,
+    /// The Emperor, where this server is a vassal.
+    lord: Option<Lord>,
 }
 
 /// What the state machine waits for.
@@ -65,7 +68,13 @@ impl Ears {
         let frozen_ms = (harakiri.seconds > 0 && harakiri.queue_threshold == 0).then_some(late_ms);
         let pulse = Pulse::new(harakiri.stuck_seconds, notify::watchdog_us().is_some());
         let threads = settings.process.threads;
-        Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms, pulse, threads, sampler })
+        let signals = SignalReader::new()?;
+        Ok(Ears { signals, touched, fifos, frozen_ms, pulse, threads, sampler, lord: None })
+    }
+
+    /// Listens to an Emperor as well.
+    pub fn with_lord(self, lord: Option<Lord>) -> Ears {
+        Ears { lord, ..self }
     }
 
     /// The pipes.
@@ -80,7 +89,13 @@ impl Ears {
         let jobs = office.jobs().deadline(now);
         // While there is no worker there is nothing to look at.
         let sample = self.sampler.as_ref().filter(|_| !needs.knocks).map(Sampler::due);
-        let deadlines = [needs.deadline, self.touched.deadline(), jobs, sample];
+        let deadlines = [
+            needs.deadline,
+            self.touched.deadline(),
+            jobs,
+            sample,
+            self.lord.as_ref().and_then(Lord::deadline),
+        ];
         let deadline = deadlines.into_iter().flatten().min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
         let logs_due = office.logs().and_then(Logs::due).map(millis_until);
@@ -96,6 +111,7 @@ impl Ears {
         fds.push(office.dumps().fd());
         fds.extend(self.touched.fd());
         fds.extend(self.fifos.fd());
+        fds.extend(self.lord.as_ref().and_then(Lord::fd));
         fds.extend(office.channels().map(AsFd::as_fd));
         fds.extend(listeners.iter().filter(|_| needs.knocks).map(AsFd::as_fd));
         if let Err(error) = event::readable(&fds, patience_ms) {
@@ -180,7 +196,15 @@ impl Ears {
         let touched = self.touched.changed(clock::now().millis());
         events.extend(touched.into_iter().map(|(path, what)| Event::Touched { path, what }));
         events.extend(self.letters(office));
+        events.extend(self.lord_says(office));
         events
+    }
+
+    /// What the Emperor wants, told meanwhile how this server fares.
+    fn lord_says(&mut self, office: &Office) -> Vec<Event> {
+        let Some(lord) = &mut self.lord else { return Vec::new() };
+        let serves = office.area().slots().any(|slot| slot.state() == Doing::Ready);
+        lord.attend(serves, office.area().total_requests(), clock::now().millis())
     }
 
     /// What came by `master-fifo`.

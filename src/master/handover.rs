@@ -201,6 +201,7 @@ impl Handover {
         } = &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify, stacks[0], stacks[1]];
         all.extend(bells);
+        all.extend(super::lord::Lord::descriptor());
         all.extend(channels.values());
         all.extend(control.iter().flat_map(server::Left::descriptors));
         all.extend(logs.iter().flat_map(logs::Left::descriptors));

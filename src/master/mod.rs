@@ -19,6 +19,7 @@ pub mod jobs;
 pub mod lines;
 pub mod listeners;
 pub mod logs;
+pub mod lord;
 pub mod monitor;
 pub mod pidfile;
 pub mod pulse;
@@ -41,6 +42,7 @@ use events::{Ears, Needs};
 use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use jobs::Jobs;
+use lord::Lord;
 use monitor::{Monitor, Source};
 use pidfile::Vacuum;
 use scaling::sampler::Sampler;
@@ -121,7 +123,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let fifos = Fifos::open(&settings.process.fifos)?;
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings, sampler)
-        .map_err(failed("listen to signals"))?;
+        .map_err(failed("listen to signals"))?
+        .with_lord(Lord::find(settings.process.heartbeat, clock::now().millis()));
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
     match turn.run(state, first) {

@@ -2,6 +2,8 @@
 //! memory. Ports and pidfiles need root, the rest shall not have it. Pidfiles come after the sockets (before them
 //! in uWSGI): a second start that finds its port taken must not overwrite the pidfile of the server that has it.
 
+mod imperial;
+
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -141,6 +143,9 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
         },
     }
 }
+
+/// The part of it that an Emperor needs.
+pub use imperial::prepare as prepare_emperor;
 
 /// All of it but the log.
 fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {

@@ -151,7 +151,7 @@ mod tests {
         println!("uses of options in real configurations: done {done}, done or accepted {served} of 1000");
         println!("not yet: {others:?}");
         // These may only rise.
-        assert!(done >= 925, "{done}");
-        assert!(served >= 962, "{served}; {others:?}");
+        assert!(done >= 955, "{done}");
+        assert!(served >= 988, "{served}; {others:?}");
     }
 }

@@ -11,6 +11,7 @@
 pub mod catalogue;
 mod docs;
 mod draft;
+pub mod emperor;
 mod error;
 mod expand;
 pub mod files;
@@ -23,6 +24,7 @@ mod mistakes;
 pub mod monitor;
 pub mod recycling;
 pub mod remark;
+mod requests;
 pub mod routes;
 mod row;
 pub mod scaling;
@@ -82,6 +84,11 @@ pub struct Loaded {
     pub remarks: Vec<Remark>,
     /// Ordinary lines for the log, as uWSGI prints them.
     pub notes: Vec<String>,
+}
+
+/// The files that match a pattern, as `for-glob` has them.
+pub fn files_matching(pattern: &str) -> Vec<String> {
+    expand::glob::paths(pattern)
 }
 
 /// Reads all options: the environment first, then the command line with the files it names. Later ones win.

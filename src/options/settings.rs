@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+pub use super::emperor::Emperor;
 pub use super::files::Files;
 pub use super::headers::Headers;
 pub use super::monitor::Monitor;
 pub use super::recycling::{Harakiri, Recycling};
+pub use super::requests::Requests;
 pub use super::routes::Routes;
 pub use super::scaling::Scaling;
 
@@ -14,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use super::hooks::{self, Hook};
 use super::jobs::{Cron, Daemon};
 use super::logger::{EncoderOf, Logger, Route};
-use crate::base::networks::Networks;
 use crate::base::pattern::Pattern;
 
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
@@ -63,6 +64,8 @@ pub struct Settings {
     pub python: Python,
     /// Logs.
     pub logging: Logging,
+    /// What an Emperor is told.
+    pub emperor: Emperor,
     /// What others see of the server.
     pub monitor: Monitor,
     /// `fallback-config`: what to start with where this configuration ends with code 1.
@@ -165,6 +168,8 @@ pub struct Process {
     pub skip_atexit: bool,
     /// `reaper`.
     pub reaper: bool,
+    /// `heartbeat`, seconds.
+    pub heartbeat: u64,
     /// `locks`: user locks beside lock 0.
     pub locks: u32,
 }
@@ -211,6 +216,7 @@ impl Default for Process {
             control_socket: None,
             skip_atexit: false,
             reaper: false,
+            heartbeat: 0,
             locks: 0,
         }
     }
@@ -246,64 +252,6 @@ pub struct Sockets {
     pub keepalive: bool,
     /// `freebind`.
     pub freebind: bool,
-}
-
-/// Requests, their limits and times.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Requests {
-    /// `buffer-size`, bytes of a uwsgi block or an HTTP head.
-    pub buffer_size: u32,
-    /// `post-buffering`: read bodies whole before the application is called; bytes kept in memory, 0 off.
-    pub post_buffering: u64,
-    /// `limit-post`, bytes; 0 no limit.
-    pub limit_post: u64,
-    /// `socket-timeout`, milliseconds a read of the body or a write may make no progress.
-    pub socket_timeout_ms: u64,
-    /// `header-timeout`, milliseconds for a whole request head.
-    pub header_timeout_ms: u64,
-    /// `body-min-rate`, bytes a second that a request body received before the application is called must come with,
-    /// beyond a first `socket-timeout`; 0 off.
-    pub body_min_rate: u64,
-    /// `keepalive-requests`: requests one HTTP connection may carry; 0 any number.
-    pub keepalive_requests: u32,
-    /// `request-queue-size`: requests that may wait for an interpreter thread of a worker; 0 any number.
-    pub queue_size: u32,
-    /// `request-queue-timeout`, seconds a request may wait for one; 0 any time.
-    pub queue_timeout: u64,
-    /// `http-keepalive`, milliseconds an idle HTTP connection is kept; 0 closes after each answer.
-    pub keepalive_ms: u64,
-    /// `enable-proxy-protocol`: connections may begin with the PROXY protocol.
-    pub proxy_protocol: bool,
-    /// `proxy-protocol`: whose connections must.
-    pub proxies: Networks,
-    /// `trusted-proxies`: whose word about the client counts.
-    pub trusted_proxies: Networks,
-    /// `manage-script-name`.
-    pub manage_script_name: bool,
-    /// `max-connections` of one worker.
-    pub connections_max: u32,
-}
-
-impl Default for Requests {
-    fn default() -> Requests {
-        Requests {
-            buffer_size: crate::base::limits::BUFFER_SIZE_DEFAULT,
-            post_buffering: 0,
-            limit_post: 0,
-            socket_timeout_ms: 60_000,
-            header_timeout_ms: 30_000,
-            body_min_rate: crate::base::limits::BODY_RATE_MIN,
-            keepalive_requests: 0,
-            queue_size: 0,
-            queue_timeout: 0,
-            keepalive_ms: 60_000,
-            proxy_protocol: false,
-            proxies: Networks::default(),
-            trusted_proxies: Networks::default(),
-            manage_script_name: false,
-            connections_max: 20_000,
-        }
-    }
 }
 
 /// The Python application.

@@ -68,6 +68,14 @@ fn prepare(shell: &mut Command, with_parent: bool) {
     unsafe { shell.pre_exec(prepare) };
 }
 
+/// Starts a program with signals as they are at the start of one. Its end is told like every child's.
+pub fn start_program(command: &mut Command) -> io::Result<u32> {
+    let prepare = || Ok(SigSet::empty().thread_set_mask()?);
+    // SAFETY: between fork and exec only a system call is made, and no memory is allocated.
+    unsafe { command.pre_exec(prepare) };
+    Ok(command.spawn()?.id())
+}
+
 /// Sends a signal to a command and all it has started.
 pub fn signal(pid: u32, signal: i32) -> io::Result<()> {
     let signal = Signal::try_from(signal)?;

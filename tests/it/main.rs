@@ -15,6 +15,7 @@ mod control;
 mod corpora;
 mod ctl;
 mod drain;
+mod emperor;
 mod environ;
 mod faults;
 mod frameworks;

@@ -155,3 +155,20 @@ fn listen_above_the_kernels_limit_is_lowered() {
     server.log().wait_for("somaxconn");
     server.socket().uwsgi(&Packet::get("/")).expect(200);
 }
+
+#[test]
+fn virtual_hosts_share_what_the_configuration_loads() {
+    let server = Server::app("hello").ini("vhost = true").start();
+    for host in ["a.example", "b.example"] {
+        let packet = Packet::get("/").var("HTTP_HOST", host).var("SERVER_NAME", host);
+        assert_eq!(server.socket().uwsgi(&packet).expect(200).text(), "Hello, world!", "{host}");
+    }
+    if uwring_only("serves an application for one host") {
+        return;
+    }
+    let server = Server::bare()
+        .ini("socket = {dir}/app.sock\nvhost = true\nmount = a.example|/={apps}/hello/app.py")
+        .launch();
+    assert_eq!(server.process.expect_end().code(), Some(1));
+    server.log().wait_for("mount = a.example|/=");
+}

@@ -5,10 +5,22 @@ use super::super::row::Verdict::{self, Accepted, Planned, Refused};
 
 /// A name, or the beginning of names where it ends in `*`. The longest that fits counts.
 const VERDICTS: &[(&str, Verdict)] = &[
-    // An Emperor runs servers; systemd does the same.
-    ("early-emperor", Refused(EMPEROR)),
-    ("emperor-*", Accepted("says nothing without an Emperor")),
-    ("vassal*", Accepted("says nothing without an Emperor")),
+    // What this Emperor does not do.
+    ("early-emperor", Accepted("an Emperor does nothing before it rules")),
+    ("emperor-*", Planned),
+    (
+        "emperor-on-demand-*",
+        Refused("start the vassal always; with systemd, a .socket unit starts it on demand"),
+    ),
+    ("emperor-proxy-socket", Refused("run the Emperor in the container itself")),
+    ("emperor-use-clone", Refused(ISOLATE)),
+    ("emperor-cap", Refused("use cap in the vassal's configuration")),
+    ("emperor-magic-exec", Refused("let a job write the configurations to files")),
+    ("emperor-procname", Accepted("it is called by its command line")),
+    ("emperor-graceful-shutdown", Accepted("vassals always end gracefully")),
+    ("vassal-sos*", Accepted("nobody comes to help; see cheaper in the vassal's configuration")),
+    ("vassals-cap", Refused("use cap in the vassal's configuration")),
+    ("vassal-cap", Refused("use cap in the vassal's configuration")),
     ("imperial-*", Accepted(LISTS)),
     ("zerg*", Refused("reload with SIGHUP, or start a second server on the port with reuse-port")),
     ("fork-s*", Refused(EMPEROR)),
@@ -78,6 +90,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
         Refused("servers do not elect a lord among themselves: use keepalived, or a lock in a database"),
     ),
     ("snmp*", Planned),
+    ("carbon-*", Accepted("says nothing without carbon")),
     ("symcall*", Refused(OTHER)),
     ("dumbloop*", Refused(OTHER)),
     // Other ways to run code.

@@ -158,7 +158,8 @@ pub const ROWS: &[Row] = &[
         }),
         "the same, and the header is not sent",
     ),
-    bare(&["vhost"], Takes::Nothing, "choose the application by the Host of the request"),
+    bare(&["vhost", "vhost-host"], Takes::Nothing, "choose the application by the Host of the request")
+        .accepted("what the configuration loads serves all hosts; a mount for one host is an error"),
 ];
 
 fn buffer_size(draft: &mut Draft, value: &str) -> Reading {

@@ -66,10 +66,6 @@ pub const ROWS: &[Row] = &[
     bare(&["sharedarea"], Takes::Value("PAGES"), "make memory shared by the workers")
         .short('A')
         .refused("the application's uwsgi.sharedarea_… are not there: use multiprocessing.shared_memory"),
-    bare(&["emperor"], Takes::Value("FOLDER"), "run a server for each configuration in this folder")
-        .refused("start each as a service of its own; `uwring migrate FILE` writes a systemd unit for it"),
-    bare(&["vassals-include"], Takes::Value("FILE"), "include this file in each vassal")
-        .accepted("says nothing without an Emperor"),
     bare(&["fastrouter"], Takes::Value("ADDRESS"), "route uwsgi requests to other servers")
         .refused("let nginx, HAProxy or Caddy choose the server"),
     bare(&["subscribe2"], Takes::Value("KEYS=VALUES"), "announce this server to a router")

@@ -5,6 +5,7 @@
 
 mod beyond;
 mod config;
+mod emperor;
 mod files;
 mod hooks;
 mod http;
@@ -48,6 +49,7 @@ pub static FAMILIES: &[Family] = &[
     Family { title: "Statistics, metrics, health", rows: monitor::ROWS },
     Family { title: "Hooks", rows: hooks::ROWS },
     Family { title: "Jobs beside requests, other servers", rows: jobs::ROWS },
+    Family { title: "Emperor and vassals", rows: emperor::ROWS },
     Family { title: "Configuration", rows: config::ROWS },
 ];
 

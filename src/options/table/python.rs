@@ -162,6 +162,10 @@ fn file(draft: &mut Draft, value: &str) -> Reading {
 
 fn mount(draft: &mut Draft, value: &str) -> Reading {
     let (at, app) = value.split_once('=').ok_or("PATH=APPLICATION, like /shop=shop.wsgi:app")?;
+    // `HOST|/PATH`, with vhost.
+    if at.contains('|') {
+        return Err(format!("a path for all hosts: let the web server choose a server for {at}"));
+    }
     draft.python.mounts.push((at.to_owned(), app.to_owned()));
     Ok(None)
 }
@@ -195,6 +199,7 @@ mod tests {
         mount(&mut draft, "/a=a.py").unwrap();
         mount(&mut draft, "/b=b:c=d").unwrap();
         assert!(mount(&mut draft, "/c").is_err());
+        assert!(mount(&mut draft, "a.example|/=a.py").is_err());
         let expected = [("/a", "a.py"), ("/b", "b:c=d")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(draft.python.mounts, expected);
     }

@@ -1,7 +1,7 @@
 //! Rows: when workers are replaced.
 
 use super::super::draft::Draft;
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, number, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, number, row};
 use super::super::settings::Touch;
 
 /// The rows.
@@ -143,8 +143,11 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.process.exit_on_reload),
         "end the server where a reload was asked for",
     ),
-    bare(&["reload-mercy"], Takes::Value("SECONDS"), "time everything else has to end")
-        .accepted("workers are waited for by worker-reload-mercy"),
+    row(
+        &["reload-mercy"],
+        Seconds(|s| &mut s.emperor.mercy),
+        "time vassals have to end with their Emperor (workers have worker-reload-mercy)",
+    ),
 ];
 
 fn megabytes(given: &str, field: &mut u64) -> Reading {

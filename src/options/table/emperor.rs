@@ -1,0 +1,128 @@
+//! Rows: the Emperor, which runs a server for each configuration, and its vassals.
+
+use super::super::draft::Draft;
+use super::super::row::{Kind::*, Reading, Row, Takes, row};
+
+const FILE: Takes = Takes::Value("FILE");
+
+/// The rows.
+pub const ROWS: &[Row] = &[
+    row(
+        &["emperor"],
+        Set(Takes::Value("FOLDER"), monitor),
+        "run a server for each configuration in this folder, or matching this pattern",
+    ),
+    row(&["emperor-freq"], Seconds(|s| &mut s.emperor.every), "look for changed configurations so often"),
+    row(
+        &["emperor-extra-extension", "emperor-extra-ext"],
+        List(|s| &mut s.emperor.extensions, "SUFFIX"),
+        "files of a folder that end so are configurations, too",
+    ),
+    row(
+        &["emperor-nofollow"],
+        Flag(|s| &mut s.emperor.nofollow),
+        "a link counts as changed when it changes itself, not what it leads to",
+    ),
+    row(
+        &["emperor-tyrant"],
+        Flag(|s| &mut s.emperor.tyrant),
+        "run each vassal as the owner of its configuration, which must not be root",
+    ),
+    row(
+        &["emperor-tyrant-nofollow"],
+        Flag(|s| &mut s.emperor.tyrant_nofollow),
+        "the owner of a link counts, not that of what it leads to",
+    ),
+    row(&["emperor-pidfile"], Path(|s| &mut s.emperor.pidfile, "FILE"), "write the Emperor's pid here"),
+    row(
+        &["emperor-required-heartbeat"],
+        Seconds(|s| &mut s.emperor.heartbeat),
+        "replace a vassal that has announced a heartbeat and gives none for so long (default 30)",
+    ),
+    row(
+        &["emperor-throttle"],
+        Millis(|s| &mut s.emperor.throttle_ms),
+        "pause of a vassal that fails, longer by as much each time (default 1000)",
+    ),
+    row(
+        &["emperor-max-throttle"],
+        Millis(|s| &mut s.emperor.max_throttle_ms),
+        "the longest such pause (default 180000)",
+    ),
+    row(
+        &["emperor-no-blacklist"],
+        Flag(|s| &mut s.emperor.no_blacklist),
+        "start failing vassals again without a growing pause",
+    ),
+    row(
+        &["emperor-curse-tolerance"],
+        Seconds(|s| &mut s.emperor.curse),
+        "kill a vassal that was told to end and has not after so long (default 30)",
+    ),
+    row(
+        &["emperor-wrapper"],
+        Text(|s| &mut s.emperor.wrapper, "PROGRAM"),
+        "start this program for each vassal, with the same arguments",
+    ),
+    row(
+        &["vassals-include"],
+        Set(FILE, |s, file| behind(s, "--include", file)),
+        "include this file in each vassal's configuration, behind its own",
+    ),
+    row(
+        &["vassals-include-before"],
+        Set(FILE, |s, file| before(s, "--include", file)),
+        "include this file in each vassal's configuration, before its own",
+    ),
+    row(
+        &["vassals-inherit"],
+        Set(FILE, |s, file| behind(s, "--inherit", file)),
+        "let each vassal inherit this file, read behind its own",
+    ),
+    row(
+        &["vassals-inherit-before"],
+        Set(FILE, |s, file| before(s, "--inherit", file)),
+        "let each vassal inherit this file, named before its own",
+    ),
+    row(
+        &["vassals-set", "vassal-set"],
+        Set(Takes::Value("NAME=VALUE"), |s, pair| behind(s, "--set", pair)),
+        "set an option or a placeholder in each vassal's configuration",
+    ),
+    row(
+        &["vassals-start-hook"],
+        Text(|s| &mut s.emperor.start_hook, "COMMAND"),
+        "run this before each start of a vassal, with UWSGI_VASSAL_CONFIG, _PID, _UID and _GID",
+    ),
+    row(
+        &["vassals-stop-hook"],
+        Text(|s| &mut s.emperor.stop_hook, "COMMAND"),
+        "run this after each end of a vassal, with the same variables",
+    ),
+    row(
+        &["heartbeat"],
+        Seconds(|s| &mut s.process.heartbeat),
+        "as a vassal: tell the Emperor so often that all is well",
+    ),
+];
+
+fn monitor(draft: &mut Draft, place: &str) -> Reading {
+    const SCHEMES: [&str; 4] = ["pg", "mongodb", "amqp", "zmq"];
+    if let Some((scheme, _)) = place.split_once("://")
+        && SCHEMES.contains(&scheme)
+    {
+        return Err("a folder or a pattern: write the configurations kept elsewhere to files".to_owned());
+    }
+    draft.emperor.monitors.push(place.to_owned());
+    Ok(None)
+}
+
+fn before(draft: &mut Draft, option: &str, value: &str) -> Reading {
+    draft.emperor.before.push((option.to_owned(), value.to_owned()));
+    Ok(None)
+}
+
+fn behind(draft: &mut Draft, option: &str, value: &str) -> Reading {
+    draft.emperor.behind.push((option.to_owned(), value.to_owned()));
+    Ok(None)
+}
