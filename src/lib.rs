@@ -28,6 +28,7 @@ pub mod logging;
 pub mod hooks;
 
 pub mod routes;
+pub mod stats;
 
 pub mod plugin;
 pub mod worker;

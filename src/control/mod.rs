@@ -1,4 +1,4 @@
-//! The control socket: how `uwring ctl` speaks with a running master.
+//! The control socket (and, in [`monitor`], what others see of the server): how `uwring ctl` speaks with a running master.
 //!
 //! ```text
 //!  uwring ctl ── "reload wait\n" ──►  master      one request a connection
@@ -9,6 +9,7 @@
 //! in both directions.
 
 pub mod client;
+pub mod monitor;
 pub mod server;
 pub mod words;
 

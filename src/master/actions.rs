@@ -12,6 +12,7 @@ use super::handover::{Image, OfficeLeft};
 use super::jobs::Jobs;
 use super::lines;
 use super::logs::Logs;
+use super::monitor::Monitor;
 use super::state::{Action, Command, Event, Picture, WorkerPicture};
 use crate::base::clock;
 use crate::control::server::{ClientId, Server};
@@ -83,6 +84,7 @@ pub struct Office {
     /// Daemons and cron jobs.
     jobs: Jobs,
     logs: Option<Logs>,
+    monitor: Option<Monitor>,
     image: Image,
     /// Another program lies in the place of this one, and could not take over: this one does the next thing.
     stays: bool,
@@ -103,6 +105,7 @@ impl Office {
             control,
             jobs: Jobs::default(),
             logs,
+            monitor: None,
             image,
             stays: false,
         })
@@ -121,6 +124,7 @@ impl Office {
             control: self.control.as_ref().map(Server::hand_over),
             daemons: self.jobs.hand_over(),
             logs: self.logs.as_ref().map(Logs::hand_over),
+            monitor: self.monitor.as_ref().map(Monitor::hand_over),
         }
     }
 
@@ -151,6 +155,7 @@ impl Office {
             control: control.map(Server::take_over).transpose()?,
             jobs: Jobs::default(),
             logs,
+            monitor: None,
             image,
             stays: false,
         };
@@ -173,6 +178,30 @@ impl Office {
         &mut self.jobs
     }
 
+    /// Says in the shared area how daemons and cron jobs are.
+    pub fn show_jobs(&self) {
+        for (slot, job) in (0..).map_while(|index| self.area().job(index)).zip(self.jobs.all()) {
+            slot.pid.store(job.pid, Ordering::Relaxed);
+            slot.starts.store(job.starts, Ordering::Relaxed);
+            slot.started_on.store(job.started_on, Ordering::Relaxed);
+        }
+    }
+
+    /// The monitor, for what happens to it.
+    pub fn monitor_mut(&mut self) -> Option<&mut Monitor> {
+        self.monitor.as_mut()
+    }
+
+    /// The monitor.
+    pub fn monitor(&self) -> Option<&Monitor> {
+        self.monitor.as_ref()
+    }
+
+    /// From now on this is the monitor.
+    pub fn set_monitor(&mut self, monitor: Option<Monitor>) {
+        self.monitor = monitor;
+    }
+
     /// How this program was started.
     pub fn image(&self) -> &Image {
         &self.image
@@ -181,6 +210,11 @@ impl Office {
     /// The shared area.
     pub fn area(&self) -> &Area {
         &self.shared.area
+    }
+
+    /// The same, to be kept.
+    pub fn shared_area(&self) -> Arc<Area> {
+        Arc::clone(&self.shared.area)
     }
 
     /// The master's bell, for waiting.
@@ -452,47 +486,4 @@ impl Office {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::shared::area::State;
-
-    #[test]
-    fn a_command_is_written_and_rung() {
-        let mut office =
-            Office::new(Area::new(2, 1, 1).expect("mapped"), None, None, Image::default()).expect("made");
-        office.perform(Action::Tell { generation: 2, worker: 1, command: Command::Drain });
-        assert_eq!(office.area().slot(5).command(), Command::Drain);
-        assert!(event::take(office.shared.bell(5)));
-        assert!(!event::take(office.shared.bell(1)));
-    }
-
-    #[test]
-    fn a_buried_worker_leaves_nothing_behind() {
-        let mut office =
-            Office::new(Area::new(1, 1, 1).expect("mapped"), None, None, Image::default()).expect("made");
-        let slot = office.area().slot(1);
-        slot.occupy(1);
-        slot.set_state(State::Ready);
-        slot.requests.store(3, Ordering::Relaxed);
-        office.area().locks().lock(0);
-        office.perform(Action::Bury { pid: std::process::id(), crashed: None });
-        let slot = office.area().slot(1);
-        assert_eq!((slot.state(), slot.process(), slot.requests_total()), (State::None, 0, 3));
-        assert_eq!(office.area().locks().is_locked(0), Some(false));
-    }
-
-    #[test]
-    fn a_worker_asked_of_a_template_that_is_gone_is_no_news() {
-        let mut office =
-            Office::new(Area::new(1, 1, 0).expect("mapped"), None, None, Image::default()).expect("made");
-        assert!(matches!(office.perform(Action::Fork { generation: 1, worker: 1 }), Outcome::Done));
-        let (master, template) = channel::pair().expect("a channel");
-        office.channels.insert(1, master);
-        template.report(Report::Ready).expect("sent");
-        drop(template);
-        let outcome = office.perform(Action::Fork { generation: 1, worker: 1 });
-        assert!(matches!(outcome, Outcome::Event(Event::NotForked { .. })), "{outcome:?}");
-        assert_eq!(office.reports(), [(1, Report::Ready)]);
-        assert_eq!(office.channels().count(), 0);
-    }
-}
+mod tests;

@@ -3,12 +3,14 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Instant;
 
 use super::actions::Office;
 use super::channel::Report;
 use super::fifo::{self, Fifos, Letter};
 use super::jobs::Ended;
 use super::logs::Logs;
+use super::monitor::Monitor;
 use super::scaling::sampler::Sampler;
 use super::state::{Event, Wish};
 use super::touch::Touched;
@@ -73,12 +75,10 @@ impl Ears {
         let deadlines = [needs.deadline, self.touched.deadline(), jobs, sample];
         let deadline = deadlines.into_iter().flatten().min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
-        let logs_due = office.logs().and_then(Logs::due).map(|due| {
-            let left = due.saturating_duration_since(std::time::Instant::now());
-            u64::try_from(left.as_millis()).unwrap_or(u64::MAX) + 1
-        });
+        let logs_due = office.logs().and_then(Logs::due).map(millis_until);
+        let monitor_due = office.monitor().and_then(Monitor::due).map(millis_until);
         let late_due = self.frozen_ms.map(|_| LATE_MS);
-        let patience_ms = patience_ms.into_iter().chain(logs_due).chain(late_due).min();
+        let patience_ms = patience_ms.into_iter().chain(logs_due).chain(monitor_due).chain(late_due).min();
         let mut fds: Vec<BorrowedFd<'_>> = vec![self.signals.as_fd(), office.notify().as_fd()];
         fds.extend(office.control().into_iter().flat_map(|control| control.fds()));
         fds.extend(office.logs().map(|logs| logs.fd()));
@@ -124,6 +124,11 @@ impl Ears {
         events.extend(self.frozen_ms.into_iter().flat_map(|ms| frozen_workers(office, ms)));
         events.extend(ended);
         tell_logs(office, &mut events);
+        if let Some(monitor) = office.monitor_mut() {
+            monitor.restart();
+            events.retain(|event| !matches!(event, Event::Exited { pid, .. } if monitor.ended(*pid)));
+        }
+        office.show_jobs();
         events.extend(wishes);
         events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
         let asked = office.control_mut().map(|control| control.requests()).unwrap_or_default();
@@ -173,6 +178,11 @@ fn tell_logs(office: &mut Office, events: &mut Vec<Event>) {
         Event::Exited { pid, .. } => !logs.ended(*pid),
         _ => true,
     });
+}
+
+fn millis_until(due: Instant) -> u64 {
+    let left = due.saturating_duration_since(Instant::now());
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX) + 1
 }
 
 fn wish_of(signal: Signal) -> Option<Event> {

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pidfile::Vacuum;
 use super::state::State;
-use super::{listeners, logs};
+use super::{listeners, logs, monitor};
 use crate::control::server;
 use crate::options::settings::Sockets;
 use crate::shared::area;
@@ -130,6 +130,9 @@ pub struct OfficeLeft {
     /// The log process.
     #[serde(default)]
     pub logs: Option<logs::Left>,
+    /// The monitor.
+    #[serde(default)]
+    pub monitor: Option<monitor::Left>,
 }
 
 /// What the master is made of when it is replaced.
@@ -181,13 +184,14 @@ impl Handover {
     }
 
     fn descriptors(&self) -> Vec<Handed> {
-        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs, daemons: _ } =
+        let OfficeLeft { area, bells, life, far_life, notify, channels, control, logs, monitor, daemons: _ } =
             &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify];
         all.extend(bells);
         all.extend(channels.values());
         all.extend(control.iter().flat_map(server::Left::descriptors));
         all.extend(logs.iter().flat_map(logs::Left::descriptors));
+        all.extend(monitor.iter().flat_map(monitor::Left::descriptors));
         all.extend(self.listeners.iter().map(listeners::Left::descriptor));
         all
     }

@@ -23,6 +23,11 @@ pub fn mode(processes: u32, threads: u32) -> String {
     format!("*** Operational MODE: {mode} ***")
 }
 
+/// The stats server.
+pub fn stats_server(name: &str, fd: i32) -> String {
+    format!("*** Stats server enabled on {name} fd: {fd} ***")
+}
+
 /// A socket that we bound.
 pub fn bound(index: usize, tcp: bool, name: &str, auto_port: bool, fd: i32) -> String {
     let family = if tcp { "TCP" } else { "UNIX" };

@@ -16,6 +16,7 @@ pub mod jobs;
 pub mod lines;
 pub mod listeners;
 pub mod logs;
+pub mod monitor;
 pub mod pidfile;
 pub mod scaling;
 pub mod seat;
@@ -35,6 +36,7 @@ use events::{Ears, Needs};
 use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use jobs::Jobs;
+use monitor::{Monitor, Source};
 use pidfile::Vacuum;
 use scaling::sampler::Sampler;
 use seat::Seat;
@@ -42,6 +44,7 @@ use startup::Prepared;
 use state::{Action, Event, Policy, State};
 
 use crate::base::clock;
+use crate::control::monitor::Door;
 use crate::options::hooks::Moment;
 use crate::options::settings::{Process, Settings};
 use crate::plugin::find::Library;
@@ -94,7 +97,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     }
     let policy = policy(&settings, master_pid);
     let daemons = handover.as_ref().map(|left| left.office.daemons.clone()).unwrap_or_default();
-    let House { mut office, listeners, vacuum, state, first } = match handover {
+    let House { mut office, listeners, vacuum, doors, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
         Some(handover) => take_over(*handover, &mut settings, image, policy)?,
     };
@@ -102,6 +105,13 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     titles::set(&settings.process, "master");
     let hooks = settings.process.hooks.clone();
     startup::hook(&hooks, Moment::MasterStart)?;
+    let source =
+        Source { settings: settings.clone(), area: office.shared_area(), listeners: listeners.clone() };
+    let monitor = match doors {
+        Doors::Opened(doors) => Monitor::start(doors, source),
+        Doors::Left(left) => Monitor::take_over(left, source).map_err(failed("show the server"))?,
+    };
+    office.set_monitor(monitor);
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);
@@ -152,8 +162,17 @@ struct House {
     office: Office,
     listeners: Vec<Listener>,
     vacuum: Vacuum,
+    doors: Doors,
     state: State,
     first: First,
+}
+
+/// Where the server is looked at.
+enum Doors {
+    /// Just opened.
+    Opened(Vec<Door>),
+    /// Those of the program before.
+    Left(monitor::Left),
 }
 
 /// What it begins with.
@@ -171,10 +190,12 @@ fn move_in(
     policy: Policy,
 ) -> Result<House, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
-    let Prepared { listeners, area, vacuum, control, logs } = startup::prepare(settings, notes, warnings)?;
+    let Prepared { listeners, area, vacuum, control, doors, logs } =
+        startup::prepare(settings, notes, warnings)?;
     process::adopt_orphans().map_err(failed("adopt orphans"))?;
     let office = Office::new(area, control, logs, image).map_err(failed("make pipes"))?;
-    Ok(House { office, listeners, vacuum, state: State::new(policy), first: First::Event(Event::Start) })
+    let (state, first) = (State::new(policy), First::Event(Event::Start));
+    Ok(House { office, listeners, vacuum, doors: Doors::Opened(doors), state, first })
 }
 
 /// The program was replaced, and this is the new one.
@@ -192,13 +213,14 @@ fn take_over(
     // Should the log process die. Without (its options are wrong now), it is not replaced.
     let original = handover.office.logs.as_ref().and_then(|left| left.original()).and_then(Result::ok);
     let setup = original.and_then(|original| startup::log_setup(settings, original).ok().flatten());
-    let Handover { begin, mut state, office, vacuum, made, .. } = handover;
+    let Handover { begin, mut state, mut office, vacuum, made, .. } = handover;
+    let doors = office.monitor.take().map_or(Doors::Opened(Vec::new()), Doors::Left);
     settings.process.processes = made.processes;
     settings.sockets = made.sockets;
     let office = Office::take_over(office, setup, image, &state.pids()).map_err(failed)?;
     state.adopt(policy);
     let first = First::Action(Action::StartTemplate { generation: begin });
-    Ok(House { office, listeners, vacuum, state, first })
+    Ok(House { office, listeners, vacuum, doors, state, first })
 }
 
 /// Why the loop is over in this process.

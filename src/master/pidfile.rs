@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::monitor::Door;
 use crate::options::SignalWhat;
 use crate::sys::files::{self, FileId};
 use crate::sys::signals::{Signal, send_to_number};
@@ -44,13 +45,15 @@ pub struct Vacuum {
 }
 
 impl Vacuum {
-    /// Remembers pidfiles and the unix sockets among `listeners`.
-    pub fn new(pidfiles: Vec<Kept>, listeners: &[Listener]) -> Vacuum {
+    /// Remembers pidfiles and the unix sockets among `listeners` and `doors`.
+    pub fn new(pidfiles: Vec<Kept>, listeners: &[Listener], doors: &[Door]) -> Vacuum {
         let path = |listener: &Listener| match &listener.kind {
             crate::sys::socket::Kind::Unix(path) => path.clone(),
             crate::sys::socket::Kind::Tcp => None,
         };
-        Vacuum { pidfiles, sockets: listeners.iter().filter_map(path).map(Kept::of).collect() }
+        let of_doors = doors.iter().filter_map(|door| door.file.clone());
+        let paths = listeners.iter().filter_map(path).chain(of_doors);
+        Vacuum { pidfiles, sockets: paths.map(Kept::of).collect() }
     }
 
     /// Writes the pidfiles again: somebody may have removed them.

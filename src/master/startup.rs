@@ -10,13 +10,14 @@ use super::lines;
 use super::listeners;
 use super::logs::Logs;
 use super::pidfile::{self, Kept, Vacuum};
+use crate::control::monitor::{self, Door};
 use crate::control::server::Server;
 use crate::hooks::{self, Stop};
 use crate::logging::relay::process::{self as relay, Setup};
 use crate::options::VERSION;
 use crate::options::hooks::{Hook, Moment};
 use crate::options::settings::{Logging, Process, Settings, is_elsewhere};
-use crate::shared::area::Area;
+use crate::shared::area::{Area, Shape};
 use crate::sys::identity::{self, Identity};
 use crate::sys::socket::{Kind, Listener};
 use crate::sys::{Error as SysError, files, host, limits, process};
@@ -102,6 +103,8 @@ pub struct Prepared {
     pub vacuum: Vacuum,
     /// Where `uwring ctl` asks.
     pub control: Option<Server>,
+    /// Where the server is looked at.
+    pub doors: Vec<Door>,
     /// The log process.
     pub logs: Option<Logs>,
 }
@@ -154,10 +157,11 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     crate::engine::probe()?;
     let listeners = listeners::open(&settings.sockets)?;
     let control = open_control(&settings.process, &identity)?;
+    let doors = open_doors(settings)?;
     let pidfiles = write_pidfiles(&pidfiles)?;
     set_limits(&settings.process)?;
     raise_limits(settings);
-    give_away(settings, &identity, &listeners)?;
+    give_away(settings, &identity, &listeners, &doors)?;
     for moment in [Moment::PreJail, Moment::PostJail, Moment::InJail, Moment::AsRoot] {
         hook(hooks, moment)?;
     }
@@ -165,13 +169,37 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     hook(hooks, Moment::AsUser)?;
     let process = &settings.process;
     let cores = process.threads.max(THREADS_ROOM);
-    let area = Area::new(process.processes, cores, process.locks + 1)
+    let area = Area::shaped(shape(settings, cores))
         .map_err(|cause| SysError::call("map", "the shared area", cause))?;
     log!("your mercy for graceful operations on workers is {} seconds", process.worker_reload_mercy);
     log!("{}", lines::mapped(area.bytes(), process.processes * process.threads));
     log!("{}", lines::mode(process.processes, process.threads));
-    let vacuum = Vacuum::new(pidfiles, &listeners);
-    Ok(Prepared { vacuum, listeners, area, control, logs: None })
+    let vacuum = Vacuum::new(pidfiles, &listeners, &doors);
+    Ok(Prepared { vacuum, listeners, area, control, doors, logs: None })
+}
+
+/// What the shared area has room for.
+fn shape(settings: &Settings, cores: u32) -> Shape {
+    let process = &settings.process;
+    Shape {
+        workers: process.processes,
+        cores,
+        locks: process.locks + 1,
+        jobs: u32::try_from(process.daemons.len() + process.crons.len()).unwrap_or(u32::MAX),
+        heads: settings.monitor.shows_requests(),
+    }
+}
+
+/// The stats server's sockets.
+fn open_doors(settings: &Settings) -> Result<Vec<Door>, Error> {
+    let doors = monitor::open(&settings.monitor)?;
+    for door in &doors {
+        log!("{}", lines::stats_server(&door.name, door.listener.as_raw_fd()));
+        if let (Some(mode), Some(file)) = (settings.sockets.chmod, &door.file) {
+            files::chmod(file, mode).map_err(|cause| SysError::call("chmod", &door.name, cause))?;
+        }
+    }
+    Ok(doors)
 }
 
 /// The control socket. That nobody asked for it is no reason not to start, should it fail.
@@ -338,7 +366,12 @@ fn wanted_identity(settings: &Process) -> Result<Identity, Error> {
 }
 
 /// Unix sockets were made by root, and belong to whom we become, or to whom `chown-socket` says.
-fn give_away(settings: &Settings, identity: &Identity, listeners: &[Listener]) -> Result<(), SysError> {
+fn give_away(
+    settings: &Settings,
+    identity: &Identity,
+    listeners: &[Listener],
+    doors: &[Door],
+) -> Result<(), SysError> {
     let (uid, gid) = match &settings.sockets.chown {
         Some(owner) => identity::owner(owner)?,
         None if identity::is_root() => (identity.user.as_ref().map(|user| user.uid), identity.group),
@@ -347,10 +380,13 @@ fn give_away(settings: &Settings, identity: &Identity, listeners: &[Listener]) -
     if uid.is_none() && gid.is_none() {
         return Ok(());
     }
-    for listener in listeners {
-        if let Kind::Unix(Some(path)) = &listener.kind {
-            files::chown(path, uid, gid).map_err(|cause| SysError::call("chown", &listener.name, cause))?;
-        }
+    let of_requests = listeners.iter().filter_map(|listener| match &listener.kind {
+        Kind::Unix(path) => path.as_ref(),
+        Kind::Tcp => None,
+    });
+    for path in of_requests.chain(doors.iter().filter_map(|door| door.file.as_ref())) {
+        files::chown(path, uid, gid)
+            .map_err(|cause| SysError::call("chown", path.display().to_string(), cause))?;
     }
     Ok(())
 }

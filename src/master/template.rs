@@ -20,6 +20,7 @@ use super::{startup, titles};
 use crate::options::hooks::Moment;
 use crate::plugin::{Plugin, host};
 use crate::shared::area::Area;
+use crate::shared::seen::AppCard;
 use crate::sys::process::{self, Fork};
 use crate::sys::{event, signals, title};
 use crate::worker::{self, Plan, office};
@@ -73,6 +74,7 @@ fn load_application(seat: &Taken, plugin: Plugin) -> Result<(), i32> {
     };
     // The plugin keeps both as long as the process lives.
     let desk: &'static Desk = Box::leak(Box::new(desk));
+    desk.area.cards_of(seat.generation).for_each(AppCard::clear);
     let api: &'static _ = Box::leak(Box::new(host::api(desk, 0)));
     plugin.start(api, settings).map_err(|refused| {
         crate::log!("{refused}");
@@ -113,6 +115,10 @@ impl host::Office for Desk {
             return i64::from(self.generation);
         }
         office::control(&self.area, self.notify.as_raw_fd(), self.master_pid, 0, what, arg)
+    }
+
+    fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64) {
+        office::loaded(&self.area, self.generation, app, mountpoint, seconds);
     }
 }
 

@@ -20,6 +20,8 @@ mod intake;
 pub mod jobs;
 pub mod logger;
 mod mistakes;
+pub mod monitor;
+pub mod recycling;
 pub mod remark;
 pub mod routes;
 mod row;

@@ -169,6 +169,8 @@ pub trait Host: Sync + 'static {
     fn log(&self, line: &[u8]);
     /// One of `abi::CONTROL_*`.
     fn control(&self, what: u32, arg: u64) -> i64;
+    /// An application was loaded.
+    fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64);
 }
 
 /// The table of functions for `host`, which lives as long as the process.
@@ -187,15 +189,18 @@ pub fn api<H: Host>(host: &'static H, worker_id: u32) -> HostApi {
         set_logvar: set_logvar::<H>,
         log: log::<H>,
         control: control::<H>,
+        loaded: loaded::<H>,
     }
 }
 
-/// Where no requests come: the template process. Only `log` and `control` do something.
+/// Where no requests come: the template process. Only `log`, `control` and `loaded` do something.
 pub trait Office: Sync + 'static {
     /// See [`Host::log`].
     fn log(&self, line: &[u8]);
     /// See [`Host::control`].
     fn control(&self, what: u32, arg: u64) -> i64;
+    /// See [`Host::loaded`].
+    fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64);
 }
 
 impl<O: Office> Host for O {
@@ -231,6 +236,9 @@ impl<O: Office> Host for O {
     }
     fn control(&self, what: u32, arg: u64) -> i64 {
         Office::control(self, what, arg)
+    }
+    fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64) {
+        Office::loaded(self, app, mountpoint, seconds);
     }
 }
 
@@ -394,4 +402,11 @@ unsafe extern "C" fn log<H: Host>(ctx: *const c_void, line: Slice) {
 unsafe extern "C" fn control<H: Host>(ctx: *const c_void, what: u32, arg: u64) -> i64 {
     // SAFETY: the plugin passes the table's own `ctx`.
     unsafe { host::<H>(ctx) }.control(what, arg)
+}
+
+unsafe extern "C" fn loaded<H: Host>(ctx: *const c_void, app: u32, mountpoint: Slice, seconds: u64) {
+    // SAFETY: the plugin passes the table's own `ctx`.
+    let host = unsafe { host::<H>(ctx) };
+    // SAFETY: lent for this call.
+    host.loaded(app, unsafe { mountpoint.as_bytes() }, seconds);
 }

@@ -113,6 +113,11 @@ impl Peer {
     }
 }
 
+/// SERVER_PORT as uWSGI has it, for the listening socket of that address: its own, and 80 for a unix socket.
+pub fn port(name: &str) -> u16 {
+    name.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80)
+}
+
 /// Parses the head at the beginning of `data`.
 pub fn parse(
     data: &[u8],

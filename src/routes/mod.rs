@@ -22,6 +22,8 @@ pub struct Notes {
     pub removed: Vec<Vec<u8>>,
     /// Bytes of PATH_INFO that name the application's mountpoint.
     pub mount: usize,
+    /// A static file answered it.
+    pub by_file: bool,
     /// No request line.
     pub quiet: bool,
     /// Rules have answered in place of the application, or are not to look at this answer.
@@ -37,7 +39,7 @@ impl Notes {
         self.added.clear();
         self.removed.clear();
         self.fixed.clear();
-        (self.mount, self.quiet, self.settled) = (0, false, false);
+        (self.mount, self.by_file, self.quiet, self.settled) = (0, false, false, false);
     }
 
     /// A variable that was set here.

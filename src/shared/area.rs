@@ -4,7 +4,8 @@
 //! worker), each command too (the master), and no lock guards any of it: a process may die anywhere.
 //!
 //! ```text
-//!  Instance | WorkerSlot 1 … 2N (odd generations) | 2N+1 … 4N (even ones) | CoreSlots of each slot | lock words
+//!  Instance | WorkerSlot 1 … 2N (odd generations) | 2N+1 … 4N (even ones) | CoreSlots of each slot | Tally of each
+//!  | AppCounts of each | AppCards of two generations | JobSlots | Heads of each CoreSlot | lock words
 //! ```
 //! A generation has two *seats* for each worker number: N is replaced by N+workers, and that by N again, so that the
 //! new one can be ready before the old one leaves. During a reload two generations live, hence twice as many slots.
@@ -18,11 +19,15 @@ use serde::{Deserialize, Serialize};
 
 use super::core::CoreSlot;
 use super::locks::Locks;
+use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
+pub use super::shape::Shape;
 pub use super::slot::{State, Tired, WorkerSlot, bump};
+use super::tally::Tally;
 use crate::base::clock;
 use crate::sys::exec::Handed;
 use crate::sys::memory::SharedMap;
 pub use crate::sys::signals::Command;
+use crate::sys::socket::queue;
 
 /// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
 const LAYOUT: u32 = 3;
@@ -48,8 +53,9 @@ impl Ask {
 /// What belongs to no worker.
 #[repr(C, align(128))]
 #[derive(Debug)]
-struct Instance {
+pub(super) struct Instance {
     started_on: AtomicU64,
+    overflows_before: AtomicU64,
     asked: AtomicU32,
     serving: AtomicU32,
     paused: AtomicU32,
@@ -59,46 +65,69 @@ struct Instance {
 #[derive(Debug)]
 pub struct Area {
     map: SharedMap,
-    workers: u32,
-    cores: u32,
-    locks: u32,
+    shape: Shape,
 }
+
+/// What may lie in the area: a type of which zeroes are a valid value, and which is written by shared reference only.
+///
+/// # Safety
+/// It consists of atomics alone (and is aligned to no more than 128 bytes).
+unsafe trait Cells {}
+
+// SAFETY: atomics alone; so for the following.
+unsafe impl Cells for Instance {}
+// SAFETY: as above.
+unsafe impl Cells for WorkerSlot {}
+// SAFETY: as above.
+unsafe impl Cells for CoreSlot {}
+// SAFETY: as above.
+unsafe impl Cells for Tally {}
+// SAFETY: as above.
+unsafe impl Cells for AppCount {}
+// SAFETY: as above.
+unsafe impl Cells for AppCard {}
+// SAFETY: as above.
+unsafe impl Cells for JobSlot {}
+// SAFETY: as above.
+unsafe impl Cells for Head {}
 
 impl Area {
     /// For `workers` workers of at most `cores` interpreter threads, and `locks` user locks (numbered from 0).
     pub fn new(workers: u32, cores: u32, locks: u32) -> io::Result<Area> {
-        let map = SharedMap::new(bytes(workers, cores, locks))?;
-        let area = Area { map, workers, cores, locks };
+        Area::shaped(Shape { workers, cores, locks, ..Shape::default() })
+    }
+
+    /// With room for all that `shape` says.
+    pub fn shaped(shape: Shape) -> io::Result<Area> {
+        let area = Area { map: SharedMap::new(shape.bytes())?, shape };
         area.instance().started_on.store(clock::wall() / 1_000_000, Ordering::Relaxed);
+        area.instance().overflows_before.store(queue::overflows(), Ordering::Relaxed);
         Ok(area)
     }
 
     /// What another program needs to map it again.
     pub fn hand_over(&self) -> Left {
-        let Area { workers, cores, locks, .. } = *self;
-        Left {
-            file: Handed::of(&self.map),
-            layout: LAYOUT,
-            slot_bytes: size_of::<WorkerSlot>(),
-            workers,
-            cores,
-            locks,
-        }
+        let file = Handed::of(&self.map);
+        Left { file, layout: LAYOUT, slot_bytes: size_of::<WorkerSlot>(), shape: self.shape }
     }
 
     /// Maps the area of the program before.
     pub fn take_over(left: Left) -> io::Result<Area> {
-        let Left { file, workers, cores, locks, .. } = left;
         if !left.fits() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the shared area is laid out otherwise"));
         }
-        let map = SharedMap::again(file.take()?, bytes(workers, cores, locks))?;
-        Ok(Area { map, workers, cores, locks })
+        let Left { file, shape, .. } = left;
+        Ok(Area { map: SharedMap::again(file.take()?, shape.bytes())?, shape })
+    }
+
+    /// What it has room for.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Number of workers.
     pub fn workers(&self) -> u32 {
-        self.workers
+        self.shape.workers
     }
 
     /// Size in bytes.
@@ -111,57 +140,93 @@ impl Area {
         self.instance().started_on.load(Ordering::Relaxed)
     }
 
+    /// Connections that found the line in front of a TCP socket full, since the server started: of this server or of
+    /// another one in the same network.
+    pub fn overflows(&self) -> u64 {
+        queue::overflows().saturating_sub(self.instance().overflows_before.load(Ordering::Relaxed))
+    }
+
     /// Interpreter threads a worker can have here.
     pub fn cores(&self) -> u32 {
-        self.cores
+        self.shape.cores
     }
 
     /// How many slots there are.
     pub fn slot_count(&self) -> u32 {
-        4 * self.workers
+        self.shape.slots()
     }
 
     /// Number of the slot that `seat` (from 1 to twice the number of workers) of `generation` (from 1) uses.
     pub fn slot_number(&self, seat: u32, generation: u32) -> u32 {
-        seat + if generation.is_multiple_of(2) { 2 * self.workers } else { 0 }
+        seat + if generation.is_multiple_of(2) { 2 * self.shape.workers } else { 0 }
     }
 
     /// The number, as people count, of the worker on `seat`.
     pub fn id_of(&self, seat: u32) -> u32 {
-        (seat - 1) % self.workers + 1
+        (seat - 1) % self.shape.workers + 1
     }
 
     /// The slot of the same worker's other seat.
     pub fn partner(&self, number: u32) -> &WorkerSlot {
-        let (generation, seat) = ((number - 1) / (2 * self.workers), (number - 1) % (2 * self.workers));
-        self.slot(generation * 2 * self.workers + (seat + self.workers) % (2 * self.workers) + 1)
+        let workers = self.shape.workers;
+        let (generation, seat) = ((number - 1) / (2 * workers), (number - 1) % (2 * workers));
+        self.slot(generation * 2 * workers + (seat + workers) % (2 * workers) + 1)
     }
 
     /// Slot `number`, from 1.
     pub fn slot(&self, number: u32) -> &WorkerSlot {
-        assert!((1..=self.slot_count()).contains(&number), "no slot {number} for {} workers", self.workers);
-        let offset = size_of::<Instance>() + (number as usize - 1) * size_of::<WorkerSlot>();
-        let slot = self.at(offset, size_of::<WorkerSlot>()).cast::<WorkerSlot>();
-        // SAFETY: the bytes are the map's (`at`), which starts on a page, and both sizes are multiples of 128, so
-        // it is aligned. They were zeroed, which is a valid slot (atomics only), and stay while `self` does.
-        unsafe { slot.as_ref() }
+        self.cells(self.shape.slot(self.index(number)))
+    }
+
+    /// The counters of slot `number`.
+    pub fn tally(&self, number: u32) -> &Tally {
+        self.cells(self.shape.tally(self.index(number)))
     }
 
     /// Interpreter thread `thread` (from 0) of slot `number`, if there is room for it.
     pub fn core(&self, number: u32, thread: u32) -> Option<&CoreSlot> {
-        if thread >= self.cores || !(1..=self.slot_count()).contains(&number) {
-            return None;
-        }
-        let index = (number as usize - 1) * self.cores as usize + thread as usize;
-        let offset = core_offset(self.workers) + index * size_of::<CoreSlot>();
-        let core = self.at(offset, size_of::<CoreSlot>()).cast::<CoreSlot>();
-        // SAFETY: as for `slot`: inside the map, aligned (all sizes are multiples of 128), zeroed atomics.
-        Some(unsafe { core.as_ref() })
+        self.has_core(number, thread).then(|| self.cells(self.shape.core(number - 1, thread)))
+    }
+
+    /// The head of the request that interpreter thread works on, if heads are kept.
+    pub fn head(&self, number: u32, thread: u32) -> Option<&Head> {
+        (self.shape.heads && self.has_core(number, thread))
+            .then(|| self.cells(self.shape.head(number - 1, thread)))
+    }
+
+    /// What slot `number` counts of application `app`, if there is room for it.
+    pub fn app(&self, number: u32, app: u32) -> Option<&AppCount> {
+        ((app as usize) < APPS_MAX).then(|| self.cells(self.shape.app(self.index(number), app)))
+    }
+
+    /// What is known of application `app` of `generation`, if there is room for it.
+    pub fn card(&self, generation: u32, app: u32) -> Option<&AppCard> {
+        ((app as usize) < APPS_MAX).then(|| self.cells(self.shape.card(generation, app)))
+    }
+
+    /// What is known of the applications of `generation`.
+    pub fn cards_of(&self, generation: u32) -> impl Iterator<Item = &AppCard> {
+        (0..).map_while(move |app| self.card(generation, app))
+    }
+
+    /// Daemon or cron job `index`, if there is room for it.
+    pub fn job(&self, index: u32) -> Option<&JobSlot> {
+        (index < self.shape.jobs).then(|| self.cells(self.shape.job(index)))
+    }
+
+    fn has_core(&self, number: u32, thread: u32) -> bool {
+        thread < self.shape.cores && (1..=self.slot_count()).contains(&number)
+    }
+
+    fn index(&self, number: u32) -> u32 {
+        let slots = self.slot_count();
+        assert!((1..=slots).contains(&number), "no slot {number} for {} workers", self.shape.workers);
+        number - 1
     }
 
     /// The interpreter threads of slot `number`, with their numbers.
     pub fn cores_of(&self, number: u32) -> impl Iterator<Item = (u32, &CoreSlot)> {
-        (0..self.cores).map_while(move |thread| Some((thread, self.core(number, thread)?)))
+        (0..self.shape.cores).map_while(move |thread| Some((thread, self.core(number, thread)?)))
     }
 
     /// Every slot.
@@ -171,10 +236,25 @@ impl Area {
 
     /// Worker `id`, as the generation that serves now has it.
     pub fn worker(&self, id: u32) -> &WorkerSlot {
-        let seats =
-            [id, id + self.workers].map(|seat| self.slot(self.slot_number(seat, self.serving().max(1))));
-        let best = seats.into_iter().find(|slot| slot.state() == State::Ready);
-        best.or(seats.into_iter().find(|slot| slot.process() != 0)).unwrap_or(seats[0])
+        self.current(id).1
+    }
+
+    /// The same, with the number of its slot.
+    pub fn current(&self, id: u32) -> (u32, &WorkerSlot) {
+        let seats = self.seats(id, self.serving().max(1)).map(|number| (number, self.slot(number)));
+        let best = seats.into_iter().find(|(_, slot)| slot.state() == State::Ready);
+        best.or(seats.into_iter().find(|(_, slot)| slot.process() != 0)).unwrap_or(seats[0])
+    }
+
+    /// All slots that worker `id` may have: its two seats in either generation.
+    pub fn numbers_of(&self, id: u32) -> [u32; 4] {
+        let ([a, b], [c, d]) = (self.seats(id, 1), self.seats(id, 2));
+        [a, b, c, d]
+    }
+
+    /// The slots of worker `id`'s two seats in `generation`.
+    fn seats(&self, id: u32, generation: u32) -> [u32; 2] {
+        [id, id + self.shape.workers].map(|seat| self.slot_number(seat, generation))
     }
 
     /// Requests finished by the worker in slot `number`, and by those before it with the same number.
@@ -220,20 +300,24 @@ impl Area {
 
     /// The user locks.
     pub fn locks(&self) -> Locks<'_> {
-        let words = self.locks as usize;
-        let first = self
-            .at(lock_offset(self.workers, self.cores), words * size_of::<AtomicU32>())
-            .cast::<AtomicU32>();
+        let words = self.shape.locks as usize;
+        let first = self.at(self.shape.lock(0), words * size_of::<AtomicU32>()).cast::<AtomicU32>();
         // SAFETY: the bytes are the map's (`at`), a multiple of 128 from a page's start; zero is a valid word;
         // the borrow of `self` keeps the map.
         Locks::new(unsafe { std::slice::from_raw_parts(first.as_ptr(), words) })
     }
 
     fn instance(&self) -> &Instance {
-        let instance = self.at(0, size_of::<Instance>()).cast::<Instance>();
-        // SAFETY: the bytes are the map's (`at`), start on a page, were zeroed (valid: atomics only), and stay
-        // while `self` does.
-        unsafe { instance.as_ref() }
+        self.cells(0)
+    }
+
+    /// The cells that begin at `offset`, one of `shape`'s.
+    fn cells<T: Cells>(&self, offset: usize) -> &T {
+        assert!(offset.is_multiple_of(align_of::<T>()), "nothing lies at {offset}");
+        let cells = self.at(offset, size_of::<T>()).cast::<T>();
+        // SAFETY: the bytes are the map's (`at`), which starts on a page, so it is aligned by the assertion. They were
+        // zeroed, which is valid, as is whatever a process wrote there since (`Cells`), and stay while `self` does.
+        unsafe { cells.as_ref() }
     }
 
     /// `len` bytes of the map, `offset` bytes into it.
@@ -251,10 +335,8 @@ pub struct Left {
     pub file: Handed,
     layout: u32,
     slot_bytes: usize,
-    workers: u32,
     #[serde(default)]
-    cores: u32,
-    locks: u32,
+    shape: Shape,
 }
 
 impl Left {
@@ -264,123 +346,5 @@ impl Left {
     }
 }
 
-/// Size of the map.
-fn bytes(workers: u32, cores: u32, locks: u32) -> usize {
-    lock_offset(workers, cores) + locks as usize * size_of::<AtomicU32>()
-}
-
-/// Where the threads' lines begin.
-fn core_offset(workers: u32) -> usize {
-    size_of::<Instance>() + 4 * workers as usize * size_of::<WorkerSlot>()
-}
-
-/// Where the lock words begin.
-fn lock_offset(workers: u32, cores: u32) -> usize {
-    core_offset(workers) + 4 * workers as usize * cores as usize * size_of::<CoreSlot>()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sys::process::{Status, in_child};
-
-    #[test]
-    fn slots_are_apart_and_on_their_own_lines() {
-        let area = Area::new(3, 2, 2).expect("mapped");
-        for number in 1..=12 {
-            area.slot(number).requests.store(u64::from(number), Ordering::Relaxed);
-            for (_, core) in area.cores_of(number) {
-                core.set_thread(number);
-            }
-        }
-        let counts: Vec<_> = area.slots().map(WorkerSlot::requests_total).collect();
-        assert_eq!(counts, (1..=12).collect::<Vec<_>>());
-        assert_eq!(area.total_requests(), 78);
-        let cores: Vec<_> =
-            (1..=12).flat_map(|number| area.cores_of(number)).map(|(_, c)| c.thread()).collect();
-        assert_eq!(cores.len(), 24);
-        assert_eq!((cores[2], cores[23]), (2, 12));
-        assert!(area.core(13, 0).is_none() && area.core(1, 2).is_none());
-        assert!(area.slots().all(|slot| std::ptr::from_ref(slot).addr().is_multiple_of(128)));
-        assert_eq!(area.slot(1).command(), Command::Run);
-        assert_eq!(area.slot(1).state(), State::None);
-        assert!(area.started_on() > 1_600_000_000);
-    }
-
-    #[test]
-    fn refusals_are_counted_by_class() {
-        let area = Area::new(1, 1, 0).expect("mapped");
-        let slot = area.slot(1);
-        for status in [Some(400), Some(499), Some(500), Some(503), Some(505), None] {
-            slot.count_refusal(status);
-        }
-        let counters = [&slot.refused_4xx, &slot.refused_5xx, &slot.refused_unanswered];
-        assert_eq!(counters.map(|counter| counter.load(Ordering::Relaxed)), [2, 3, 1]);
-    }
-
-    #[test]
-    fn generations_and_seats_take_turns() {
-        let area = Area::new(2, 1, 0).expect("mapped");
-        assert_eq!([1, 2, 3].map(|generation| area.slot_number(2, generation)), [2, 6, 2]);
-        assert_eq!([1, 2, 3, 4].map(|seat| area.id_of(seat)), [1, 2, 1, 2]);
-        area.slot(6).requests.store(7, Ordering::Relaxed);
-        assert_eq!(area.worker(2).requests_total(), 0);
-        area.set_serving(2);
-        assert_eq!(area.worker(2).requests_total(), 7);
-        // Its other seat takes over.
-        area.slot(8).requests.store(3, Ordering::Relaxed);
-        area.slot(8).set_state(State::Ready);
-        assert_eq!(area.worker(2).requests_total(), 3);
-        assert_eq!((area.requests_of(6), area.requests_of(8)), (10, 10));
-        assert_eq!(area.partner(3).requests_total(), area.slot(1).requests_total());
-    }
-
-    #[test]
-    fn a_worker_is_as_tired_as_it_ever_was() {
-        let area = Area::new(1, 1, 0).expect("mapped");
-        assert_eq!(area.slot(1).tired(), None);
-        for (why, then) in
-            [(Tired::Recycle, Tired::Recycle), (Tired::Evil, Tired::Evil), (Tired::Stuck, Tired::Evil)]
-        {
-            area.slot(1).tire(why);
-            assert_eq!(area.slot(1).tired(), Some(then));
-        }
-        area.slot(1).vacate();
-        assert_eq!(area.slot(1).tired(), None);
-    }
-
-    #[test]
-    #[should_panic(expected = "no slot 9")]
-    fn a_slot_beyond_the_map_is_refused() {
-        Area::new(2, 1, 0).expect("mapped").slot(9);
-    }
-
-    #[test]
-    fn a_child_writes_what_the_parent_reads() {
-        let area = Area::new(1, 1, 0).expect("mapped");
-        let status = in_child(|| {
-            area.slot(1).occupy(1);
-            bump(&area.slot(1).requests, 5);
-            area.slot(1).set_state(State::Ready);
-            area.ask(Ask::Reload);
-            0
-        });
-        assert_eq!(status, Status::Exited(0));
-        let slot = area.slot(1);
-        assert_eq!((slot.state(), slot.requests_total(), slot.generation()), (State::Ready, 5, 1));
-        assert_ne!(slot.process(), 0);
-        assert_eq!(area.take_asked(), Some(Ask::Reload));
-        assert_eq!(area.take_asked(), None);
-        slot.vacate();
-        assert_eq!((slot.state(), slot.process(), slot.requests_total()), (State::None, 0, 5));
-    }
-
-    #[test]
-    fn a_stop_outranks_a_reload() {
-        let area = Area::new(1, 1, 0).expect("mapped");
-        area.ask(Ask::Reload);
-        area.ask(Ask::Stop);
-        assert_eq!(area.take_asked(), Some(Ask::Stop));
-        assert_eq!(area.take_asked(), None);
-    }
-}
+mod tests;

@@ -23,6 +23,8 @@ pub struct CoreSlot {
     deadline: AtomicU64,
     /// `uwsgi.set_user_harakiri()`: the same.
     user_deadline: AtomicU64,
+    /// Requests finished, by all threads that had this line.
+    finished: AtomicU64,
     /// The connection, as its worker names it.
     token: AtomicU64,
     /// The thread, as the kernel numbers it.
@@ -60,7 +62,13 @@ impl CoreSlot {
 
     /// *Its thread.* The request is over.
     pub fn end(&self) {
+        self.finished.store(self.finished.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         self.since.store(0, Ordering::Release);
+    }
+
+    /// Requests finished here.
+    pub fn finished(&self) -> u64 {
+        self.finished.load(Ordering::Relaxed)
     }
 
     /// *Its thread.* Its number for the kernel.
@@ -154,6 +162,7 @@ mod tests {
         assert_eq!(core.busy().expect("a request").deadline, None);
         core.end();
         assert_eq!(core.busy(), None);
+        assert_eq!(core.finished(), 1);
         assert_eq!(core.begin(Micros(6_000_000), 0, 7, &[b"GET /a\nb"]), 2);
         assert_eq!(core.text(), "GET /a?b");
         assert_eq!(core.busy().expect("a request").deadline, None);

@@ -3,4 +3,7 @@
 pub mod area;
 pub mod core;
 pub mod locks;
+pub mod seen;
+pub mod shape;
 pub mod slot;
+pub mod tally;

@@ -30,6 +30,11 @@ pub struct Identity {
     pub no_initgroups: bool,
 }
 
+/// User and group of this process.
+pub fn numbers() -> (u32, u32) {
+    (Uid::current().as_raw(), Gid::current().as_raw())
+}
+
 /// Whether this process may become anybody.
 pub fn is_root() -> bool {
     Uid::effective().is_root()

@@ -4,6 +4,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
 use std::ptr::NonNull;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
@@ -36,13 +37,22 @@ pub fn resident_of(pid: u32) -> u64 {
 
 /// That of this process. `walk`: all of it, for which the kernel looks at every page.
 pub fn usage(walk: bool) -> io::Result<Usage> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    usage_in(Path::new("/proc/self"), walk)
+}
+
+/// That of process `pid`.
+pub fn usage_of(pid: u32, walk: bool) -> io::Result<Usage> {
+    usage_in(&Path::new("/proc").join(pid.to_string()), walk)
+}
+
+fn usage_in(process: &Path, walk: bool) -> io::Result<Usage> {
+    let statm = std::fs::read_to_string(process.join("statm"))?;
     let mut pages =
         statm.split_ascii_whitespace().map(|word| word.parse::<u64>().unwrap_or(0) * page_bytes());
     let (address_space, rss) = (pages.next().unwrap_or(0), pages.next().unwrap_or(0));
     let mut usage = Usage { rss, address_space, pss: 0, uss: 0 };
     if walk {
-        for line in std::fs::read_to_string("/proc/self/smaps_rollup")?.lines() {
+        for line in std::fs::read_to_string(process.join("smaps_rollup"))?.lines() {
             let mut words = line.split_ascii_whitespace();
             let (name, kb) =
                 (words.next(), words.next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0));

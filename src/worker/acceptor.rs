@@ -10,7 +10,8 @@ use super::ring_thread::{Door, Ring};
 use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
 use crate::engine::{Reactor, Token};
-use crate::proto::http::Site;
+use crate::proto::http::{Site, port};
+use crate::shared::area::bump;
 use crate::sys::errno;
 
 /// Rest after the kernel had no descriptor or memory for a connection, milliseconds: long enough not to spin,
@@ -91,11 +92,6 @@ impl Doors {
     pub fn pause_left(&self, now: Millis) -> Option<u64> {
         self.paused_until.map(|until| until.since(now))
     }
-}
-
-/// SERVER_PORT as uWSGI has it: the listening socket's, and 80 for a unix socket.
-fn port(name: &str) -> u16 {
-    name.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(80)
 }
 
 impl<R: Reactor> Ring<R> {
@@ -180,6 +176,8 @@ impl<R: Reactor> Ring<R> {
         let raw = fd.as_raw_fd();
         let mut conn = Conn::new(fd, self.generation, listener);
         conn.receiving = true;
+        conn.arrived = self.now;
+        bump(&self.plan.tally().accepted, 1);
         conn.introduced = !self.doors.door(listener).preface;
         let patience = match self.phase {
             Phase::Open => self.plan.settings.request.header_timeout_ms,

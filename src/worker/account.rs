@@ -1,6 +1,6 @@
 //! The end of a request in figures: shared counters and the request line.
 
-use super::job::{Parcel, Stage};
+use super::job::{Job, Parcel, Stage};
 use super::ring_thread::Ring;
 use crate::base::clock;
 use crate::engine::Reactor;
@@ -34,9 +34,11 @@ impl<R: Reactor> Ring<R> {
         let requests = bump(&slot.requests, 1);
         bump(&slot.tx_bytes, job.head_sent + job.body_sent);
         bump(&slot.running_time_us, took);
-        if matches!(job.outcome, Outcome::Exception | Outcome::LastException) {
+        let raised = matches!(job.outcome, Outcome::Exception | Outcome::LastException);
+        if raised {
             bump(&slot.exceptions, 1);
         }
+        self.tally(job, took, raised);
         self.log_request(parcel, requests, took);
         if self.plan.settings.process.reaper {
             // A worker's children are all the application's own.
@@ -47,6 +49,33 @@ impl<R: Reactor> Ring<R> {
             // What it has broken nobody shall meet: it ends at once, before its successor comes.
             self.end_early("an exception (reload-on-exception)");
         }
+    }
+
+    /// Counts it for those who look at the server from outside.
+    fn tally(&self, job: &Job, took: u64, raised: bool) {
+        let tally = self.plan.tally();
+        let (request, head) = (&job.request, self.head_bytes(job));
+        let fixed = self.doors.door(job.listener).site.text();
+        tally.answered(request.bytes(request.method, head, fixed), job.status);
+        tally.took(took);
+        bump(&tally.rx_bytes, request.head_bytes as u64 + job.body_len);
+        // The number of the request on its interpreter thread: without one it never was on one.
+        if job.serial > 0 {
+            tally.app.observe(took);
+            tally.queue.observe(job.started.since(job.arrived));
+            let app = self.plan.area.app(self.plan.slot, job.app);
+            if let Some(app) = app.filter(|_| job.outcome != Outcome::NoApp) {
+                app.count(raised);
+            }
+        } else if job.notes.by_file {
+            bump(&tally.static_requests, 1);
+        } else {
+            bump(&tally.routed_requests, 1);
+        }
+    }
+
+    pub(super) fn count_read_error(&self) {
+        bump(&self.plan.tally().read_errors, 1);
     }
 
     pub(super) fn count_write_error(&self) {

@@ -163,6 +163,7 @@ impl<R: Reactor> Ring<R> {
         let n = result.unwrap_or(0) as u64;
         if n == 0 {
             channel.end_input(End::Gone);
+            self.count_read_error();
             return self.recycle(buffer);
         }
         conn.body_left = conn.body_left.saturating_sub(n);

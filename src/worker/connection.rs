@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::channel::Channel;
 use super::job::Parcel;
-use crate::base::clock::Millis;
+use crate::base::clock::{Micros, Millis};
 use crate::engine::{Chunk, Token};
 use crate::proto::http::Peer;
 
@@ -97,8 +97,14 @@ pub struct Conn {
     pub introduced: bool,
     /// Its request is with the interpreter, but was answered already (harakiri).
     pub disowned: bool,
+    /// An interpreter thread may send on it: it is not closed meanwhile…
+    pub lent: bool,
+    /// …but afterwards.
+    pub leaving: bool,
     /// Requests served.
     pub served: u32,
+    /// When the request that is being read began to come: the accept, or its first byte; 0 before that.
+    pub arrived: Micros,
     /// When patience ends.
     pub deadline: Option<Millis>,
     /// The wheel has a reminder.
@@ -126,7 +132,10 @@ impl Conn {
             peer: None,
             introduced: true,
             disowned: false,
+            lent: false,
+            leaving: false,
             served: 0,
+            arrived: Micros(0),
             deadline: None,
             timed: false,
         }

@@ -55,6 +55,7 @@ impl<R: Reactor> Ring<R> {
                 // The application waits for the body, and hears that it will not come.
                 if let Some(input) = &conn.input {
                     input.end_input(super::channel::End::Timeout);
+                    self.count_read_error();
                 }
             }
             (_, writing) => {

@@ -7,15 +7,19 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
 
 use crossbeam_queue::ArrayQueue;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::channel::Channel;
 use super::job::Parcel;
+use crate::base::clock::Micros;
 use crate::engine::Token;
 use crate::sys::futex;
+
+/// So long the ring thread need not hear of answers that are out, while an interpreter thread has more to do.
+pub const LATER_US: u64 = 1_000;
 
 /// What interpreter threads tell the ring thread.
 pub enum Reply {
@@ -33,9 +37,12 @@ pub struct Handoff {
     replies: ArrayQueue<Reply>,
     sleepers: Sleepers,
     ring_sleeps: AtomicBool,
+    ring_is_patient: AtomicBool,
     ring_wake: EventFd,
     nudged: AtomicBool,
     closed: AtomicBool,
+    /// Since when replies wait of which the ring thread was not told, microseconds; 0: there are none.
+    untold_since: AtomicU64,
 }
 
 impl Handoff {
@@ -47,9 +54,11 @@ impl Handoff {
             replies: ArrayQueue::new(3 * requests),
             sleepers: Sleepers::default(),
             ring_sleeps: AtomicBool::new(false),
+            ring_is_patient: AtomicBool::new(false),
             ring_wake: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
             nudged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            untold_since: AtomicU64::new(0),
         })
     }
 
@@ -79,8 +88,10 @@ impl Handoff {
         self.replies.pop()
     }
 
-    /// *Ring.* Announces that the ring thread is about to sleep. `false`: it must not, a reply has come.
-    pub fn ring_may_sleep(&self) -> bool {
+    /// *Ring.* Announces that the ring thread is about to sleep; `patient`: for a moment only, so that it need not be
+    /// woken for answers that are out. `false`: it must not, a reply has come.
+    pub fn ring_may_sleep(&self, patient: bool) -> bool {
+        self.ring_is_patient.store(patient, Ordering::Relaxed);
         self.ring_sleeps.store(true, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         self.replies.is_empty()
@@ -89,6 +100,7 @@ impl Handoff {
     /// *Ring.* It is awake again.
     pub fn ring_woke(&self) {
         self.ring_sleeps.store(false, Ordering::Relaxed);
+        self.untold_since.store(0, Ordering::Relaxed);
     }
 
     /// *Ring.* No request will come any more: interpreter threads end.
@@ -127,6 +139,28 @@ impl Handoff {
     pub fn wait(&self) -> bool {
         self.sleepers.sleep_unless(|| !self.requests.is_empty() || self.closed.load(Ordering::SeqCst));
         !(self.requests.is_empty() && self.closed.load(Ordering::SeqCst))
+    }
+
+    /// *Interpreter.* Whether another request waits.
+    pub fn has_requests(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// *Interpreter.* Answers. The ring thread is woken if it sleeps, unless it may hear of it `later` than this moment
+    /// and is patient: then when [`LATER_US`] have gone by with such replies, or with the next one that is not.
+    pub fn answer_by(&self, reply: Reply, later: Option<Micros>) {
+        if let Some(now) = later.filter(|_| self.ring_is_patient.load(Ordering::Relaxed)) {
+            let since = self.untold_since.load(Ordering::Relaxed);
+            if since == 0 {
+                self.untold_since.store(now.0, Ordering::Relaxed);
+            }
+            if since == 0 || now.0.saturating_sub(since) < LATER_US {
+                let full = self.replies.push(reply).is_err();
+                assert!(!full, "a request has at most three replies under way");
+                return;
+            }
+        }
+        self.answer(reply);
     }
 
     /// *Interpreter.* Answers, waking the ring thread if it sleeps.

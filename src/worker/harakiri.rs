@@ -267,6 +267,12 @@ impl<R: Reactor> Ring<R> {
             self.close(token);
             return "connection closed: the answer had begun";
         }
+        if !self.desk.claims.take(core, serial) {
+            self.close(token);
+            return "connection closed: the answer had begun";
+        }
+        let Some(conn) = self.conn(token) else { return "the client had gone" };
+        conn.lent = false;
         conn.disowned = true;
         if let Some(input) = conn.input.take() {
             input.break_off();

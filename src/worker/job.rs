@@ -2,10 +2,12 @@
 //! to the ring thread, travels to an interpreter thread and comes back, so nobody ever shares it.
 
 use std::fs::File;
+use std::os::fd::RawFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use super::channel::Channel;
+use super::direct::Sent;
 use crate::base::clock::{Micros, Millis};
 use crate::engine::{Chunk, Token};
 use crate::plugin::host::{Exchange, Outcome};
@@ -59,6 +61,8 @@ pub struct Job {
     pub body_sent: u64,
     /// It waits since then: for its body, then for an interpreter thread.
     pub since: Millis,
+    /// It began to come.
+    pub arrived: Micros,
     /// An interpreter thread took it.
     pub started: Micros,
     /// It was finished.
@@ -81,6 +85,12 @@ pub struct Job {
     pub via_sendfile: bool,
     /// The connection may carry another request.
     pub keep_alive: bool,
+    /// The connection itself, for an answer sent by the interpreter thread.
+    pub lent: Option<RawFd>,
+    /// The interpreter thread answers, nobody else does.
+    pub claimed: bool,
+    /// What became of that.
+    pub sent: Sent,
 }
 
 /// A body that is still to come when the application is called. Shared with threads the application may read it in.

@@ -7,6 +7,7 @@ mod body;
 mod channel;
 mod connection;
 mod deadlines;
+mod direct;
 mod gate;
 mod handoff;
 mod harakiri;
@@ -41,6 +42,7 @@ use crate::options::settings::Settings;
 use crate::plugin::Plugin;
 use crate::plugin::host;
 use crate::shared::area::{Area, Command, State, WorkerSlot};
+use crate::shared::tally::Tally;
 use crate::sys::socket::Listener;
 use crate::sys::{limits, signals};
 use serve::Desk;
@@ -76,6 +78,11 @@ impl Plan {
     /// This worker's shared counters.
     pub fn slot(&self) -> &WorkerSlot {
         self.area.slot(self.slot)
+    }
+
+    /// What its ring thread counts for those outside.
+    pub fn tally(&self) -> &Tally {
+        self.area.tally(self.slot)
     }
 
     /// What the worker shall do, by the master's word or a signal's.
@@ -126,6 +133,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     let desk: &'static Desk = Box::leak(Box::new(Desk {
         handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
         rules: rules::Rules::new(&plan.settings, plan.id),
+        claims: direct::Claims::new(plan.settings.process.threads),
         plan: Arc::clone(&plan),
     }));
     let api: &'static _ = Box::leak(Box::new(host::api(desk, plan.id)));

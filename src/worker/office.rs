@@ -67,6 +67,13 @@ fn figure(area: &Area, arg: u64) -> i64 {
     count(counter.load(Ordering::Relaxed))
 }
 
+/// Application `app` of `generation` was loaded.
+pub fn loaded(area: &Area, generation: u32, app: u32, mountpoint: &[u8], seconds: u64) {
+    if let Some(card) = area.card(generation, app) {
+        card.put(mountpoint, seconds);
+    }
+}
+
 fn count(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -106,7 +106,8 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
-    fn pass_to_interpreter(&mut self, parcel: Parcel) {
+    fn pass_to_interpreter(&mut self, mut parcel: Parcel) {
+        self.lend(&mut parcel);
         self.desk.handoff.push(parcel);
         self.in_flight += 1;
         self.handed_over = true;
@@ -122,6 +123,9 @@ impl<R: Reactor> Ring<R> {
     }
 
     pub(super) fn turn_away(&mut self, parcel: Parcel, reason: String) {
+        if !self.take_back(parcel.job.token) {
+            return self.retire(parcel);
+        }
         match parcel.job.token {
             Some(token) => self.refuse_job(token, parcel, &Error::new(503, reason)),
             None => self.retire(parcel),

@@ -6,6 +6,7 @@ use super::connection::{After, Conn, Reading, Writing};
 use super::job::{Job, Parcel};
 use super::queue::POOLED_HEADS_MAX;
 use super::ring_thread::Ring;
+use crate::base::clock::Micros;
 use crate::engine::{Chunk, Reactor, Token};
 use crate::options::settings::SocketProtocol;
 use crate::plugin::host::View;
@@ -133,9 +134,10 @@ impl<R: Reactor> Ring<R> {
             Ok(Step::Head) => self.head_complete(token, parcel),
             Ok(Step::NeedMore) => {
                 let patience = self.plan.settings.request.header_timeout_ms;
-                let deadline = self.now.millis().after(patience);
+                let (now, deadline) = (self.now, self.now.millis().after(patience));
                 let Some(conn) = self.conn(token) else { return self.retire(parcel) };
                 if first && conn.served > 0 {
+                    conn.arrived = now;
                     // The time for a head runs from its first byte; for the first one, from the accept.
                     conn.deadline = Some(deadline);
                 }
@@ -160,11 +162,13 @@ impl<R: Reactor> Ring<R> {
         conn.deadline = None;
         conn.served += 1;
         let (listener, served) = (conn.listener, conn.served);
+        let arrived = std::mem::take(&mut conn.arrived);
         let limits = &self.plan.settings.request;
         let job = &mut parcel.job;
         job.token = Some(token);
         job.listener = listener;
         job.since = self.now.millis();
+        job.arrived = if arrived == Micros(0) { self.now } else { arrived };
         if limits.keepalive_ms == 0 || (1..=served).contains(&limits.keepalive_requests) {
             job.request.keep_alive = false;
         }

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use slab::Slab;
@@ -29,6 +30,10 @@ use crate::sys::socket::Listener;
 
 /// Spare jobs and buffers kept for the next requests: with what `job::reset` leaves each, 16 MiB at most.
 const SPARES: usize = 128;
+
+/// While an interpreter thread is busy it may not say that it has sent answers: they are looked for so often,
+/// milliseconds, should it get stuck.
+const UNTOLD_MS: u64 = 5;
 
 /// A listening socket and what its requests have in common.
 pub struct Door {
@@ -85,6 +90,9 @@ impl<R: Reactor> Ring<R> {
         let now = clock::now();
         let alone = plan.settings.process.processes == 1;
         let threads = plan.settings.process.threads as usize;
+        let requests_before = plan.slot().requests_total();
+        plan.tally().requests_before.store(requests_before, Ordering::Relaxed);
+        plan.tally().threads.store(threads as u64, Ordering::Relaxed);
         Ring {
             engine,
             doors: Doors::new(&plan),
@@ -109,7 +117,7 @@ impl<R: Reactor> Ring<R> {
             logbook: Logbook::new(&plan),
             now,
             phase: Phase::Open,
-            requests_before: plan.slot().requests_total(),
+            requests_before,
             events: Vec::new(),
             due: Vec::new(),
             plan,
@@ -138,7 +146,7 @@ impl<R: Reactor> Ring<R> {
         let sweeping = self.phase == Phase::Sweeping;
         self.logbook.flush(&mut self.engine);
         let timeout = self.timeout();
-        let sleeps = self.desk.handoff.ring_may_sleep();
+        let sleeps = self.desk.handoff.ring_may_sleep(self.is_patient());
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
         let mut events = std::mem::take(&mut self.events);
         let waited = self.engine.wait(timeout, &mut events);
@@ -154,6 +162,7 @@ impl<R: Reactor> Ring<R> {
         self.unhold();
         self.end_sweep(sweeping);
         self.logbook.say_number(self.now);
+        self.plan.tally().open.store(self.conns.len() as u64, Ordering::Relaxed);
         self.time_fresh(young);
         self.expire();
         self.expire_queue();
@@ -195,6 +204,11 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
+    /// Whether the interpreter thread may be late with the news of answers that it has sent: more of them are to come.
+    fn is_patient(&self) -> bool {
+        self.in_flight > 1
+    }
+
     fn timeout(&self) -> Option<Duration> {
         let now = self.now.millis();
         let timer = self.wheel.next_in(now);
@@ -202,10 +216,11 @@ impl<R: Reactor> Ring<R> {
         let stop = self.stop_poll();
         let log = self.logbook.number_due(self.now);
         let (full, queue) = (self.look_in(), self.queue_look_in());
+        let untold = self.is_patient().then_some(UNTOLD_MS);
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
         // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
         let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);
-        [timer, pause, stop, log, full, queue, recycling, watch, fresh]
+        [timer, pause, stop, log, full, queue, recycling, watch, untold, fresh]
             .into_iter()
             .flatten()
             .min()

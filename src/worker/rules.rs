@@ -65,7 +65,10 @@ impl Rules {
             Found::Nothing
         };
         match (self.follow(&self.routes.request, received, notes, logvars, 0, None), found) {
-            (Outcome::Go, Found::Answer(answer)) => Outcome::Answer(answer),
+            (Outcome::Go, Found::Answer(answer)) => {
+                notes.by_file = true;
+                Outcome::Answer(answer)
+            }
             (outcome, _) => outcome,
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::channel::{Channel, FilePart};
+use super::direct::{self, Claims, Sent};
 use super::handoff::{Handoff, Reply};
 use super::job::{Job, Parcel, Pending, Stage};
 use super::rules::Rules;
@@ -22,6 +23,8 @@ pub struct Desk {
     pub handoff: Handoff,
     /// What the worker was given.
     pub plan: Arc<Plan>,
+    /// Who answers.
+    pub claims: Claims,
     /// What the configuration does to requests and answers by itself.
     pub rules: Option<Rules>,
 }
@@ -61,6 +64,9 @@ impl Desk {
         let usual_ms = self.plan.settings.harakiri.seconds.saturating_mul(1000);
         let patience_ms = job.patience_ms.unwrap_or(usual_ms);
         core.set_thread(THREAD.get());
+        if let Some(place) = self.plan.area.head(self.plan.slot, job.thread) {
+            place.text.put(head, u32::try_from(job.listener).unwrap_or(u32::MAX));
+        }
         let serial = core.begin(job.started, patience_ms, job.token.map_or(0, |token| token.0), &parts);
         if patience_ms != usual_ms {
             self.handoff.nudge();
@@ -90,8 +96,12 @@ impl Desk {
         BodyOut::new(framing)
     }
 
-    /// Passes what is in `out` to the ring thread.
+    /// Sends what is in `out`, or passes it to the ring thread.
     fn stream(&self, job: &mut Job) -> Result<(), Refusal> {
+        let direct = direct::send(job, &self.claims).inspect_err(|_| job.stage = Stage::Broken)?;
+        if direct {
+            return Ok(());
+        }
         let channel = Arc::clone(channel(job));
         let written = channel.write(&job.out);
         job.out.clear();
@@ -189,6 +199,7 @@ impl Host for Desk {
         let serial = self.core(thread).map_or(0, |core| self.enter(core, &exchange));
         exchange.number(serial);
         exchange.job.serial = serial;
+        self.claims.open(thread, serial);
         CORE.set(Some(thread));
         Some(exchange)
     }
@@ -215,7 +226,9 @@ impl Host for Desk {
             let Stage::Started(out) = &mut job.stage else { return Err(Refusal::Misuse) };
             job.body_sent += out.push(&mut job.out, slice);
             self.stream(job)?;
-            channel(job).wait_for_room().inspect_err(|_| job.stage = Stage::Broken)?;
+            if let Some(channel) = &job.channel {
+                channel.wait_for_room().inspect_err(|_| job.stage = Stage::Broken)?;
+            }
         }
         Ok(())
     }
@@ -261,7 +274,10 @@ impl Host for Desk {
             job.stage = Stage::Broken;
         }
         job.finished = clock::now();
-        self.handoff.answer(Reply::Done(exchange));
+        let more = self.handoff.has_requests();
+        direct::finish(job, &self.claims, more);
+        let (later, now) = (more && job.sent == Sent::Whole, job.finished);
+        self.handoff.answer_by(Reply::Done(exchange), later.then_some(now));
     }
 
     fn set_logvar(&self, job: &mut Job, name: &[u8], value: &[u8]) {
@@ -284,5 +300,9 @@ impl Host for Desk {
             }),
             _ => office::of_worker(&self.plan, what, arg),
         }
+    }
+
+    fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64) {
+        office::loaded(&self.plan.area, self.plan.slot().generation(), app, mountpoint, seconds);
     }
 }

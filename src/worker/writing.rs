@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::channel::{Channel, Output};
 use super::connection::{After, Reading, Writing};
+use super::direct::Sent;
 use super::job::Parcel;
 use super::ring_thread::Ring;
 use super::stop::{LAST_CALL_MS, Phase};
@@ -34,8 +35,11 @@ impl<R: Reactor> Ring<R> {
         self.account(&parcel);
         let job = &mut parcel.job;
         let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
-        let (token, keep_alive) = (job.token, job.keep_alive);
+        let (token, keep_alive, sent) = (job.token, job.keep_alive, job.sent);
         self.retire(parcel);
+        if !self.take_back(token) {
+            return self.recycle(out);
+        }
         let Some(conn) = token.and_then(|token| self.conn(token)).filter(|conn| !conn.disowned) else {
             return;
         };
@@ -53,11 +57,29 @@ impl<R: Reactor> Ring<R> {
             (false, false) => After::Close,
         };
         match channel {
+            None if sent != Sent::No => {
+                self.recycle(out);
+                self.was_sent(token, sent);
+            }
             None => self.send_whole(token, out),
             Some(channel) => {
                 self.recycle(out);
                 self.output(token, channel);
             }
+        }
+    }
+
+    /// An interpreter thread has sent the complete response, or tried to.
+    fn was_sent(&mut self, token: Token, sent: Sent) {
+        let Some(conn) = self.conn(token) else { return };
+        match (sent, conn.after) {
+            (Sent::Failed, _) => self.broken(token),
+            (_, After::KeepAlive) => {
+                conn.reading = Reading::Head;
+                self.next_request(token);
+            }
+            (_, After::Close) => self.close(token),
+            (_, After::Drain) => self.last_is_out(token),
         }
     }
 
@@ -272,19 +294,21 @@ impl<R: Reactor> Ring<R> {
         self.drain(token);
     }
 
-    /// Ends a connection now. One that is being received on goes when that receive has ended.
+    /// Ends a connection now. One that is being received on goes when that receive has ended, one that is lent when it is
+    /// given back.
     pub(super) fn close(&mut self, token: Token) {
         let Some(conn) = self.conn(token) else { return };
         for channel in conn.output.take().into_iter().chain(conn.input.take()) {
             channel.break_off();
         }
-        if conn.receiving || conn.writing != Writing::Idle {
+        if conn.receiving || conn.lent || conn.writing != Writing::Idle {
             if let Some(fd) = conn.raw() {
                 // Ends the receive and the send that are under way; their events remove the entry.
                 let _ = net::shutdown(fd);
             }
             conn.reading = Reading::Closing;
             conn.after = After::Close;
+            conn.leaving = conn.lent;
             return;
         }
         self.remove(token);
@@ -293,7 +317,10 @@ impl<R: Reactor> Ring<R> {
     /// Takes the entry out of the table.
     pub(super) fn remove(&mut self, token: Token) {
         let super::connection::Name::Conn(index, _) = super::connection::Name::of(token) else { return };
-        if self.conn(token).is_none() {
+        let Some(conn) = self.conn(token) else { return };
+        if conn.lent {
+            // Its number must not become another's while an interpreter thread may send there.
+            conn.leaving = true;
             return;
         }
         let conn = self.conns.remove(index);

@@ -41,6 +41,7 @@ mod scaling;
 mod soak;
 mod stacks;
 mod static_files;
+mod stats;
 mod trust;
 mod upgrade;
 mod wsgi;

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use crate::support::{Packet, Server, ServerBuilder, program, uwring_only};
 
 /// Puts a copy of the program (and the plugin beside it) into `folder`, in one step as an installation does.
-fn install(folder: &Path) {
+pub fn install(folder: &Path) {
     let build = program().parent().expect("a build folder").to_owned();
     for name in ["libuwring_python.so", "uwring"] {
         std::fs::copy(build.join(name), folder.join("new")).expect("copy");

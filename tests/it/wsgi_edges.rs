@@ -1,7 +1,7 @@
 //! The edges of WSGI: applications that exit, files of every kind, bodies that are large, tiny or broken off,
 //! replaced and reloaded workers.
 
-use crate::support::{Packet, Response, Server, Target, target, uwring_only};
+use crate::support::{Gate, Packet, Response, Server, Target, target, uwring_only};
 
 fn get(server: &Server, path: &str) -> Response {
     server.socket().uwsgi(&Packet::get(path))
@@ -172,5 +172,33 @@ fn changed_modules_are_loaded_again() {
     }
     while get(&server, "/").text() != "two" {
         assert!(std::time::Instant::now() < deadline, "never reloaded: {}", server.log().text());
+    }
+}
+
+/// The server may not let go of a connection while the application is to answer there: its number would be a
+/// newcomer's.
+#[test]
+fn an_answer_nobody_waits_for_reaches_nobody_else() {
+    if uwring_only("a silent connection holds a thread") {
+        return;
+    }
+    let server =
+        Server::app("wait").ini("threads = 2\nhttp-socket = 127.0.0.1:0\nhttp-keepalive = true").start();
+    let gate = Gate::new(server.path("gate"));
+    let mut gone = server.http();
+    gone.send(format!("GET /?{} HTTP/1.1\r\nHost: test\r\n\r\n", gate.query()));
+    server.log().wait_for("waiting at");
+    gone.reset();
+    let get = "GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    // Each is another connection by now, and none is asked for yet.
+    let mut newcomers: Vec<_> = (0..50).map(|_| server.http()).collect();
+    let pid = server.get("/").expect(200).text();
+    gate.open();
+    server.log().wait_for(&format!("GET /?{}", gate.query()));
+    for client in &mut newcomers {
+        client.send(get);
+        let heard = String::from_utf8_lossy(&client.rest()).into_owned();
+        assert_eq!(heard.matches("HTTP/1.1 200").count(), 1, "{heard}");
+        assert!(heard.ends_with(&format!("\r\n\r\n{pid}")), "{heard}");
     }
 }

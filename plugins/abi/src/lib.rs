@@ -225,7 +225,7 @@ pub const ALL_THREADS: u32 = u32::MAX;
 pub struct HostApi {
     /// [`ABI_VERSION`] the executable was built with.
     pub abi: u32,
-    /// 0 in the template process (only `log` and `control` may be called), else the worker's number from 1.
+    /// 0 in the template process (only `log`, `control` and `loaded` may be called), else the worker's number from 1.
     pub worker_id: u32,
     /// The executable's own.
     pub ctx: *const c_void,
@@ -271,6 +271,8 @@ pub struct HostApi {
     pub log: unsafe extern "C" fn(ctx: *const c_void, line: Slice),
     /// One of `CONTROL_*`.
     pub control: unsafe extern "C" fn(ctx: *const c_void, what: u32, arg: u64) -> i64,
+    /// Application number `app` was loaded in `seconds`; it is mounted at `mountpoint`.
+    pub loaded: unsafe extern "C" fn(ctx: *const c_void, app: u32, mountpoint: Slice, seconds: u64),
 }
 
 /// A named setting for the plugin. Names repeat for lists. Lent for the call only.

@@ -12,6 +12,8 @@ static APPS: PyOnceLock<Apps> = PyOnceLock::new();
 
 /// One application.
 pub struct App {
+    /// Its number, from 0.
+    pub number: u32,
     /// Where it is mounted, `""` for everywhere.
     pub mountpoint: String,
     /// The WSGI callable.

@@ -66,6 +66,14 @@ pub fn control(what: u32, arg: u64) -> i64 {
     unsafe { (api.control)(api.ctx, what, arg) }
 }
 
+/// Application number `app` was loaded in so many seconds.
+pub fn loaded(app: usize, mountpoint: &str, seconds: u64) {
+    let Some(api) = api() else { return };
+    let app = u32::try_from(app).unwrap_or(u32::MAX);
+    // SAFETY: `loaded` may be called in the template too; the text is lent for the call.
+    unsafe { (api.loaded)(api.ctx, app, Slice::new(mountpoint.as_bytes()), seconds) }
+}
+
 /// 0 in the template, else the worker's number.
 pub fn worker_id() -> u32 {
     api().map_or(0, |api| api.worker_id)

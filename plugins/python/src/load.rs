@@ -142,7 +142,9 @@ impl<'py> Loader<'_, 'py> {
 
     fn mount(&mut self, mountpoint: &str, callable: Bound<'py, PyAny>, begun: Instant) {
         let index = self.apps.len();
-        self.apps.push(App { mountpoint: mountpoint.to_owned(), callable: callable.unbind() });
+        let number = u32::try_from(index).unwrap_or(u32::MAX);
+        self.apps.push(App { number, mountpoint: mountpoint.to_owned(), callable: callable.unbind() });
+        host::loaded(index, mountpoint, begun.elapsed().as_secs());
         let default = if default_of(&self.apps) == Some(index) && !self.config.flag("no-default-app") {
             " (default app)"
         } else {

@@ -25,6 +25,8 @@ pub struct Thread<'py> {
     pub hooks: Bound<'py, PyDict>,
     /// Number of this thread.
     pub number: u32,
+    /// Number of the application that was called last.
+    pub app: u32,
 }
 
 /// Serves until the worker stops. Attached on entry; the thread keeps its Python state all the time.
@@ -65,6 +67,7 @@ impl<'py> Thread<'py> {
             functions: Functions::new(py)?,
             hooks: module::dict(py)?,
             number: thread,
+            app: 0,
         })
     }
 }

@@ -6,7 +6,9 @@
 
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
-use uwring_abi::{CONTROL_DISARM, OUTCOME_EXCEPTION, OUTCOME_EXCEPTION_LAST, OUTCOME_NO_APP, OUTCOME_OK};
+use uwring_abi::{
+    CONTROL_DISARM, OUTCOME_APP_SHIFT, OUTCOME_EXCEPTION, OUTCOME_EXCEPTION_LAST, OUTCOME_NO_APP, OUTCOME_OK,
+};
 
 use crate::apps::Apps;
 use crate::call::{OpenInput, call, is_kept};
@@ -42,7 +44,7 @@ pub fn handle<'py>(thread: &mut Thread<'py>, py: Python<'py>, request: Request) 
     exchange::set_environ(None);
     drop(open);
     interrupt::end(py, thread.number);
-    exchange::with(|exchange| exchange.finish(outcome));
+    exchange::with(|exchange| exchange.finish(outcome | thread.app << OUTCOME_APP_SHIFT));
 }
 
 /// What the application kept of the last request stays dead, and this one has its own.
@@ -76,6 +78,7 @@ fn serve(thread: &mut Thread<'_>, py: Python<'_>, request: Request) -> PyResult<
         host::log("--- no python application found, check your startup logs for errors ---");
         return Ok(OUTCOME_NO_APP);
     };
+    thread.app = app.number;
     exchange::set_environ(Some(environ.clone().unbind()));
     let body = call(app.callable.bind(py), &environ, &thread.functions.start_response)?;
     body::deliver(py, &body)?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::Standing;
 use crate::base::clock::{self, Millis};
 use crate::options::jobs::Cron;
 use crate::sys::{shell, time};
@@ -16,12 +17,13 @@ pub struct Crons {
     /// The minute that was looked at last, since the epoch.
     seen: Option<u64>,
     running: HashMap<u32, (usize, Millis)>,
+    standing: Vec<Standing>,
 }
 
 impl Crons {
     /// Those of the options.
     pub fn new(list: &[Cron]) -> Crons {
-        Crons { list: list.to_vec(), ..Crons::default() }
+        Crons { list: list.to_vec(), standing: vec![Standing::default(); list.len()], ..Crons::default() }
     }
 
     /// The beginning of the next minute.
@@ -45,10 +47,17 @@ impl Crons {
                 Ok(pid) => {
                     crate::log!("[uwsgi-cron] running \"{command}\" (pid {pid})");
                     self.running.insert(pid, (index, now));
+                    self.standing[index].start(pid);
                 }
                 Err(error) => crate::log!("[uwsgi-cron] {error}"),
             }
         }
+    }
+
+    /// How they are.
+    pub fn all(&self) -> impl Iterator<Item = Standing> {
+        let pid = |pid: u32| if self.running.contains_key(&pid) { pid } else { 0 };
+        self.standing.iter().map(move |standing| Standing { pid: pid(standing.pid), ..*standing })
     }
 
     /// Which of them.

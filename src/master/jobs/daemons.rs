@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Ended;
+use super::{Ended, Standing};
 use crate::base::clock::Millis;
 use crate::options::jobs::Daemon;
 use crate::sys::process::{self, Status};
@@ -30,6 +30,7 @@ struct Kept {
     spec: Daemon,
     stand: Stand,
     failures: u64,
+    standing: Standing,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,13 @@ impl Daemons {
             Some(pid) => Stand::Runs { pid: *pid, since: now },
             None => Stand::Due(now),
         };
-        let kept = |spec: &Daemon| Kept { stand: stand(spec), spec: spec.clone(), failures: 0 };
+        let kept = |spec: &Daemon| {
+            let (stand, mut standing) = (stand(spec), Standing::default());
+            if let Stand::Runs { pid, .. } = stand {
+                standing.start(pid);
+            }
+            Kept { stand, spec: spec.clone(), failures: 0, standing }
+        };
         Daemons(specs.iter().map(kept).collect())
     }
 
@@ -58,6 +65,14 @@ impl Daemons {
             Stand::Due(_) => None,
         };
         self.0.iter().filter_map(child).collect()
+    }
+
+    /// How they are.
+    pub fn all(&self) -> impl Iterator<Item = Standing> {
+        self.0.iter().map(|kept| match kept.stand {
+            Stand::Runs { pid, .. } => Standing { pid, ..kept.standing },
+            Stand::Due(_) => Standing { pid: 0, ..kept.standing },
+        })
     }
 
     /// When something is due.
@@ -146,6 +161,7 @@ impl Kept {
             Ok(pid) => {
                 crate::log!("[uwsgi-daemons] spawning \"{command}\" (pid: {pid})");
                 self.stand = Stand::Runs { pid, since: now };
+                self.standing.start(pid);
                 if let (Some(file), true) = (pidfile, daemonize)
                     && let Err(error) = std::fs::write(file, format!("{pid}\n"))
                 {

@@ -5,7 +5,7 @@ pub mod daemons;
 
 use std::collections::HashMap;
 
-use crate::base::clock::Millis;
+use crate::base::clock::{self, Millis};
 use crate::options::settings::Process;
 use crate::sys::process::Status;
 use cron::Crons;
@@ -16,6 +16,24 @@ use daemons::Daemons;
 pub struct Jobs {
     daemons: Daemons,
     crons: Crons,
+}
+
+/// How a daemon or a cron job is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Its process, 0 none.
+    pub pid: u32,
+    /// Times it was started.
+    pub starts: u64,
+    /// The last time, seconds since the epoch.
+    pub started_on: u64,
+}
+
+impl Standing {
+    /// It was started just now.
+    fn start(&mut self, pid: u32) {
+        *self = Standing { pid, starts: self.starts + 1, started_on: clock::wall() / 1_000_000 };
+    }
 }
 
 /// What came of a process that ended.
@@ -59,6 +77,11 @@ impl Jobs {
     /// The server ends, and with it those that do not live on.
     pub fn stop(&mut self) {
         self.daemons.stop();
+    }
+
+    /// How all of them are: daemons first, then cron jobs.
+    pub fn all(&self) -> impl Iterator<Item = Standing> {
+        self.daemons.all().chain(self.crons.all())
     }
 
     /// Daemons that run, for the next program of this process.

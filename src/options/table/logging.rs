@@ -1,4 +1,4 @@
-//! Rows: logs, statistics, metrics, alarms.
+//! Rows: logs, alarms.
 
 use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, row};
@@ -151,12 +151,6 @@ pub const ROWS: &[Row] = &[
         Paths(|s| &mut s.logging.touch_rotate, "FILE"),
         "rename the log file when this is touched",
     ),
-    bare(&["stats", "stats-server"], Takes::Value("ADDRESS"), "serve statistics as JSON here"),
-    bare(&["stats-http"], Takes::Nothing, "serve statistics with an HTTP head"),
-    bare(&["stats-minified", "stats-min"], Takes::Nothing, "serve statistics without blanks"),
-    bare(&["stats-push"], Takes::Value("PUSHER"), "send statistics there"),
-    bare(&["enable-metrics"], Takes::Nothing, "keep metrics"),
-    bare(&["carbon"], Takes::Value("ADDRESS"), "send statistics to a carbon server"),
     bare(&["alarm"], Takes::Value("NAME ALARM"), "declare an alarm"),
     bare(&["log-alarm", "alarm-log"], Takes::Value("ALARM REGEX"), "raise an alarm for matching lines"),
 ];

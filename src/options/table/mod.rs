@@ -10,6 +10,7 @@ mod hooks;
 mod http;
 mod jobs;
 mod logging;
+mod monitor;
 mod process;
 #[cfg(test)]
 mod proofs;
@@ -43,7 +44,8 @@ pub static FAMILIES: &[Family] = &[
     Family { title: "Processes", rows: process::ROWS },
     Family { title: "Reloads and limits of workers", rows: reload::ROWS },
     Family { title: "Number of workers", rows: scaling::ROWS },
-    Family { title: "Logs, statistics, metrics", rows: logging::ROWS },
+    Family { title: "Logs", rows: logging::ROWS },
+    Family { title: "Statistics, metrics, health", rows: monitor::ROWS },
     Family { title: "Hooks", rows: hooks::ROWS },
     Family { title: "Jobs beside requests, other servers", rows: jobs::ROWS },
     Family { title: "Configuration", rows: config::ROWS },

@@ -25,6 +25,34 @@ const UNIX_DIAG_RQLEN: u16 = 4;
 const HEADER_BYTES: usize = 16;
 const MESSAGE_BYTES: usize = 16;
 
+/// Where the kernel counts connections that found a full line.
+const NETSTAT: &str = "/proc/net/netstat";
+
+/// The line in front of a listening socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Connections that wait.
+    pub waiting: u32,
+    /// Connections that may wait.
+    pub max: u32,
+}
+
+/// Connections that found a full line since the machine started, on all TCP sockets of this network.
+pub fn overflows() -> u64 {
+    overflows_in(&std::fs::read_to_string(NETSTAT).unwrap_or_default())
+}
+
+/// `TcpExt: … ListenOverflows …`, and below each name its number.
+fn overflows_in(netstat: &str) -> u64 {
+    let mut lines = netstat.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+    let (Some(names), Some(numbers)) = (lines.next(), lines.next()) else { return 0 };
+    let mut pairs = names.split_ascii_whitespace().zip(numbers.split_ascii_whitespace());
+    pairs
+        .find(|(name, _)| *name == "ListenOverflows")
+        .and_then(|(_, number)| number.parse().ok())
+        .unwrap_or(0)
+}
+
 /// Asks the kernel.
 #[derive(Debug)]
 pub struct Queues {
@@ -49,12 +77,16 @@ impl Queues {
 
     /// Connections that wait at `listener`; where the kernel does not count them for us, 1 for any.
     pub fn waiting(&self, listener: &Listener) -> u32 {
-        let fd = listener.as_raw_fd();
-        let counted = if listener.is_tcp() { of_tcp(fd) } else { self.of_unix(listener) };
-        counted.unwrap_or_else(|_| u32::from(net::is_readable(fd)))
+        let counted = self.line(listener).map(|line| line.waiting);
+        counted.unwrap_or_else(|_| u32::from(net::is_readable(listener.as_raw_fd())))
     }
 
-    fn of_unix(&self, listener: &Listener) -> io::Result<u32> {
+    /// The line in front of `listener`. An error where the kernel does not count it for us.
+    pub fn line(&self, listener: &Listener) -> io::Result<Backlog> {
+        if listener.is_tcp() { of_tcp(listener.as_raw_fd()) } else { self.of_unix(listener) }
+    }
+
+    fn of_unix(&self, listener: &Listener) -> io::Result<Backlog> {
         let netlink = self.netlink.as_ref().ok_or(io::ErrorKind::Unsupported)?.as_raw_fd();
         // The kernel keeps sockets' numbers short.
         let inode = u32::try_from(nix::sys::stat::fstat(listener)?.st_ino).map_err(io::Error::other)?;
@@ -94,8 +126,9 @@ fn refusal(answer: &[u8]) -> Option<io::Error> {
     (kind == NLMSG_ERROR).then(|| io::Error::from_raw_os_error(-error))
 }
 
-/// `struct nlmsghdr`, `struct unix_diag_msg`, attributes: of `rqlen` the first number is how many wait.
-fn queue_in(answer: &[u8], inode: u32) -> Option<u32> {
+/// `struct nlmsghdr`, `struct unix_diag_msg`, attributes: of `rqlen` the first number is how many wait, the
+/// second how many may.
+fn queue_in(answer: &[u8], inode: u32) -> Option<Backlog> {
     let short = |at: usize| Some(u16::from_ne_bytes(answer.get(at..at + 2)?.try_into().ok()?));
     let word = |at: usize| Some(u32::from_ne_bytes(answer.get(at..at + 4)?.try_into().ok()?));
     // An error message, or an answer to an earlier question.
@@ -106,14 +139,14 @@ fn queue_in(answer: &[u8], inode: u32) -> Option<u32> {
     loop {
         let (len, kind) = (usize::from(short(at)?), short(at + 2)?);
         if kind == UNIX_DIAG_RQLEN {
-            return word(at + 4);
+            return Some(Backlog { waiting: word(at + 4)?, max: word(at + 8)? });
         }
         at += len.max(4).next_multiple_of(4);
     }
 }
 
-/// On a listening socket `tcpi_unacked` is the length of the accept queue.
-fn of_tcp(fd: RawFd) -> io::Result<u32> {
+/// On a listening socket `tcpi_unacked` is the length of the accept queue, `tcpi_sacked` the longest it may have.
+fn of_tcp(fd: RawFd) -> io::Result<Backlog> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut len = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).map_err(io::Error::other)?;
     // SAFETY: the pointers name `info` and `len`, which live across the call; the kernel writes at most `len` bytes.
@@ -124,7 +157,8 @@ fn of_tcp(fd: RawFd) -> io::Result<u32> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: plain numbers, zeroed before the kernel wrote some of them.
-    Ok(unsafe { info.assume_init() }.tcpi_unacked)
+    let info = unsafe { info.assume_init() };
+    Ok(Backlog { waiting: info.tcpi_unacked, max: info.tcpi_sacked })
 }
 
 #[cfg(test)]
@@ -159,6 +193,7 @@ mod tests {
         assert_eq!(queues.waiting(&tcp), 0);
         let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(&tcp.name).expect("connected")).collect();
         assert_eq!(queues.waiting(&tcp), 3);
+        assert_eq!(queues.line(&tcp).expect("counted"), Backlog { waiting: 3, max: 16 });
 
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("s");
@@ -170,7 +205,7 @@ mod tests {
         assert_eq!(without.waiting(&unix), 1);
         // A kernel without sock_diag for unix sockets refuses to say more.
         match queues.of_unix(&unix) {
-            Ok(counted) => assert_eq!((counted, queues.waiting(&unix)), (3, 3)),
+            Ok(line) => assert_eq!((line, queues.waiting(&unix)), (Backlog { waiting: 3, max: 16 }, 3)),
             Err(refused) => {
                 assert!(refused.raw_os_error().is_some(), "not understood: {refused}");
                 assert_eq!(queues.waiting(&unix), 1);
@@ -180,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_understood() {
-        // As a kernel gave it for a socket with the number 7, at which 3 wait.
+        // As a kernel gave it for a socket with the number 7, at which 3 wait, and 16 may.
         let mut answer = Vec::new();
         for half in [48_u16, 0, SOCK_DIAG_BY_FAMILY, 0, 0, 0, 0, 0, 0x0101, 10, 7, 0, 0, 0, 0, 0] {
             answer.extend(half.to_ne_bytes());
@@ -189,13 +224,21 @@ mod tests {
         let queue =
             [12_u16.to_ne_bytes(), UNIX_DIAG_RQLEN.to_ne_bytes(), [3, 0], [0; 2], [16, 0], [0; 2]].concat();
         answer.extend([name, queue].concat());
-        assert_eq!(queue_in(&answer, 7), Some(u32::from_ne_bytes([3, 0, 0, 0])));
+        let [waiting, max] = [[3, 0, 0, 0], [16, 0, 0, 0]].map(u32::from_ne_bytes);
+        assert_eq!(queue_in(&answer, 7), Some(Backlog { waiting, max }));
         assert_eq!(queue_in(&answer, 8), None);
         assert!(refusal(&answer).is_none());
         let mut error = answer.clone();
         error[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
         error[16..20].copy_from_slice(&(-2_i32).to_ne_bytes());
         assert_eq!(refusal(&error).and_then(|error| error.raw_os_error()), Some(2));
+    }
+
+    #[test]
+    fn overflows_are_found_by_name() {
+        let text = "TcpExt: A ListenOverflows B\nTcpExt: 1 42 3\nIpExt: X\nIpExt: 9\n";
+        assert_eq!(overflows_in(text), 42);
+        assert_eq!(overflows_in(""), 0);
     }
 
     #[test]

@@ -198,6 +198,7 @@ pub fn api(worker_id: u32) -> HostApi {
         set_logvar,
         log,
         control,
+        loaded,
     }
 }
 
@@ -314,6 +315,8 @@ unsafe extern "C" fn log(_: *const c_void, line: Slice) {
     }
     LOG.lock().unwrap().push(line);
 }
+
+unsafe extern "C" fn loaded(_: *const c_void, _: u32, _: Slice, _: u64) {}
 
 unsafe extern "C" fn control(_: *const c_void, what: u32, arg: u64) -> i64 {
     match what {

@@ -1,0 +1,178 @@
+//! The monitor process as its master sees it: started before the first template, replaced if it dies, and by the next
+//! program when that takes over. Its listening sockets stay the master's, so nobody who comes meanwhile is refused.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::titles;
+use crate::control::monitor::desk::Desk;
+use crate::control::monitor::{self, Door, Listener as DoorListener, Role};
+use crate::options::settings::Settings;
+use crate::shared::area::Area;
+use crate::stats::json::Style;
+use crate::stats::snapshot::View;
+use crate::sys::exec::Handed;
+use crate::sys::process::{self, Fork};
+use crate::sys::signals::{self, Signal};
+use crate::sys::socket::Listener;
+use crate::sys::{host, identity};
+
+/// A monitor that ends sooner is not started again at once.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// See the module's page.
+#[derive(Debug)]
+pub struct Monitor {
+    doors: Vec<Door>,
+    source: Source,
+    pid: u32,
+    started: Instant,
+    /// When to start another one.
+    due: Option<Instant>,
+}
+
+/// What a monitor is made of beside its doors.
+#[derive(Debug)]
+pub struct Source {
+    /// The options.
+    pub settings: Settings,
+    /// What all processes share.
+    pub area: Arc<Area>,
+    /// The listening sockets of requests.
+    pub listeners: Vec<Listener>,
+}
+
+/// What the next program of this process needs of it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Left {
+    pid: u32,
+    doors: Vec<DoorLeft>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DoorLeft {
+    role: Role,
+    name: String,
+    file: Option<PathBuf>,
+    tcp: bool,
+    fd: Handed,
+}
+
+impl Monitor {
+    /// Starts it; nothing where nobody looks. That it cannot be started is no reason not to serve.
+    pub fn start(doors: Vec<Door>, source: Source) -> Option<Monitor> {
+        if doors.is_empty() {
+            return None;
+        }
+        let due = Some(Instant::now());
+        let mut monitor = Monitor { doors, source, pid: 0, started: Instant::now(), due };
+        monitor.restart();
+        Some(monitor)
+    }
+
+    /// Goes on where the program before has left: its monitor goes, ours comes.
+    pub fn take_over(left: Left, source: Source) -> io::Result<Option<Monitor>> {
+        let door = |left: DoorLeft| {
+            let DoorLeft { role, name, file, tcp, fd } = left;
+            Ok(Door { role, name, file, listener: DoorListener::new(fd.take()?, tcp) })
+        };
+        let doors = left.doors.into_iter().map(door).collect::<io::Result<_>>()?;
+        // Its end is nobody's news: a child that this program does not know.
+        let _ = signals::send_to_number(left.pid, Signal::SIGKILL);
+        Ok(Monitor::start(doors, source))
+    }
+
+    /// Process `pid` has ended. Whether it was the monitor, which then is another one.
+    pub fn ended(&mut self, pid: u32) -> bool {
+        if pid != self.pid {
+            return false;
+        }
+        self.due = Some(self.started + RESTART_AFTER);
+        self.restart();
+        true
+    }
+
+    /// When to call [`Monitor::restart`].
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Starts another one, if it is time.
+    pub fn restart(&mut self) {
+        if self.due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        self.due = None;
+        let again = self.pid != 0;
+        self.started = Instant::now();
+        let master = std::process::id();
+        match process::fork_alone() {
+            Ok(Fork::Parent(pid)) => {
+                self.pid = pid;
+                if again {
+                    crate::log!("[uwring] the monitor had ended: another one goes on (pid: {pid})");
+                }
+            }
+            Ok(Fork::Child) => {
+                crate::sys::title::set("uwring monitor");
+                titles::set(&self.source.settings.process, "monitor");
+                if let Err(cause) = crate::logging::relay::ports::attach(0) {
+                    crate::log!("[uwring] no way of its own to the log: {cause}");
+                }
+                let doors = std::mem::take(&mut self.doors);
+                process::exit_now(monitor::run(doors, self.source.desk(master), master))
+            }
+            Err(cause) => {
+                crate::log!("[uwring] cannot start the monitor: {cause}");
+                self.due = Some(self.started + RESTART_AFTER);
+            }
+        }
+    }
+
+    /// What the next program needs.
+    pub fn hand_over(&self) -> Left {
+        let door = |door: &Door| DoorLeft {
+            role: door.role,
+            name: door.name.clone(),
+            file: door.file.clone(),
+            tcp: matches!(door.listener, DoorListener::Tcp(_)),
+            fd: Handed::of(&door.listener),
+        };
+        Left { pid: self.pid, doors: self.doors.iter().map(door).collect() }
+    }
+}
+
+impl Left {
+    /// Its descriptors, to be kept open.
+    pub fn descriptors(&self) -> impl Iterator<Item = Handed> {
+        self.doors.iter().map(|door| door.fd)
+    }
+}
+
+impl Source {
+    fn desk(&self, master_pid: u32) -> Desk {
+        let Settings { process, monitor, .. } = &self.settings;
+        let folder = std::env::current_dir().unwrap_or_default();
+        let (uid, gid) = identity::numbers();
+        Desk {
+            view: View {
+                area: Arc::clone(&self.area),
+                listeners: self.listeners.clone(),
+                master_pid,
+                uid,
+                gid,
+                folder: folder.to_string_lossy().into_owned(),
+                threads: process.threads,
+                locks: process.locks + 1,
+                daemons: process.daemons.iter().map(|daemon| daemon.command.clone()).collect(),
+                crons: process.crons.clone(),
+                variables: crate::stats::vars::Variables::new(&host::node(), &self.listeners),
+            },
+            style: Style { minified: monitor.stats_minified, no_cores: monitor.stats_no_cores },
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! How many of everything the shared area has room for, and where each lies.
+
+use serde::{Deserialize, Serialize};
+
+use super::area::Instance;
+use super::core::CoreSlot;
+use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
+use super::slot::WorkerSlot;
+use super::tally::Tally;
+
+/// See the module's page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// Workers.
+    pub workers: u32,
+    /// Interpreter threads each can have.
+    pub cores: u32,
+    /// User locks.
+    pub locks: u32,
+    /// Daemons and cron jobs.
+    pub jobs: u32,
+    /// The heads of running requests are kept.
+    pub heads: bool,
+}
+
+impl Shape {
+    /// Slots: two seats a worker, in two generations.
+    pub fn slots(&self) -> u32 {
+        4 * self.workers
+    }
+
+    /// The whole.
+    pub(super) fn bytes(&self) -> usize {
+        self.lock(self.locks)
+    }
+
+    /// Where slot number `index` begins, from 0; so for the others.
+    pub(super) fn slot(&self, index: u32) -> usize {
+        size_of::<Instance>() + index as usize * size_of::<WorkerSlot>()
+    }
+
+    pub(super) fn core(&self, slot: u32, thread: u32) -> usize {
+        self.slot(self.slots()) + self.thread(slot, thread) * size_of::<CoreSlot>()
+    }
+
+    pub(super) fn tally(&self, slot: u32) -> usize {
+        self.core(self.slots(), 0) + slot as usize * size_of::<Tally>()
+    }
+
+    pub(super) fn app(&self, slot: u32, app: u32) -> usize {
+        self.tally(self.slots()) + (slot as usize * APPS_MAX + app as usize) * size_of::<AppCount>()
+    }
+
+    pub(super) fn card(&self, generation: u32, app: u32) -> usize {
+        let index = generation as usize % 2 * APPS_MAX + app as usize;
+        self.app(self.slots(), 0) + index * size_of::<AppCard>()
+    }
+
+    pub(super) fn job(&self, index: u32) -> usize {
+        self.app(self.slots(), 0)
+            + 2 * APPS_MAX * size_of::<AppCard>()
+            + index as usize * size_of::<JobSlot>()
+    }
+
+    pub(super) fn head(&self, slot: u32, thread: u32) -> usize {
+        self.job(self.jobs) + self.thread(slot, thread) * size_of::<Head>()
+    }
+
+    pub(super) fn lock(&self, index: u32) -> usize {
+        let heads = if self.heads { self.head(self.slots(), 0) } else { self.job(self.jobs) };
+        heads + index as usize * size_of::<u32>()
+    }
+
+    fn thread(&self, slot: u32, thread: u32) -> usize {
+        slot as usize * self.cores as usize + thread as usize
+    }
+}

@@ -1,0 +1,202 @@
+//! Answers that an interpreter thread sends itself: they go out one change of threads earlier, and while more requests
+//! wait the ring thread need not hear at once that they went. What a socket does not take at once is the ring thread's. The connection stays the ring thread's: it is
+//! lent, with the promise not to close it meanwhile (`Conn::lent`), and whoever answers first, the interpreter thread
+//! or the ring thread for a request that is late, takes the claim of that request; the other leaves it alone.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::connection::Writing;
+use super::job::{Job, Parcel};
+use super::ring_thread::Ring;
+use crate::engine::{Reactor, Token};
+use crate::plugin::host::Refusal;
+use crate::sys::net;
+
+/// Longer answers are the ring thread's: copying them holds up nobody there.
+const BYTES_MAX: usize = 64 * 1024;
+/// A request that took the application longer, microseconds, is answered directly. For shorter ones the ring thread sends
+/// many answers with one system call.
+const WORTH_US: u64 = 20;
+
+/// What an interpreter thread did about an answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sent {
+    /// Not all: what is in `out`, or in the channel, is to be sent.
+    #[default]
+    No,
+    /// It is out.
+    Whole,
+    /// The client is gone.
+    Failed,
+}
+
+/// For each interpreter thread, the request that nobody has answered yet.
+#[derive(Debug)]
+pub struct Claims(Box<[AtomicU64]>);
+
+impl Claims {
+    /// For so many threads.
+    pub fn new(threads: u32) -> Claims {
+        Claims((0..threads).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    /// *Interpreter.* `thread` begins with request `serial`.
+    pub fn open(&self, thread: u32, serial: u64) {
+        if let Some(claim) = self.0.get(thread as usize) {
+            claim.store(serial, Ordering::Release);
+        }
+    }
+
+    /// Takes the claim of that request. `false`: the other one has it.
+    pub fn take(&self, thread: u32, serial: u64) -> bool {
+        let Some(claim) = self.0.get(thread as usize) else { return false };
+        claim.compare_exchange(serial, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+}
+
+/// Sends what is in `out`, so far as it goes without waiting. `Ok(true)`: all of it; the rest is the ring thread's.
+pub fn send(job: &mut Job, claims: &Claims) -> Result<bool, Refusal> {
+    let Some(fd) = job.lent.filter(|_| job.channel.is_none()) else { return Ok(false) };
+    if !job.claimed {
+        job.claimed = job.out.len() <= BYTES_MAX && claims.take(job.thread, job.serial);
+        if !job.claimed {
+            return Ok(false);
+        }
+    }
+    match net::send_now(fd, &job.out) {
+        Ok(n) => {
+            job.out.drain(..n);
+            Ok(job.out.is_empty())
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(_) => {
+            job.sent = Sent::Failed;
+            job.out.clear();
+            Err(Refusal::Gone)
+        }
+    }
+}
+
+/// Sends the end of an answer, if that is worth it. `more`: other requests wait for this thread.
+pub fn finish(job: &mut Job, claims: &Claims, more: bool) {
+    if job.sent == Sent::Failed || job.channel.is_some() {
+        return;
+    }
+    let worth = job.claimed || !more || job.finished.since(job.started) >= WORTH_US;
+    // A failure is noted in the job.
+    if worth && (job.claimed && job.out.is_empty() || send(job, claims) == Ok(true)) {
+        job.sent = Sent::Whole;
+    }
+}
+
+impl<R: Reactor> Ring<R> {
+    /// Lends the connection with the request, if nothing else of it is under way.
+    pub(super) fn lend(&mut self, parcel: &mut Parcel) {
+        let Some(conn) = parcel.job.token.and_then(|token| self.conn(token)) else { return };
+        let idle = conn.writing == Writing::Idle && !conn.receiving;
+        if idle && conn.body_left == 0 && conn.leftover.is_empty() {
+            parcel.job.lent = conn.raw();
+            conn.lent = parcel.job.lent.is_some();
+        }
+    }
+
+    /// The request is back, or its claim was taken: the connection can be closed again. `false`: that was due.
+    pub(super) fn take_back(&mut self, token: Option<Token>) -> bool {
+        let Some(token) = token else { return true };
+        let Some(conn) = self.conn(token) else { return true };
+        if !std::mem::take(&mut conn.lent) || !conn.leaving {
+            return true;
+        }
+        self.close(token);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::base::clock::Micros;
+
+    /// A job of thread 0 whose answer took `us` microseconds, on a connection of its own.
+    fn job(us: u64, out: &[u8], claims: &Claims) -> (Job, UnixStream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        claims.open(0, 7);
+        let job = Job {
+            serial: 7,
+            lent: Some(ours.as_raw_fd()),
+            out: out.to_vec(),
+            finished: Micros(us),
+            ..Job::default()
+        };
+        (job, ours, theirs)
+    }
+
+    #[test]
+    fn a_claim_is_taken_once() {
+        let claims = Claims::new(2);
+        claims.open(1, 3);
+        assert!(!claims.take(1, 2) && !claims.take(0, 3) && !claims.take(2, 3));
+        assert!(claims.take(1, 3));
+        assert!(!claims.take(1, 3));
+    }
+
+    #[test]
+    fn an_answer_goes_out_where_that_is_worth_it() {
+        let claims = Claims::new(1);
+        for (us, more, sent) in [(WORTH_US, true, Sent::Whole), (1, false, Sent::Whole), (1, true, Sent::No)]
+        {
+            let (mut job, _ours, mut theirs) = job(us, b"answer", &claims);
+            finish(&mut job, &claims, more);
+            assert_eq!(job.sent, sent, "{us} {more}");
+            if sent == Sent::Whole {
+                let mut got = [0; 6];
+                theirs.read_exact(&mut got).expect("sent");
+                assert_eq!((&got, job.out.len()), (b"answer", 0));
+            } else {
+                assert_eq!(job.out, b"answer");
+            }
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_left_in_order() {
+        let claims = Claims::new(1);
+        let (mut job, _ours, mut theirs) = job(100, &[], &claims);
+        let mut given = 0;
+        loop {
+            let piece: Vec<u8> =
+                (0..BYTES_MAX).map(|n| u8::try_from((given + n) % 251).expect("small")).collect();
+            given += piece.len();
+            job.out.extend(piece);
+            if send(&mut job, &claims) == Ok(false) {
+                break;
+            }
+        }
+        let mut got = vec![0; given - job.out.len()];
+        theirs.read_exact(&mut got).expect("sent");
+        got.extend(&job.out);
+        assert!(got.iter().enumerate().all(|(n, byte)| usize::from(*byte) == n % 251));
+        finish(&mut job, &claims, false);
+        assert_eq!(job.sent, Sent::Whole, "there is room again");
+    }
+
+    #[test]
+    fn an_answer_that_was_given_already_or_that_nobody_hears_is_not_sent() {
+        let claims = Claims::new(1);
+        let (mut late, _ours, theirs) = job(100, b"too late", &claims);
+        assert!(claims.take(0, 7));
+        finish(&mut late, &claims, false);
+        assert_eq!((late.sent, late.out.as_slice()), (Sent::No, &b"too late"[..]));
+        theirs.set_nonblocking(true).expect("set");
+        assert!((&theirs).read(&mut [0; 1]).is_err());
+        let (mut lonely, _ours, theirs) = job(100, b"anybody?", &claims);
+        drop(theirs);
+        finish(&mut lonely, &claims, false);
+        assert_eq!(lonely.sent, Sent::Failed);
+    }
+}
