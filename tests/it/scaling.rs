@@ -395,3 +395,19 @@ fn auto_leaves_room_in_memory() {
     assert_eq!(states.iter().filter(|state| *state == "ready").count(), 1, "{states:?}");
     assert_eq!(server.stop().code(), Some(0));
 }
+
+#[test]
+fn memory_of_all_workers_is_bounded() {
+    if uwring_only("it needs memory-report, and both limits") {
+        return;
+    }
+    let server =
+        server("processes = 3\ncheaper = 1\ncheaper-overload = 1\ncheaper-rss-limit-soft = 1").start();
+    let gate = Gate::new(server.path("gate"));
+    let mut clients: Vec<_> = (0..2).map(|_| server.send_to(&gate)).collect();
+    server.log().wait_for("(cheaper-rss-limit-soft)");
+    gate.open_for_all();
+    clients.iter_mut().for_each(|client| drop(client.response("GET").expect(200)));
+    // The only worker served both.
+    assert_eq!(server.log().count(is_spawned), 1);
+}

@@ -182,3 +182,34 @@ fn a_configuration_broken_meanwhile_leaves_the_old_generation() {
     server.log().wait_for(" buried after ");
     server.socket().uwsgi(&Packet::get("/")).expect(200);
 }
+
+#[test]
+fn the_number_of_workers_goes_over() {
+    let ini = "processes = 3\ncheaper = 1\ncheaper-algo = manual\nmaster-fifo = {dir}/fifo";
+    let Some(server) = served(Server::app("hello").ini(ini)) else { return };
+    let states = || {
+        let status = server.status();
+        let workers = status["workers"].as_array().cloned().expect("workers");
+        let state = |worker: &serde_json::Value| worker["state"].as_str().map(str::to_owned);
+        let mut states: Vec<String> = workers.iter().filter_map(state).collect();
+        states.sort();
+        states
+    };
+    let replaced = |times: usize| {
+        install(server.folder.path());
+        assert!(server.ctl(&["reload", "--wait"]).status.success());
+        let became = |line: &str| line.starts_with("the program was replaced: the master is uwring");
+        assert!(server.log().wait_n(times, became).is_some(), "{}", server.log().text());
+    };
+    assert!(server.ctl(&["workers", "2"]).status.success());
+    replaced(1);
+    assert!(server.log().wait_n(2, |line| line.contains(" buried after ")).is_some());
+    assert_eq!(states(), ["cheap", "ready", "ready"]);
+    // Asleep, it wakes as the new one.
+    std::fs::write(server.path("fifo"), "C").expect("written");
+    assert!(server.log().wait_n(4, |line| line.contains(" buried after ")).is_some());
+    replaced(2);
+    assert_eq!(states(), ["cheap"; 3]);
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    assert_eq!(server.stop().code(), Some(0));
+}

@@ -16,8 +16,9 @@ use crate::sys::net;
 
 /// linux/sock_diag.h: ask about sockets of a family.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
-/// linux/netlink.h: a request.
+/// linux/netlink.h: a request, and an answer that is an error.
 const NLM_F_REQUEST: u16 = 1;
+const NLMSG_ERROR: u16 = 2;
 /// linux/unix_diag.h: show the queue's length, and its attribute in the answer.
 const UDIAG_SHOW_RQLEN: u32 = 0x10;
 const UNIX_DIAG_RQLEN: u16 = 4;
@@ -93,7 +94,10 @@ impl Queues {
         // The kernel answers within the call above.
         let mut answer = [0; 512];
         let len = recv(netlink, &mut answer, MsgFlags::empty())?;
-        queue_in(&answer[..len], inode).ok_or_else(|| io::ErrorKind::InvalidData.into())
+        match refusal(&answer[..len]) {
+            Some(refusal) => Err(refusal),
+            None => queue_in(&answer[..len], inode).ok_or_else(|| io::ErrorKind::InvalidData.into()),
+        }
     }
 }
 
@@ -113,6 +117,13 @@ fn question(inode: u32) -> Vec<u8> {
     // Whatever its cookie is.
     put(&[0xff; 8]);
     bytes
+}
+
+/// `struct nlmsghdr`, `struct nlmsgerr`: the first number is the error, negative.
+fn refusal(answer: &[u8]) -> Option<io::Error> {
+    let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
+    let error = i32::from_ne_bytes(answer.get(HEADER_BYTES..HEADER_BYTES + 4)?.try_into().ok()?);
+    (kind == NLMSG_ERROR).then(|| io::Error::from_raw_os_error(-error))
 }
 
 /// `struct nlmsghdr`, `struct unix_diag_msg`, attributes: of `rqlen` the first number is how many wait, the
@@ -192,10 +203,35 @@ mod tests {
         let _clients: Vec<_> = (0..3).map(|_| UnixStream::connect(&path).expect("connected")).collect();
         let without = Queues { netlink: None };
         assert_eq!(without.waiting(&unix), 1);
-        // A kernel without sock_diag for unix sockets says less.
-        let counted = queues.of_unix(&unix);
-        assert_eq!(queues.waiting(&unix), if counted.is_ok() { 3 } else { 1 }, "{counted:?}");
-        assert!(counted.is_ok_and(|line| line.max == 16) || queues.waiting(&unix) == 1);
+        // A kernel without sock_diag for unix sockets refuses to say more.
+        match queues.of_unix(&unix) {
+            Ok(line) => assert_eq!((line, queues.waiting(&unix)), (Backlog { waiting: 3, max: 16 }, 3)),
+            Err(refused) => {
+                assert!(refused.raw_os_error().is_some(), "not understood: {refused}");
+                assert_eq!(queues.waiting(&unix), 1);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_is_understood() {
+        // As a kernel gave it for a socket with the number 7, at which 3 wait, and 16 may.
+        let mut answer = Vec::new();
+        for half in [48_u16, 0, SOCK_DIAG_BY_FAMILY, 0, 0, 0, 0, 0, 0x0101, 10, 7, 0, 0, 0, 0, 0] {
+            answer.extend(half.to_ne_bytes());
+        }
+        let name = [8_u16.to_ne_bytes(), 2_u16.to_ne_bytes(), [0; 2], [0; 2]].concat();
+        let queue =
+            [12_u16.to_ne_bytes(), UNIX_DIAG_RQLEN.to_ne_bytes(), [3, 0], [0; 2], [16, 0], [0; 2]].concat();
+        answer.extend([name, queue].concat());
+        let [waiting, max] = [[3, 0, 0, 0], [16, 0, 0, 0]].map(u32::from_ne_bytes);
+        assert_eq!(queue_in(&answer, 7), Some(Backlog { waiting, max }));
+        assert_eq!(queue_in(&answer, 8), None);
+        assert!(refusal(&answer).is_none());
+        let mut error = answer.clone();
+        error[4..6].copy_from_slice(&NLMSG_ERROR.to_ne_bytes());
+        error[16..20].copy_from_slice(&(-2_i32).to_ne_bytes());
+        assert_eq!(refusal(&error).and_then(|error| error.raw_os_error()), Some(2));
     }
 
     #[test]
