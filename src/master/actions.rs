@@ -502,22 +502,6 @@ impl Office {
             None => {}
         }
     }
-
-    fn totals(&self) {
-        let area = &self.shared.area;
-        crate::log!("*** {} requests in {} workers ***", area.total_requests(), area.workers());
-        for slot in area.slots().filter(|slot| slot.process() != 0) {
-            crate::log!(
-                "worker process {} (generation {}): {} requests, {} exceptions, {} bytes sent, {} ms in requests",
-                slot.process(),
-                slot.generation(),
-                slot.requests_total(),
-                slot.exceptions.load(Ordering::Relaxed),
-                slot.tx_bytes.load(Ordering::Relaxed),
-                slot.running_time_us.load(Ordering::Relaxed) / 1000,
-            );
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What `uwring ctl status` shows.
+//! What `uwring ctl status` shows, and USR1 writes to the log.
 
 use std::sync::atomic::Ordering;
 
@@ -9,6 +9,23 @@ use crate::control::server::ClientId;
 use crate::control::words as control;
 
 impl Office {
+    /// All counts, to the log.
+    pub(super) fn totals(&self) {
+        let area = &self.shared.area;
+        crate::log!("*** {} requests in {} workers ***", area.total_requests(), area.workers());
+        for slot in area.slots().filter(|slot| slot.process() != 0) {
+            crate::log!(
+                "worker process {} (generation {}): {} requests, {} exceptions, {} bytes sent, {} ms in requests",
+                slot.process(),
+                slot.generation(),
+                slot.requests_total(),
+                slot.exceptions.load(Ordering::Relaxed),
+                slot.tx_bytes.load(Ordering::Relaxed),
+                slot.running_time_us.load(Ordering::Relaxed) / 1000,
+            );
+        }
+    }
+
     /// What the state machine knows, with the workers' own counts.
     pub(super) fn report(&mut self, client: ClientId, picture: Picture) {
         let area = &self.shared.area;
