@@ -17,7 +17,7 @@ use super::actions::Shared;
 use super::channel::TemplateEnd;
 use super::{Reread, listeners, startup};
 use crate::logging::relay::ports;
-use crate::options::settings::Settings;
+use crate::options::settings::{Monitor, Settings};
 use crate::plugin::find::{self, Library};
 use crate::shared::area::{self, Area};
 use crate::sys::exec::{self, Handed};
@@ -145,6 +145,11 @@ impl Seat {
             crate::log!("processes and sockets are made once: their changes need a restart");
             new.process.processes = old.process.processes;
             new.sockets = old.sockets.clone();
+        }
+        // The monitor goes on; workers read this one anew.
+        let shown = |monitor: &Monitor| Monitor { health_checks: false, ..monitor.clone() };
+        if shown(&new.monitor) != shown(&old.monitor) {
+            crate::log!("stats, metrics and the like are made once: their changes need a restart");
         }
         let cores = self.shared.area.cores();
         if new.process.threads > cores {

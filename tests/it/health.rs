@@ -58,7 +58,7 @@ fn a_server_that_starts_is_not_ready_and_one_that_stops_no_longer() {
     );
     std::fs::write(folder.path().join("app.py"), code).expect("write the application");
     let server = builder.folder(folder).launch();
-    until(|| server.path("metrics.sock").exists(), &true);
+    server.log().wait_for("[uwring] HAProxy's agent check on ");
     until(|| (statuses(&server), agent(&server)), &([200, 503, 503], "down #starting\n".to_owned()));
     loading.open();
     until(|| (statuses(&server), agent(&server)), &([200, 200, 200], "ready up 100%\n".to_owned()));

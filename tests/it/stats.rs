@@ -307,6 +307,21 @@ fn who_looks_slowly_is_in_nobodys_way() {
     drop(silent);
 }
 
+#[test]
+fn a_change_that_needs_a_restart_is_told() {
+    if uwring_only("its reload begins anew") {
+        return;
+    }
+    let server = started(Server::app("hello").ini(UNIX));
+    let ini = server.path("uwsgi.ini");
+    let text = std::fs::read_to_string(&ini).expect("the configuration");
+    std::fs::write(&ini, text.replace("stats.sock", "other.sock")).expect("changed");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("stats, metrics and the like are made once");
+    until(&server, "reloaded", |told| sum(told, "respawn_count") == 2);
+    assert!(!server.path("other.sock").exists());
+}
+
 /// `uwsgitop`'s screen about this server, with what differs from run to run replaced: times, sizes, process ids.
 fn screen(server: &Server, keys: &str, wanted: &str) -> Vec<Vec<String>> {
     let output = Command::new(venv().join("bin/python"))
