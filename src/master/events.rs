@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
 use super::actions::Office;
+use super::alarms::Alarms;
 use super::channel::Report;
 use super::fifo::{self, Fifos, Letter};
 use super::jobs::Ended;
@@ -35,6 +36,7 @@ pub struct Ears {
     sampler: Option<Sampler>,
     /// The Emperor, where this server is a vassal.
     lord: Option<Lord>,
+    alarms: Alarms,
 }
 
 /// What the state machine waits for.
@@ -60,7 +62,20 @@ impl Ears {
         // Its own watch has long asked for a successor by then.
         let late_ms = harakiri.grace_seconds.saturating_mul(2_000).saturating_add(2_000);
         let frozen_ms = (harakiri.seconds > 0).then_some(late_ms);
-        Ok(Ears { signals: SignalReader::new()?, touched, fifos, frozen_ms, sampler, lord: None })
+        Ok(Ears {
+            signals: SignalReader::new()?,
+            touched,
+            fifos,
+            frozen_ms,
+            sampler,
+            lord: None,
+            alarms: Alarms::default(),
+        })
+    }
+
+    /// Tells somebody of what happens.
+    pub fn with_alarms(self, alarms: Alarms) -> Ears {
+        Ears { alarms, ..self }
     }
 
     /// Listens to an Emperor as well.
@@ -152,6 +167,7 @@ impl Ears {
         events.extend(touched.into_iter().map(|(path, what)| Event::Touched { path, what }));
         events.extend(self.letters(office));
         events.extend(self.lord_says(office));
+        self.alarms.look(&events, clock::now().millis());
         events
     }
 
