@@ -12,9 +12,6 @@ use crate::sys::shell;
 
 /// What a worker ends with that touched memory which is not its own.
 const SEGFAULT: i32 = 11;
-/// Whether a message is the same is seen by so many of its bytes; more fits no pipe's buffer at once.
-const MESSAGE_MAX: usize = 8192;
-
 /// The alarms, and what raises them.
 #[derive(Debug, Default)]
 pub struct Alarms {
@@ -53,7 +50,6 @@ impl Alarms {
     fn raise(&mut self, name: &str, message: &str, now: Millis) {
         let quiet_ms = self.quiet_ms;
         self.told.retain(|_, when| now.since(*when) < quiet_ms);
-        let message = &message[..message.floor_char_boundary(MESSAGE_MAX)];
         if self.told.insert((name.to_owned(), message.to_owned()), now).is_some() {
             return;
         }
