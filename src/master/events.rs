@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
 use super::actions::Office;
+use super::alarms::Alarms;
 use super::channel::Report;
 use super::fifo::{self, Fifos, Letter};
 use super::herald::Summary;
@@ -40,6 +41,7 @@ pub struct Ears {
     sampler: Option<Sampler>,
     /// The Emperor, where this server is a vassal.
     lord: Option<Lord>,
+    alarms: Alarms,
 }
 
 /// What the state machine waits for.
@@ -66,10 +68,22 @@ impl Ears {
         // Its own watch has long asked for a successor by then.
         let late_ms = harakiri.grace_seconds.saturating_mul(2_000).saturating_add(2_000);
         let frozen_ms = (harakiri.seconds > 0 && harakiri.queue_threshold == 0).then_some(late_ms);
-        let pulse = Pulse::new(harakiri.stuck_seconds, notify::watchdog_us().is_some());
-        let threads = settings.process.threads;
-        let signals = SignalReader::new()?;
-        Ok(Ears { signals, touched, fifos, frozen_ms, pulse, threads, sampler, lord: None })
+        Ok(Ears {
+            signals: SignalReader::new()?,
+            touched,
+            fifos,
+            frozen_ms,
+            pulse: Pulse::new(harakiri.stuck_seconds, notify::watchdog_us().is_some()),
+            threads: settings.process.threads,
+            sampler,
+            lord: None,
+            alarms: Alarms::default(),
+        })
+    }
+
+    /// Tells somebody of what happens.
+    pub fn with_alarms(self, alarms: Alarms) -> Ears {
+        Ears { alarms, ..self }
     }
 
     /// Listens to an Emperor as well.
@@ -197,6 +211,7 @@ impl Ears {
         events.extend(touched.into_iter().map(|(path, what)| Event::Touched { path, what }));
         events.extend(self.letters(office));
         events.extend(self.lord_says(office));
+        self.alarms.look(&events, clock::now().millis());
         events
     }
 

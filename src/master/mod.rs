@@ -8,6 +8,7 @@
 //! ```
 
 pub mod actions;
+pub mod alarms;
 pub mod channel;
 pub mod dumps;
 mod ending;
@@ -37,6 +38,7 @@ use std::ffi::OsString;
 use std::io;
 
 use actions::{Office, Outcome};
+use alarms::Alarms;
 use channel::TemplateEnd;
 use events::{Ears, Needs};
 use fifo::Fifos;
@@ -124,7 +126,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings, sampler)
         .map_err(failed("listen to signals"))?
-        .with_lord(Lord::find(settings.process.heartbeat, clock::now().millis()));
+        .with_lord(Lord::find(settings.process.heartbeat, clock::now().millis()))
+        .with_alarms(Alarms::new(&settings.process));
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
     match turn.run(state, first) {

@@ -168,6 +168,12 @@ pub struct Process {
     pub skip_atexit: bool,
     /// `reaper`.
     pub reaper: bool,
+    /// `alarm`: names, and how each is told.
+    pub alarms: Vec<(String, String)>,
+    /// `alarm-segfault`: which are raised by a worker that ends so.
+    pub alarm_segfault: Vec<String>,
+    /// `alarm-freq`, seconds.
+    pub alarm_freq: u64,
     /// `heartbeat`, seconds.
     pub heartbeat: u64,
     /// `locks`: user locks beside lock 0.
@@ -217,6 +223,9 @@ impl Default for Process {
             skip_atexit: false,
             reaper: false,
             heartbeat: 0,
+            alarms: Vec::new(),
+            alarm_segfault: Vec::new(),
+            alarm_freq: 3,
             locks: 0,
         }
     }

@@ -76,6 +76,21 @@ pub fn start_program(command: &mut Command) -> io::Result<u32> {
     Ok(command.spawn()?.id())
 }
 
+/// The same with a pipe as its standard input, which is given to `feed` and then ends.
+pub fn feed_program(
+    command: &mut Command,
+    feed: impl FnOnce(&mut std::process::ChildStdin),
+) -> io::Result<()> {
+    let prepare = || Ok(SigSet::empty().thread_set_mask()?);
+    // SAFETY: between fork and exec only a system call is made, and no memory is allocated.
+    unsafe { command.pre_exec(prepare) };
+    let mut child = command.spawn()?;
+    if let Some(input) = &mut child.stdin {
+        feed(input);
+    }
+    Ok(())
+}
+
 /// Sends a signal to a command and all it has started.
 pub fn signal(pid: u32, signal: i32) -> io::Result<()> {
     let signal = Signal::try_from(signal)?;

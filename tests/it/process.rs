@@ -385,3 +385,23 @@ fn daemonize_leaves_a_server_behind() {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn an_alarm_tells_of_a_segmentation_fault() {
+    let server = Server::app("hello")
+        .ini("alarm = told cmd:cat > {dir}/told\nalarm = said log:\nalarm-segfault = told\nalarm-segfault = said")
+        .start();
+    let worker = server.workers()[0];
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(worker), Signal::SIGSEGV).expect("our own worker");
+    let told = server.path("told");
+    let started = std::time::Instant::now();
+    while !std::fs::read_to_string(&told).is_ok_and(|text| !text.is_empty()) {
+        assert!(started.elapsed() < crate::support::PATIENCE, "nobody was told: {}", server.log().text());
+        std::thread::yield_now();
+    }
+    if target() == Target::Uwring {
+        let line = server.log().wait_for("ALARM: said uWSGI process");
+        assert!(line.contains(&worker.to_string()), "{line}");
+    }
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+}

@@ -151,9 +151,33 @@ pub const ROWS: &[Row] = &[
         Paths(|s| &mut s.logging.touch_rotate, "FILE"),
         "rename the log file when this is touched",
     ),
-    bare(&["alarm"], Takes::Value("NAME ALARM"), "declare an alarm"),
+    row(
+        &["alarm"],
+        Set(Takes::Value("NAME ALARM"), alarm),
+        "declare an alarm: cmd:COMMAND (which reads the message), log:, or mute:",
+    ),
+    row(
+        &["alarm-segfault", "segfault-alarm"],
+        List(|s| &mut s.process.alarm_segfault, "ALARM"),
+        "raise this alarm when a worker ends with a segmentation fault",
+    ),
+    row(
+        &["alarm-freq"],
+        Seconds(|s| &mut s.process.alarm_freq),
+        "raise an alarm with the same message only once in so long (default 3)",
+    ),
     bare(&["log-alarm", "alarm-log"], Takes::Value("ALARM REGEX"), "raise an alarm for matching lines"),
 ];
+
+fn alarm(draft: &mut Draft, text: &str) -> Reading {
+    let (name, way) = text.split_once(' ').ok_or("NAME cmd:COMMAND, NAME log:, or NAME mute:")?;
+    let kind = way.trim().split(':').next().unwrap_or_default();
+    if !["cmd", "log", "mute"].contains(&kind) {
+        return Err("an alarm by cmd:COMMAND (which can call curl, mail or kill), log:, or mute:".to_owned());
+    }
+    draft.process.alarms.push((name.to_owned(), way.trim().to_owned()));
+    Ok(None)
+}
 
 /// A word for true asks for the default form, a word for false for none; anything else is a format.
 fn date(draft: &mut Draft, value: &str) -> Reading {

@@ -183,6 +183,7 @@ mod tests {
             "1 2 3 4 5 true",
             "cmd=true",
             "unix",
+            "name log:",
         ];
         for row in rows() {
             let mut draft = Draft::default();
