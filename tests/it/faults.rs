@@ -215,7 +215,7 @@ fn as_process_1_it_buries_orphans_and_hears_term() {
 import os, subprocess
 
 def application(environ, start_response):
-    orphan = subprocess.run(['sh', '-c', 'sleep 0.1 & echo $!'], stdout=subprocess.PIPE).stdout
+    orphan = subprocess.run(['sh', '-c', 'head -c1000000 /dev/zero >/dev/null & echo $!'], stdout=subprocess.PIPE).stdout
     start_response('200 OK', [])
     return [orphan.strip()]
 ";
@@ -240,7 +240,7 @@ def application(environ, start_response):
         let all =
             std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).expect("children");
         let state = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        all.split_whitespace().filter(|pid| state(pid).contains("(sleep)")).count()
+        all.split_whitespace().filter(|pid| state(pid).contains("(head)")).count()
     };
     while zombies() > 0 {
         std::thread::yield_now();
