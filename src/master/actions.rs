@@ -20,7 +20,7 @@ use super::state::{Action, Command, Event};
 use crate::base::clock;
 use crate::control::server::{ClientId, Server};
 use crate::control::words::Answer;
-use crate::hooks::{self, Stop};
+use crate::hooks::Stop;
 use crate::logging::relay::process::Setup;
 use crate::shared::area::Area;
 use crate::sys::exec::Handed;
@@ -352,7 +352,7 @@ impl Office {
                     crate::log!("[uwring] master: {error}");
                 }
             }
-            Action::Hook(action) => match hooks::perform(&action) {
+            Action::Hook(action) => match self.jobs.hook(&action) {
                 Ok(()) => {}
                 Err(Stop::Exit(code)) => return Outcome::Exit(code),
                 Err(Stop::Failed(error)) => crate::log!("[uwring] hook-touch: {error}"),

@@ -127,8 +127,8 @@ pub struct OfficeLeft {
     pub channels: HashMap<u32, Handed>,
     /// The control socket.
     pub control: Option<server::Left>,
-    /// Daemons that run, by their commands.
-    pub daemons: HashMap<String, u32>,
+    /// Daemons that run, with their commands.
+    pub daemons: Vec<(String, u32)>,
     /// The log process.
     #[serde(default)]
     pub logs: Option<logs::Left>,

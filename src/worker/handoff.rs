@@ -141,6 +141,11 @@ impl Handoff {
         !(self.requests.is_empty() && self.closed.load(Ordering::SeqCst))
     }
 
+    /// Requests that no thread has taken yet.
+    pub fn waiting(&self) -> usize {
+        self.requests.len()
+    }
+
     /// *Interpreter.* Whether another request waits.
     pub fn has_requests(&self) -> bool {
         !self.requests.is_empty()

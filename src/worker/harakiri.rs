@@ -202,8 +202,7 @@ impl<R: Reactor> Ring<R> {
     /// Whether fewer wait than `harakiri-queue-threshold` says: late requests hold up nobody.
     fn few_wait(&self) -> bool {
         let Some(queues) = &self.watch.queues else { return false };
-        let threads = self.plan.settings.process.threads as usize;
-        let here = self.backlog.len() + self.in_flight.saturating_sub(threads);
+        let here = self.backlog.len() + self.desk.handoff.waiting();
         let outside: u32 = self.doors.all().map(|door| queues.waiting(&door.listener)).sum();
         here + (outside as usize) < self.watch.rules.queue_threshold as usize
     }

@@ -148,3 +148,104 @@ fn a_template_that_is_killed_or_stopped_is_started_again() {
     server.socket().uwsgi(&Packet::get("/")).expect(200);
     assert_eq!(server.stop().code(), Some(0));
 }
+
+#[test]
+fn a_worker_that_dies_of_its_start_is_tried_again_with_pauses() {
+    if uwring_only("it forks again at once, for ever") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let code = "
+import os, signal
+from uwsgidecorators import postfork
+
+@postfork
+def forked():
+    if os.path.exists('broken'):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [str(os.getpid()).encode()]
+";
+    std::fs::write(folder.path().join("site.py"), code).expect("write the application");
+    let server = Server::bare()
+        .folder(folder)
+        .ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\ndisable-logging = true")
+        .processes(2)
+        .start();
+    let workers = server.workers();
+    std::fs::write(server.path("broken"), "").expect("break it");
+    send(workers[0], Signal::SIGKILL);
+    let died = |line: &str| line.contains("worker 1 (pid: ") && line.contains("died, killed by signal 11");
+    assert!(server.log().wait_n(2, died).is_some());
+    server.log().wait_for("*** worker 1 died 2 times in a row right after its start: next try in ");
+    // The other one serves.
+    for _ in 0..20 {
+        assert_eq!(server.socket().uwsgi(&Packet::get("/")).expect(200).text(), workers[1].to_string());
+    }
+    std::fs::remove_file(server.path("broken")).expect("mend it");
+    while server.status()["workers"][0]["state"] != "ready" {
+        std::thread::yield_now();
+    }
+    assert!(server.log().count(died) < 20);
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn a_pidfile_that_cannot_be_written_is_told() {
+    let server = Server::app("hello").ini("pidfile = {dir}/no/such/pid").launch();
+    server.log().wait_for("/no/such/pid");
+    assert_ne!(server.process.expect_end().code(), Some(0));
+}
+
+#[test]
+fn as_process_1_it_buries_orphans_and_hears_term() {
+    if uwring_only("its workers' orphans are its own affair") || !has(&["unshare"]) {
+        return;
+    }
+    let permitted =
+        Command::new("unshare").args(["-pf", "--mount-proc", "true"]).stderr(Stdio::null()).status();
+    if !permitted.is_ok_and(|status| status.success()) {
+        return skipped("unshare -p is not permitted here");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // A grandchild whose parent ends at once is the master's.
+    let code = "
+import os, subprocess
+
+def application(environ, start_response):
+    orphan = subprocess.run(['sh', '-c', 'head -c1000000 /dev/zero >/dev/null & echo $!'], stdout=subprocess.PIPE).stdout
+    start_response('200 OK', [])
+    return [orphan.strip()]
+";
+    std::fs::write(folder.path().join("site.py"), code).expect("write the application");
+    let script = folder.path().join("uwring");
+    let text =
+        format!("#!/bin/sh\nexec unshare -pf --mount-proc {} \"$@\"\n", crate::support::program().display());
+    std::fs::write(&script, text).expect("write the script");
+    let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, may_run).expect("make it run");
+    let server = Server::bare()
+        .folder(folder)
+        .program(script)
+        .ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock")
+        .launch();
+    server.log().wait_for("spawned uWSGI master process (pid: 1)");
+    server.log().wait_for("spawned uWSGI worker 1");
+    let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", server.process.pid));
+    let master: i32 = children.expect("its children").trim().parse().expect("one");
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    let zombies = || {
+        let all =
+            std::fs::read_to_string(format!("/proc/{master}/task/{master}/children")).expect("children");
+        let state = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        all.split_whitespace().filter(|pid| state(pid).contains("(head)")).count()
+    };
+    while zombies() > 0 {
+        std::thread::yield_now();
+    }
+    send(master, Signal::SIGTERM);
+    assert_eq!(server.process.expect_end().code(), Some(0));
+    server.log().wait_for("goodbye to uWSGI.");
+}

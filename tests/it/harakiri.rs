@@ -266,4 +266,5 @@ fn late_requests_that_hold_up_nobody_may_go_on() {
     let mut others: Vec<_> = (0..3).map(|_| ask(&server, "/sleep?60")).collect();
     long.response("GET").expect(504);
     drop(others.pop());
+    server.signal(nix::sys::signal::Signal::SIGINT);
 }

@@ -145,3 +145,22 @@ fn cron_runs_a_command_in_its_minute() {
     server.log().wait_for("[uwsgi-cron] running \"echo any > ");
     assert!(!server.path("never").exists());
 }
+
+#[test]
+fn a_touched_hook_holds_up_nobody() {
+    if uwring_only("it waits for the command") {
+        return;
+    }
+    let server = Server::app("hello")
+        .ini("hook-touch = {dir}/touch exec:read line < {dir}/gate; echo $line > {dir}/told; exit 7")
+        .start();
+    let gate = crate::support::Gate::new(server.path("gate"));
+    std::fs::write(server.path("touch"), "").expect("touch");
+    server.log().wait_for("running \"read line");
+    // It waits at the gate; the master does not.
+    assert_eq!(server.status()["phase"], "running");
+    assert_eq!(server.ctl(&["reload", "--wait"]).status.code(), Some(0));
+    gate.open();
+    server.log().wait_for("exit 7: it ended (exit code 7)");
+    assert_eq!(server.stop().code(), Some(0));
+}

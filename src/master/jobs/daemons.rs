@@ -1,6 +1,5 @@
 //! `attach-daemon` and its family: programs that run as long as the server does, or (with a pidfile) beyond.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,10 +41,12 @@ enum Stand {
 }
 
 impl Daemons {
-    /// Those of the options; `running` are children already, by their commands.
-    pub fn new(specs: &[Daemon], running: &HashMap<String, u32>, now: Millis) -> Daemons {
-        let stand = |spec: &Daemon| match running.get(&spec.command) {
-            Some(pid) => Stand::Runs { pid: *pid, since: now },
+    /// Those of the options; `running` are children already, with their commands. Several may have the same.
+    pub fn new(specs: &[Daemon], running: &[(String, u32)], now: Millis) -> Daemons {
+        let mut running = running.to_vec();
+        let mut stand = |spec: &Daemon| match running.iter().position(|(command, _)| *command == spec.command)
+        {
+            Some(place) => Stand::Runs { pid: running.remove(place).1, since: now },
             None => Stand::Due(now),
         };
         let kept = |spec: &Daemon| {
@@ -58,8 +59,8 @@ impl Daemons {
         Daemons(specs.iter().map(kept).collect())
     }
 
-    /// Children by their commands.
-    pub fn running(&self) -> HashMap<String, u32> {
+    /// Children with their commands.
+    pub fn running(&self) -> Vec<(String, u32)> {
         let child = |kept: &Kept| match kept.stand {
             Stand::Runs { pid, .. } => Some((kept.spec.command.clone(), pid)),
             Stand::Due(_) => None,
@@ -226,12 +227,12 @@ mod tests {
 
     #[test]
     fn one_that_dies_at_once_is_started_again_with_pauses() {
-        let mut daemons = Daemons::new(&[Daemon::plain("exit 3")], &HashMap::new(), Millis(0));
+        let mut daemons = Daemons::new(&[Daemon::plain("exit 3")], &[], Millis(0));
         let mut now = Millis(0);
         for pause_ms in [1000, 2000, 3000] {
             assert_eq!(daemons.deadline(), Some(now));
             daemons.tick(now);
-            let pid = daemons.running()["exit 3"];
+            let pid = daemons.running()[0].1;
             while process::peek(pid).is_none() {
                 std::thread::yield_now();
             }
@@ -249,18 +250,33 @@ mod tests {
         let file = folder.path().join("pid");
         std::fs::write(&file, format!("{}\n", std::process::id())).expect("written");
         let smart = Daemon::smart(&format!("{},7 false", file.display()), false).expect("a daemon");
-        let mut daemons = Daemons::new(&[smart], &HashMap::new(), Millis(0));
+        let mut daemons = Daemons::new(&[smart], &[], Millis(0));
         daemons.tick(Millis(0));
         assert!(daemons.running().is_empty(), "it runs already");
         assert_eq!(daemons.deadline(), Some(Millis(7000)));
     }
 
     #[test]
+    fn twins_are_both_handed_on() {
+        let specs = ["exec sleep 1000", "exec sleep 1000", "exec sleep 1001"].map(Daemon::plain);
+        let mut daemons = Daemons::new(&specs[..2], &[], Millis(0));
+        daemons.tick(Millis(0));
+        let running = daemons.running();
+        assert_eq!(running.len(), 2);
+        let mut next = Daemons::new(&specs, &running, Millis(5));
+        assert_eq!(next.running(), running);
+        next.tick(Millis(5));
+        assert_eq!(next.running()[..2], running[..]);
+        assert_eq!(next.running().len(), 3);
+        next.stop();
+    }
+
+    #[test]
     fn all_end_with_the_server() {
         let specs = ["exec sleep 1000", "trap '' TERM; sleep 0.01; exec sleep 0.1"].map(Daemon::plain);
-        let mut daemons = Daemons::new(&specs, &HashMap::new(), Millis(0));
+        let mut daemons = Daemons::new(&specs, &[], Millis(0));
         daemons.tick(Millis(0));
-        let pids: Vec<u32> = daemons.running().into_values().collect();
+        let pids: Vec<u32> = daemons.running().into_iter().map(|(_, pid)| pid).collect();
         daemons.stop();
         assert!(pids.into_iter().all(|pid| !shell::runs(pid)), "ended and buried");
     }

@@ -6,8 +6,11 @@ pub mod daemons;
 use std::collections::HashMap;
 
 use crate::base::clock::{self, Millis};
+use crate::hooks::{self, Stop};
+use crate::options::hooks::Action;
 use crate::options::settings::Process;
 use crate::sys::process::Status;
+use crate::sys::shell;
 use cron::Crons;
 use daemons::Daemons;
 
@@ -16,6 +19,8 @@ use daemons::Daemons;
 pub struct Jobs {
     daemons: Daemons,
     crons: Crons,
+    /// Of `hook-touch`, by their processes.
+    commands: HashMap<u32, String>,
 }
 
 /// How a daemon or a cron job is.
@@ -48,9 +53,10 @@ pub enum Ended {
 }
 
 impl Jobs {
-    /// Those of the options. `running` are daemons that the program before has left, by their commands.
-    pub fn new(settings: &Process, running: &HashMap<String, u32>, now: Millis) -> Jobs {
-        Jobs { daemons: Daemons::new(&settings.daemons, running, now), crons: Crons::new(&settings.crons) }
+    /// Those of the options. `running` are daemons that the program before has left, with their commands.
+    pub fn new(settings: &Process, running: &[(String, u32)], now: Millis) -> Jobs {
+        let daemons = Daemons::new(&settings.daemons, running, now);
+        Jobs { daemons, crons: Crons::new(&settings.crons), commands: HashMap::new() }
     }
 
     /// When to come back with [`Jobs::tick`].
@@ -66,7 +72,22 @@ impl Jobs {
 
     /// A process has ended.
     pub fn ended(&mut self, pid: u32, status: Status, now: Millis) -> Ended {
+        if let Some(command) = self.commands.remove(&pid) {
+            if status != Status::Exited(0) {
+                crate::log!("[uwring] hook-touch: {command}: it ended ({})", super::lines::how(status));
+            }
+            return Ended::Ours;
+        }
         if self.crons.ended(pid, now) { Ended::Ours } else { self.daemons.ended(pid, status, now) }
+    }
+
+    /// Does what `hook-touch` says. A command runs beside: nobody waits for it, and the log tells if it fails.
+    pub fn hook(&mut self, action: &Action) -> Result<(), Stop> {
+        let (Action::Run(command) | Action::TryRun(command)) = action else { return hooks::perform(action) };
+        crate::log!("running \"{command}\"");
+        let pid = shell::start(command, shell::Manner::default()).map_err(Stop::Failed)?;
+        self.commands.insert(pid, command.clone());
+        Ok(())
     }
 
     /// The site was loaded anew: daemons are, too.
@@ -85,7 +106,7 @@ impl Jobs {
     }
 
     /// Daemons that run, for the next program of this process.
-    pub fn hand_over(&self) -> HashMap<String, u32> {
+    pub fn hand_over(&self) -> Vec<(String, u32)> {
         self.daemons.running()
     }
 }
