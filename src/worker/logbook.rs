@@ -13,6 +13,7 @@ use crate::engine::Reactor;
 use crate::logging::format::{Line, Record};
 use crate::logging::relay::lines::SERVER_MARK;
 use crate::logging::relay::ports;
+use crate::options::settings::Settings;
 
 /// Request lines waiting for a slow reader, bytes.
 const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -42,12 +43,16 @@ impl Logbook {
         let relayed = ports::requests(plan.id);
         let marked = relayed.is_some();
         let sink = relayed.unwrap_or_else(crate::sys::process::stderr_copy).ok();
+        Logbook { marked, ..Logbook::of(&plan.settings, sink) }
+    }
+
+    fn of(settings: &Settings, sink: Option<File>) -> Logbook {
         let direct = sink.as_ref().and_then(|f| f.metadata().ok()).is_some_and(|m| m.is_file());
         Logbook {
-            line: Line::compile(&plan.settings.logging),
+            line: Line::compile(&settings.logging),
             sink: sink.map(Arc::new),
             direct,
-            marked,
+            marked: false,
             waiting: Vec::new(),
             writing: false,
             lost: 0,
@@ -129,17 +134,32 @@ impl Logbook {
     /// The engine's write has ended.
     pub fn written(&mut self, result: io::Result<()>, mut buffer: Vec<u8>) {
         self.writing = false;
-        if result.is_err() {
-            self.lost += 1;
-        }
+        let works = result.is_ok();
+        self.lost += u64::from(!works);
         if self.waiting.is_empty() {
             buffer.clear();
             self.waiting = buffer;
         }
-        if self.lost > 0 && self.waiting.len() < WAITING_BYTES_MAX {
+        // Where nothing can be written, saying so would fail for ever, and at once.
+        if works && self.lost > 0 && self.waiting.len() < WAITING_BYTES_MAX {
             let line = format!("[uwring] the reader of the log is too slow: {} lines were lost", self.lost);
             self.say(&line);
             self.lost = 0;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_not_tried_again_at_once() {
+        let mut logbook = Logbook::of(&Settings::default(), None);
+        logbook.writing = true;
+        logbook.written(Err(io::ErrorKind::BrokenPipe.into()), b"a line\n".to_vec());
+        assert!(logbook.waiting.is_empty() && !logbook.writing);
+        logbook.written(Ok(()), Vec::new());
+        assert!(String::from_utf8_lossy(&logbook.waiting).contains("1 lines were lost"));
     }
 }

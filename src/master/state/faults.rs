@@ -5,7 +5,7 @@ use super::{Action, State, lines};
 use crate::shared::area::Tired;
 
 impl State {
-    /// A worker asks to be replaced: [`settle`] sees to it.
+    /// A worker asks to be replaced: `settle` sees to it.
     pub(super) fn tired(&mut self, pid: u32, why: Tired, actions: &mut Vec<Action>) {
         let Some((generation, number)) = self.worker_with(pid) else { return };
         let id = generation.id(number);
