@@ -47,10 +47,14 @@ pub fn send_file(fd: RawFd, file: &OwnedFd, offset: u64, len: u64) -> io::Result
     u64::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Sends what fits into the socket's buffer at once: how many bytes went.
-pub fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    use nix::sys::socket::{MsgFlags, send};
-    Ok(send(fd, bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?)
+/// Sends what fits of two pieces into the socket's buffer at once: how many bytes went.
+pub fn send_now(fd: RawFd, pieces: [&[u8]; 2]) -> io::Result<usize> {
+    use nix::sys::socket::{MsgFlags, UnixAddr, send, sendmsg};
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    if pieces[1].is_empty() {
+        return Ok(send(fd, pieces[0], flags)?);
+    }
+    Ok(sendmsg::<UnixAddr>(fd, &pieces.map(io::IoSlice::new), &[], flags, None)?)
 }
 
 /// Ends both directions: a receive that waits there returns.
