@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::base::errors;
 use crate::options::settings::Settings;
 use crate::sys::exec::{self, Handed};
 
@@ -29,14 +30,14 @@ def no(why):
     sys.stderr.write('%s: %s\\n' % (sys.executable, why))
     sys.exit(1)
 if sys.version_info < (3, 9):
-    no('Python %d.%d: 3.9 or later is needed' % sys.version_info[:2])
+    no('Python %d.%d: 3.9 or later is needed [UWR-E025]' % sys.version_info[:2])
 if sys.implementation.name != 'cpython':
-    no('%s: CPython is needed' % sys.implementation.name)
+    no('%s: CPython is needed [UWR-E026]' % sys.implementation.name)
 if 't' in sys.abiflags:
-    no('a free-threaded build, which the plugin cannot be loaded into: use the ordinary one')
+    no('a free-threaded build, which the plugin cannot be loaded into: use the ordinary one [UWR-E027]')
 import os
 if os.getpid() != int(sys.argv[3]):
-    no('started by a script that waits for it: name the interpreter itself with the option python')
+    no('started by a script that waits for it: name the interpreter itself with the option python [UWR-E028]')
 import _frozen_importlib as b, _frozen_importlib_external as e
 s = b.ModuleSpec('uwring_python', e.ExtensionFileLoader('uwring_python', sys.argv[1]), origin=sys.argv[1])
 m = b.module_from_spec(s)
@@ -53,24 +54,26 @@ serve(seat)
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `home` is no folder; uWSGI's words.
-    #[error("!!! Python Home is not a directory: {0} !!!")]
+    #[error("!!! Python Home is not a directory: {0} !!!\n{id}", id = errors::HOME)]
     Home(PathBuf),
     /// `home` has no interpreter.
-    #[error("no python found in {0}/bin: is it a virtualenv?")]
+    #[error("no python found in {0}/bin: is it a virtualenv? {id}", id = errors::HOME_EMPTY)]
     HomeWithoutPython(PathBuf),
     /// Nothing of that name.
     #[error(
-        "no python found: {0} is not on PATH (apt-get install python3, or say which with the option python)"
+        "no python found: {0} is not on PATH (apt-get install python3, or say which with the option python) {id}",
+        id = errors::NO_PYTHON
     )]
     NoPython(String),
     /// The plugin is nowhere.
     #[error(
         "{PLUGIN_FILE} not found (looked in {0}; {PLUGIN_DIR_VARIABLE} names another folder): it is the other half of \
-         uwring and comes with every package; copy it from there, or install again"
+         uwring and comes with every package; copy it from there, or install again {id}",
+        id = errors::NO_PLUGIN
     )]
     NoPlugin(String),
     /// The one inside could not be laid out.
-    #[error("cannot unpack {PLUGIN_FILE} into memory: {0}")]
+    #[error("cannot unpack {PLUGIN_FILE} into memory: {0} {id}", id = errors::UNPACK)]
     Unpacked(io::Error),
 }
 
@@ -206,7 +209,10 @@ mod tests {
         let mut settings = Settings::default();
         settings.python.home = Some("/nonexistent/venv".to_owned());
         let error = interpreter(&settings).expect_err("there is no such folder");
-        assert_eq!(error.to_string(), "!!! Python Home is not a directory: /nonexistent/venv !!!");
+        assert_eq!(
+            error.to_string(),
+            "!!! Python Home is not a directory: /nonexistent/venv !!!\n[UWR-E021]"
+        );
     }
 
     #[test]

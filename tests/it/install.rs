@@ -60,8 +60,19 @@ fn without_its_other_half_it_says_where_that_belongs() {
     let error = String::from_utf8_lossy(&output.stderr);
     let bin = alone.parent().expect("a folder").display();
     let expected = format!("{PLUGIN} not found (looked in {bin}, {bin}/../lib/uwring; ");
-    assert!(error.contains(&expected), "{error}");
+    assert!(error.contains(&expected) && error.trim_end().ends_with("[UWR-E023]"), "{error}");
     assert_eq!(output.status.code(), Some(1));
+    // The line is explained as it stands.
+    for words in [error.trim_end(), "UWR-E023", "e023", "not found (looked in"] {
+        let output = Command::new(&alone).args(["explain", words]).output().expect("it runs");
+        let explained = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(
+            explained.contains("docs/install.md"),
+            words != "not found (looked in",
+            "{words}: {explained}"
+        );
+        assert_eq!(output.status.success(), words != "not found (looked in", "{words}");
+    }
 }
 
 #[test]
