@@ -27,7 +27,7 @@ pub fn mode(processes: u32, threads: u32) -> String {
 
 /// What workers run on, and why.
 pub fn engine(kind: Kind, why: &str) -> String {
-    format!("[uwring] engine: {} ({why})", kind.name())
+    format!("[uwring] engine: {}; {why}", kind.name())
 }
 
 /// Where the server is looked at.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 
+use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 
 use super::{Epoll, Place, READ, TAG_DOOR};
@@ -51,8 +52,13 @@ impl Epoll {
             if door.armed {
                 self.epoll.delete(fd)?;
             } else {
-                let flags = READ | EpollFlags::EPOLLEXCLUSIVE;
-                self.epoll.add(fd, EpollEvent::new(flags, TAG_DOOR << 56 | number as u64))?;
+                let tag = TAG_DOOR << 56 | number as u64;
+                let alone = EpollEvent::new(READ | EpollFlags::EPOLLEXCLUSIVE, tag);
+                match self.epoll.add(fd, alone) {
+                    // Not every kernel that is called Linux knows it. Without, all workers are woken and one is first.
+                    Err(Errno::EINVAL) => self.epoll.add(fd, EpollEvent::new(READ, tag))?,
+                    added => added?,
+                }
             }
             door.armed = !door.armed;
         }

@@ -23,7 +23,8 @@ impl Running {
     /// Starts `command` with stderr collected. Panics with the program's name if it can't be run.
     pub fn spawn(mut command: Command) -> Running {
         command.stderr(Stdio::piped()).process_group(0);
-        if let Some(engine) = engine() {
+        let said = command.get_envs().any(|(name, _)| name == "UWSGI_ENGINE");
+        if let Some(engine) = engine().filter(|_| !said) {
             command.env("UWSGI_ENGINE", engine);
         }
         let mut child = command.spawn().unwrap_or_else(|e| panic!("start {:?}: {e}", command.get_program()));
