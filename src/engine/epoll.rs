@@ -163,11 +163,12 @@ impl Epoll {
             return Ok(self.epoll.delete(borrowed)?);
         }
         let mut event = EpollEvent::new(wanted, TAG_CONNECTION << 56 | index(fd) as u64);
-        Ok(if armed.is_empty() {
-            self.epoll.add(borrowed, event)?;
+        let armed = if armed.is_empty() {
+            self.epoll.add(borrowed, event)
         } else {
-            self.epoll.modify(borrowed, &mut event)?;
-        })
+            self.epoll.modify(borrowed, &mut event)
+        };
+        Ok(armed?)
     }
 
     /// Also waits for `what`. Where the kernel refuses, the operation is over.

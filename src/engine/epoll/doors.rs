@@ -44,7 +44,7 @@ impl Epoll {
     /// Registers the sockets that have accepts, and no others.
     pub(super) fn man_doors(&mut self) -> io::Result<()> {
         for (number, door) in self.doors.iter_mut().enumerate() {
-            if door.armed == !door.accepts.is_empty() {
+            if door.armed != door.accepts.is_empty() {
                 continue;
             }
             // SAFETY: the caller keeps its listening sockets as long as the engine; it is only borrowed for this call.

@@ -54,11 +54,8 @@ impl Epoll {
         buffer: Vec<u8>,
         offset: Option<u64>,
     ) {
-        let done = match page_cache::write_now(file.as_raw_fd(), &buffer, offset) {
-            Ok(n) => n,
-            // It would have to wait, or cannot tell.
-            Err(_) => 0,
-        };
+        // Where that fails it would have to wait, or cannot tell.
+        let done = page_cache::write_now(file.as_raw_fd(), &buffer, offset).unwrap_or(0);
         let writing = Writing { file, token, buffer, done, offset };
         if writing.done == writing.buffer.len() {
             self.ready.push(writing.end(Ok(())));
