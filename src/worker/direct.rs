@@ -87,7 +87,7 @@ fn send_with(job: &mut Job, claims: &Claims, piece: &[u8]) -> Result<usize, Refu
     if job.out.is_empty() && piece.is_empty() {
         return Ok(0);
     }
-    match net::send_now(fd, [&job.out, piece]) {
+    match net::send_both_now(fd, &job.out, piece) {
         Ok(n) => {
             let of_out = n.min(job.out.len());
             job.out.drain(..of_out);
