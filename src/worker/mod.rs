@@ -36,6 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use crate::base::errors;
 use crate::engine::ring::Ring as Uring;
 use crate::hooks::{self, Stop};
 use crate::options::hooks::Moment;
@@ -123,7 +124,7 @@ pub fn run(plan: Plan) -> i32 {
     match serve(plan) {
         Ok(code) => code,
         Err(error) => {
-            crate::log!("[uwring] worker cannot start: {error}");
+            crate::log!("[uwring] worker cannot start: {error} {}", errors::WORKER_START);
             if let Error::Exit(code) = error { code } else { 1 }
         }
     }
