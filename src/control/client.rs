@@ -193,13 +193,14 @@ fn show(request: Request, text: &str, json: bool) -> Result<bool, Error> {
 
 fn table(status: &Status) -> String {
     let mut text = format!(
-        "uwring {}, pid {}: {}, generation {}, up {}, {} requests\n",
+        "uwring {}, pid {}: {}, generation {}, up {}, {} requests, on {}\n",
         status.version,
         status.pid,
         status.phase,
         status.generation,
         duration(status.uptime_seconds),
-        status.requests
+        status.requests,
+        if status.engine.is_empty() { "io_uring" } else { &status.engine }
     );
     text += &format!(
         "{:>6} {:>8} {:>10} {:<9} {:>12} {:>10} {:>9} {:>9}\n",

@@ -16,6 +16,7 @@ mod corpora;
 mod ctl;
 mod drain;
 mod emperor;
+mod engines;
 mod environ;
 mod faults;
 mod frameworks;
