@@ -11,11 +11,13 @@ const AHEAD_MAX_US: u64 = 10 * 60 * 1_000_000;
 pub fn trace_id(parent: &[u8]) -> Option<&[u8]> {
     let parts: Vec<&[u8]> = parent.split(|byte| *byte == b'-').collect();
     let [version, trace, span, flags, later @ ..] = parts.as_slice() else { return None };
-    let hex = |text: &[u8], len| text.len() == len && text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let hex =
+        |text: &[u8], len| text.len() == len && text.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let is_some = |text: &[u8]| text.iter().any(|byte| *byte != b'0');
     // Version 0 has four parts; later ones may have more.
     let known = hex(version, 2) && *version != b"ff" && (later.is_empty() || *version != b"00");
-    (known && hex(trace, 32) && is_some(trace) && hex(span, 16) && is_some(span) && hex(flags, 2)).then_some(*trace)
+    (known && hex(trace, 32) && is_some(trace) && hex(span, 16) && is_some(span) && hex(flags, 2))
+        .then_some(*trace)
 }
 
 /// A `traceparent` with these ids.

@@ -54,13 +54,7 @@ impl<R: Reactor> Ring<R> {
     }
 }
 
-fn weigh(
-    received: Received<'_>,
-    believed: bool,
-    context: Context,
-    fresh: (u128, u64),
-    wall_us: u64,
-) -> Ids {
+fn weigh(received: Received<'_>, believed: bool, context: Context, fresh: (u128, u64), wall_us: u64) -> Ids {
     let Received { request, head, fixed } = received;
     let said = |name: &[u8]| received.value(name).filter(|_| believed);
     let parent = said(PARENT).filter(|parent| trace::trace_id(parent).is_some());

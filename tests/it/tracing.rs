@@ -31,9 +31,14 @@ fn ids_of_a_front_end_reach_the_application_and_the_log() {
         return;
     }
     let log = "log-format = %(request_id) of %(trace_id)";
-    let server = Server::app("environ").http().ini("tracing = true").ini(log).start();
+    let echo = "response-route-run = addheader:X-Request-Id: ${HTTP_X_REQUEST_ID}";
+    let server = Server::app("environ").http().ini("tracing = true").ini(log).ini(echo).start();
     // From this machine, so a front end's.
-    let told = environ(&server, &fields(""));
+    let mut client = server.http();
+    client.send(fields(""));
+    let answer = client.response("GET").expect(200);
+    assert_eq!(answer.header("X-Request-Id"), Some("abc-1"));
+    let told = answer.json();
     let value = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
     assert_eq!(value("HTTP_X_REQUEST_ID"), "abc-1");
     assert_eq!((value("HTTP_TRACEPARENT"), value("HTTP_TRACESTATE")), (PARENT.to_owned(), "a=1".to_owned()));
@@ -44,7 +49,8 @@ fn ids_of_a_front_end_reach_the_application_and_the_log() {
     assert_eq!(told["HTTP_X_REQUEST_ID"], "def-2");
     server.log().wait_for(&format!("def-2 of {TRACE}"));
     // What a line of a log could not hold is replaced.
-    let told = environ(&server, "GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: a\"b\r\nTraceparent: 00-1\r\n\r\n");
+    let told =
+        environ(&server, "GET / HTTP/1.1\r\nHost: h\r\nX-Request-Id: a\"b\r\nTraceparent: 00-1\r\n\r\n");
     assert!(is_hex(&told["HTTP_X_REQUEST_ID"], 32) && told.get("HTTP_TRACEPARENT").is_none(), "{told}");
 }
 
@@ -78,7 +84,8 @@ fn the_time_on_the_way_counts_as_time_in_the_queue() {
     let server = Server::app("environ").http().ini("tracing = true\nmetrics = {dir}/m.sock").start();
     let seconds = |server: &Server| {
         let page = Address::Unix(server.path("m.sock")).get("/metrics").expect(200).text();
-        let line = page.lines().find(|line| line.starts_with("uwring_request_queue_seconds_sum")).map(str::to_owned);
+        let line =
+            page.lines().find(|line| line.starts_with("uwring_request_queue_seconds_sum")).map(str::to_owned);
         let line = line.unwrap_or_else(|| panic!("{page}"));
         line.rsplit(' ').next().and_then(|n| n.parse::<f64>().ok()).expect("a number")
     };
