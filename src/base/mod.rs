@@ -5,6 +5,7 @@ pub mod clock;
 pub mod date;
 pub mod digits;
 pub mod engine;
+pub mod errors;
 pub mod limits;
 pub mod networks;
 pub mod pattern;

@@ -12,8 +12,8 @@ use super::lines;
 use super::listeners;
 use super::logs::Logs;
 use super::pidfile::{self, Kept, Vacuum};
-use crate::base::clock;
 use crate::base::engine::Kind as Engine;
+use crate::base::{clock, errors};
 use crate::control::monitor::{self, Door};
 use crate::control::server::Server;
 use crate::engine::choice::{self, Refused};
@@ -38,16 +38,16 @@ const THREADS_ROOM: u32 = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing to listen on.
-    #[error("{}", lines::NO_SOCKET)]
+    #[error("{}\n{id}", lines::NO_SOCKET, id = errors::NO_SOCKET)]
     NoSocket,
     /// The log has it already.
     #[error("the server cannot start")]
     Said(i32),
     /// A destination of the log.
-    #[error("cannot open log {0}: {1}")]
+    #[error("cannot open log {0}: {1} {id}", id = errors::NO_LOG)]
     Log(String, std::io::Error),
     /// Only root becomes somebody else.
-    #[error("cannot set{kind}() as non-root user: start as root, or without {kind}")]
+    #[error("cannot set{kind}() as non-root user: start as root, or without {kind} {id}", id = errors::NOT_ROOT)]
     NotRoot {
         /// `uid` or `gid`.
         kind: &'static str,
@@ -56,13 +56,13 @@ pub enum Error {
     #[error(transparent)]
     Plugin(crate::plugin::find::Error),
     /// No ring, and nothing else is wanted.
-    #[error(transparent)]
+    #[error("{0} {id}", id = errors::NO_RING)]
     Engine(#[from] Refused),
     /// A hook says so.
-    #[error("a hook ends the server with code {0}")]
+    #[error("a hook ends the server with code {0} {id}", id = errors::HOOK)]
     Exit(i32),
     /// The kernel, or a name it does not know.
-    #[error("{0}{hint}", hint = hint(.0))]
+    #[error("{0}{hint} {id}", hint = hint(.0), id = id(.0))]
     Sys(#[from] SysError),
 }
 
@@ -94,6 +94,18 @@ fn hint(error: &SysError) -> &'static str {
         Some(crate::sys::errno::EADDRNOTAVAIL) if bind => " (this machine has no such address; see freebind)",
         Some(crate::sys::errno::ENOENT) if bind => " (the folder does not exist)",
         _ => "",
+    }
+}
+
+/// Its number.
+fn id(error: &SysError) -> errors::Id {
+    match error {
+        SysError::Address { .. } => errors::ADDRESS,
+        SysError::InUse { .. } => errors::IN_USE,
+        SysError::Nobody { .. } => errors::NOBODY,
+        SysError::Kept(_) => errors::KEPT,
+        SysError::Call { attempt: "bind", .. } => errors::BIND,
+        SysError::Call { .. } => errors::SYSTEM,
     }
 }
 
@@ -235,7 +247,7 @@ fn open_control(settings: &Process, identity: &Identity) -> Result<Option<Server
             Ok(Some(server))
         }
         Err(error) if address.is_none() => {
-            log!("no control socket, so uwring ctl cannot be used: {error}");
+            log!("no control socket, so uwring ctl cannot be used: {error} {}", errors::NO_CONTROL);
             Ok(None)
         }
         Err(error) => Err(error.into()),

@@ -54,6 +54,16 @@ pub fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(send(fd, bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?)
 }
 
+/// As [`send_now`], two pieces with one system call.
+pub fn send_both_now(fd: RawFd, first: &[u8], second: &[u8]) -> io::Result<usize> {
+    use nix::sys::socket::{MsgFlags, UnixAddr, sendmsg};
+    if second.is_empty() {
+        return send_now(fd, first);
+    }
+    let pieces = [first, second].map(io::IoSlice::new);
+    Ok(sendmsg::<UnixAddr>(fd, &pieces, &[], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL, None)?)
+}
+
 /// Receives what is there: how many bytes, 0 at the end of the stream. That many of `room` are written then.
 pub fn receive_now(fd: RawFd, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     loop {

@@ -9,6 +9,7 @@ use super::preface;
 use super::ring_thread::{Door, Ring};
 use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::engine::{Reactor, Token};
 use crate::proto::http::{Site, port};
 use crate::shared::area::bump;
@@ -231,8 +232,9 @@ impl<R: Reactor> Ring<R> {
             self.doors.say_at = now.after(SAY_MS);
             crate::log!(
                 "[uwring] accept on {}: {error}; {open} connections open, closed {closed} without a request; trying \
-                 again every {PAUSE_MS} ms, new clients wait (see `max-fd` and `ulimit -n`)",
-                self.doors.doors[index].listener.name
+                 again every {PAUSE_MS} ms, new clients wait (see `max-fd` and `ulimit -n`) {}",
+                self.doors.doors[index].listener.name,
+                errors::NO_DESCRIPTORS
             );
         }
     }

@@ -37,6 +37,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use crate::base::engine::Kind;
+use crate::base::errors;
 use crate::engine::Reactor;
 use crate::engine::epoll::Epoll;
 use crate::engine::ring::Ring as Uring;
@@ -126,7 +127,7 @@ pub fn run(plan: Plan) -> i32 {
     match serve(plan) {
         Ok(code) => code,
         Err(error) => {
-            crate::log!("[uwring] worker cannot start: {error}");
+            crate::log!("[uwring] worker cannot start: {error} {}", errors::WORKER_START);
             if let Error::Exit(code) = error { code } else { 1 }
         }
     }

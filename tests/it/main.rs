@@ -25,6 +25,7 @@ mod harakiri;
 mod health;
 mod http;
 mod inis;
+mod install;
 mod interpreters;
 mod jobs;
 mod language;
