@@ -121,6 +121,11 @@ fn command() -> Command {
             ),
         )
         .subcommand(
+            Command::new("requests")
+                .about("Show the requests that run, the slowest, and the last that failed, with the time of each phase")
+                .arg(switch("stacks", "with the Python stacks of the workers that have requests")),
+        )
+        .subcommand(
             Command::new("drain")
                 .about("Go on serving, but without keep-alive and not ready for more: before a stop")
                 .arg(switch("undo", "serve as before")),
@@ -136,6 +141,9 @@ fn command() -> Command {
 fn ask(matches: &ArgMatches) -> Result<bool, Error> {
     if let Some(("dump", flags)) = matches.subcommand() {
         return super::stacks::show(matches, flags.get_one("worker").copied());
+    }
+    if let Some(("requests", flags)) = matches.subcommand() {
+        return super::requests::show(matches, flags.get_flag("stacks"));
     }
     let request = match matches.subcommand() {
         Some(("drain", flags)) => Request::Drain { undo: flags.get_flag("undo") },

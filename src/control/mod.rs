@@ -10,6 +10,7 @@
 
 pub mod client;
 pub mod monitor;
+mod requests;
 pub mod server;
 mod stacks;
 pub mod words;

@@ -63,6 +63,8 @@ pub struct Job {
     pub since: Millis,
     /// It began to come.
     pub arrived: Micros,
+    /// All of it was there that was to be waited for.
+    pub ready: Micros,
     /// An interpreter thread took it.
     pub started: Micros,
     /// It was finished.

@@ -42,6 +42,7 @@ mod proxies;
 mod push;
 mod python;
 mod recycle;
+mod requests;
 mod routes;
 mod scaling;
 mod soak;

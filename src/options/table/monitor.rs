@@ -72,6 +72,16 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.monitor.stats_no_metrics),
         "leave these out of the stats server's document",
     ),
+    row(
+        &["disable-recorder"],
+        Flag(|s| &mut s.monitor.recorder_off),
+        "do not keep the slowest and the last failed requests for `uwring ctl requests`, `uwring top` and the status page",
+    ),
+    row(
+        &["recorder-query"],
+        Flag(|s| &mut s.monitor.recorder_query),
+        "keep the queries of these requests, and show those of running ones (they may hold secrets)",
+    ),
     bare(&["carbon"], Takes::Value("ADDRESS"), "send statistics to a carbon server"),
 ];
 
