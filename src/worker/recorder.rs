@@ -27,6 +27,7 @@ pub struct Recorder {
     floor_us: u64,
     /// When the floor falls by itself.
     floor_until: Micros,
+    #[expect(clippy::vec_box, reason = "the boxes travel: a connection has room for one pointer")]
     spares: Vec<Box<Flown>>,
 }
 
