@@ -61,14 +61,9 @@ pub fn run(argv: &[OsString]) -> u8 {
     }
 }
 
-fn command() -> Command {
-    let switch = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-    };
-    Command::new("uwring ctl")
-        .about("Ask a running server, or tell it what to do")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
+/// With the options that say which server.
+pub(super) fn which(command: Command) -> Command {
+    command
         .arg(
             Arg::new("pid")
                 .long("pid")
@@ -92,6 +87,16 @@ fn command() -> Command {
                 .conflicts_with_all(["pid", "pidfile"])
                 .help("the server's control-socket, if it has one configured"),
         )
+}
+
+fn command() -> Command {
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    which(Command::new("uwring ctl"))
+        .about("Ask a running server, or tell it what to do")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
         .arg(switch("json", "print the answer as JSON").global(true))
         .subcommand(Command::new("status").about("Show the workers and what they have done"))
         .subcommand(
@@ -295,11 +300,15 @@ fn servers(names: &str) -> Vec<(u32, String)> {
 }
 
 fn connect_to(address: &str) -> Result<UnixStream, Error> {
-    let stream = match address.strip_prefix('@') {
+    open(address).map_err(|cause| Error::Connect(address.to_owned(), cause))
+}
+
+/// Connects to a unix socket: a path, or an abstract name behind `@`.
+pub(super) fn open(address: &str) -> io::Result<UnixStream> {
+    match address.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name).and_then(|at| UnixStream::connect_addr(&at)),
         None => UnixStream::connect(address),
-    };
-    stream.map_err(|cause| Error::Connect(address.to_owned(), cause))
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,9 @@ use crate::stats::json::{self, Style};
 use crate::stats::openmetrics::{self, Format};
 use crate::stats::snapshot::View;
 
+/// Where the live document is, on the metrics address.
+pub const LIVE_PATH: &str = "/-/status.json";
+
 /// What there is to tell, and how.
 #[derive(Debug)]
 pub struct Desk {
