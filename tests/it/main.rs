@@ -50,6 +50,7 @@ mod stacks;
 mod static_files;
 mod stats;
 mod systemd;
+mod top;
 mod trust;
 mod upgrade;
 mod wsgi;

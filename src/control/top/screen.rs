@@ -18,8 +18,7 @@ use crate::stats::live::Live;
 const LOOKS: usize = 10;
 /// Requests a second that are remembered, for the small chart.
 const HISTORY: usize = 240;
-const KEYS: &str =
-    "q quit  s sort  r reverse  Tab 1 2 3 requests  arrows workers  PgUp PgDn requests  Space pause";
+const KEYS: &str = "q quit  s sort  r reverse  1 2 3 Tab lists  arrows PgUp PgDn scroll  Space hold";
 
 struct Screen {
     sort: Sort,
