@@ -204,6 +204,7 @@ impl Source {
             },
             figures_of_cores: !monitor.metrics_no_cores,
             metrics_path: monitor.metrics_path.clone().unwrap_or_else(|| "/metrics".to_owned()),
+            has_page: !monitor.metrics_no_status,
             patience_ms: monitor.health_timeout.saturating_mul(1000),
         }
     }

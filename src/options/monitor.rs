@@ -33,6 +33,9 @@ pub struct Monitor {
     pub agent_check: Option<String>,
     /// `health-checks`: request sockets answer them too.
     pub health_checks: bool,
+    /// `metrics-no-status`: there is no status page at the address of metrics.
+    #[serde(default)]
+    pub metrics_no_status: bool,
     /// `disable-recorder`: slow and failed requests are not kept.
     #[serde(default)]
     pub recorder_off: bool,

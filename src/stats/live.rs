@@ -180,7 +180,7 @@ impl Live {
                 .to_vec(),
             accepted: totals.accepted,
             sockets: sockets(&told),
-            workers: told.workers.iter().map(worker).collect(),
+            workers: told.workers.iter().map(|seen| worker(seen, &recorder)).collect(),
             recorder,
         }
     }
@@ -203,7 +203,10 @@ fn sockets(told: &Snapshot) -> Vec<Socket> {
     told.distinct_sockets().map(socket).collect()
 }
 
-fn worker(seen: &Seen) -> Worker {
+fn worker(seen: &Seen, recorder: &Flights) -> Worker {
+    // What runs is counted when it ends; until then it is busy all the same.
+    let running =
+        recorder.in_flight.iter().filter(|request| (request.worker, request.pid) == (seen.id, seen.pid));
     let state = match seen.doing {
         Doing::Cheap => "cheap",
         Doing::Idle => "idle",
@@ -223,7 +226,7 @@ fn worker(seen: &Seen) -> Worker {
         exceptions: seen.exceptions,
         harakiri: seen.harakiri_count,
         rss_bytes: seen.usage.rss,
-        busy_us: seen.running_time,
+        busy_us: seen.running_time + running.map(|request| request.running_us).sum::<u64>(),
         average_us: seen.avg_rt,
         tx_bytes: seen.tx,
         started_on: seen.last_spawn,

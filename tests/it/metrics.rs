@@ -242,7 +242,7 @@ fn a_full_line_is_seen_on_tcp_too() {
 fn other_paths_are_not_found_and_the_path_can_be_chosen() {
     let Some(server) = started(Server::app("hello").ini("metrics-path = /private/metrics")) else { return };
     let address = Address::Unix(server.path("metrics.sock"));
-    for path in ["/", "/metrics", "/private"] {
+    for path in ["/metrics", "/private", "/-/", "/-/status.txt"] {
         address.get(path).expect(404);
     }
     let response = address.get("/private/metrics?x").expect(200);

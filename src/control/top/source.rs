@@ -9,7 +9,7 @@ use clap::ArgMatches;
 
 use super::foreign;
 use crate::control::client;
-use crate::control::monitor::desk::LIVE_PATH;
+use crate::control::monitor::site::LIVE_PATH;
 use crate::control::requests;
 use crate::stats::live::Live;
 

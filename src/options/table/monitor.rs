@@ -25,12 +25,17 @@ pub const ROWS: &[Row] = &[
     row(
         &["metrics"],
         Text(|s| &mut s.monitor.metrics, "ADDRESS"),
-        "serve metrics for Prometheus here, and health checks: /metrics, /-/live, /-/ready, /-/startup",
+        "serve metrics for Prometheus here, health checks and a status page: /metrics, /-/live, /-/ready, /-/startup, /-/status",
     ),
     row(
         &["metrics-path"],
         Set(Takes::Value("PATH"), metrics_path),
         "serve metrics at this path (default /metrics)",
+    ),
+    row(
+        &["metrics-no-status"],
+        Flag(|s| &mut s.monitor.metrics_no_status),
+        "leave the status page, which shows paths of requests, out of the address of metrics",
     ),
     row(
         &["health-checks"],
