@@ -4,6 +4,7 @@
 mod acceptor;
 mod account;
 mod body;
+mod census;
 mod channel;
 mod connection;
 mod deadlines;
@@ -18,6 +19,7 @@ pub mod office;
 mod preface;
 mod queue;
 mod reading;
+mod recorder;
 mod recycle;
 mod refusing;
 mod rescue;
