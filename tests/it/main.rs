@@ -48,6 +48,7 @@ mod soak;
 mod stacks;
 mod static_files;
 mod stats;
+mod surroundings;
 mod systemd;
 mod trust;
 mod upgrade;
