@@ -10,7 +10,7 @@ use uwring::options::settings::Settings;
 use uwring::options::{self, Command, Loaded};
 
 /// The configuration asks for something else.
-const NOTHING_TO_SERVE: &str = "it does not say what to serve any more";
+const NOTHING_TO_SERVE: &str = "it does not say what to serve any more [UWR-E008]";
 
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
@@ -96,7 +96,7 @@ fn run(
         Command::Exit(code) => ExitCode::from(code),
         Command::Signal { pidfile, what } => match pidfile::signal(&pidfile, what) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(&error),
+            Err(error) => fail(&master::startup::Error::from(error)),
         },
     }
 }

@@ -1,7 +1,8 @@
-//! Commands that look at a configuration and serve nothing: `uwring check`, `uwring options`, `uwring migrate`, and what
-//! `uwring` says by itself. A file of such a name is meant by `./check`.
+//! Commands that look at a configuration and serve nothing: `uwring check`, `uwring options`, `uwring migrate`,
+//! `uwring explain`, and what `uwring` says by itself. A file of such a name is meant by `./check`.
 
 mod check;
+mod explain;
 mod list;
 mod migrate;
 
@@ -17,6 +18,7 @@ uwring serves Python applications.
   uwring check uwsgi.ini                every option, where it comes from, and what becomes of it
   uwring migrate uwsgi.ini              the same in uwring.toml, with nginx and systemd beside it
   uwring options                        all options
+  uwring explain UWR-E020               what a message of the log means, and what to do
   uwring ctl                            ask or command a running server
 
 uwring --help explains the options.";
@@ -29,6 +31,7 @@ pub fn run(argv: &[OsString], env: &[(String, String)]) -> Option<u8> {
     Some(match name {
         "check" => check::run(&rest, env),
         "options" => list::run(&rest),
+        "explain" => explain::run(&rest),
         "migrate" => migrate::run(&rest, env),
         _ => return None,
     })

@@ -10,6 +10,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::ABSTRACT_PREFIX;
 use super::words::{Answer, Change, Request, Status};
+use crate::base::errors;
 use crate::sys::credentials;
 
 /// What the kernel lists of unix sockets: the last column is the name.
@@ -18,21 +19,24 @@ const UNIX_SOCKETS: &str = "/proc/net/unix";
 /// Why a server was not asked, or what it answered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    #[error("pidfile {0}: {1}")]
+    #[error("pidfile {0}: {1} {id}", id = errors::CTL_PIDFILE)]
     Pidfile(PathBuf, io::Error),
-    #[error("no running uwring was found on this machine (inside a container, ask inside it)")]
+    #[error(
+        "no running uwring was found on this machine (inside a container, ask inside it) {id}",
+        id = errors::CTL_NONE
+    )]
     Nobody,
-    #[error("no running uwring has process id {0}")]
+    #[error("no running uwring has process id {0} {id}", id = errors::CTL_UNKNOWN_PID)]
     NoSuchServer(u32),
-    #[error("several servers run here: choose one with --pid ({})", list(.0))]
+    #[error("several servers run here: choose one with --pid ({}) {id}", list(.0), id = errors::CTL_SEVERAL)]
     Several(Vec<u32>),
-    #[error("control socket {0}: {1}")]
+    #[error("control socket {0}: {1} {id}", id = errors::CTL_SOCKET)]
     Connect(String, io::Error),
-    #[error("the connection to the server broke: {0}")]
+    #[error("the connection to the server broke: {0} {id}", id = errors::CTL_BROKE)]
     Broken(#[from] io::Error),
-    #[error("the server ended without an answer")]
+    #[error("the server ended without an answer {id}", id = errors::CTL_BROKE)]
     Silent,
-    #[error("the answer is not understood (is the server of another version?): {0}")]
+    #[error("the answer is not understood (is the server of another version?): {0} {id}", id = errors::CTL_VERSION)]
     Answer(#[from] serde_json::Error),
 }
 
@@ -183,13 +187,14 @@ fn show(request: Request, text: &str, json: bool) -> Result<bool, Error> {
 
 fn table(status: &Status) -> String {
     let mut text = format!(
-        "uwring {}, pid {}: {}, generation {}, up {}, {} requests\n",
+        "uwring {}, pid {}: {}, generation {}, up {}, {} requests, on {}\n",
         status.version,
         status.pid,
         status.phase,
         status.generation,
         duration(status.uptime_seconds),
-        status.requests
+        status.requests,
+        if status.engine.is_empty() { "io_uring" } else { &status.engine }
     );
     text += &format!(
         "{:>6} {:>8} {:>10} {:<9} {:>12} {:>10} {:>9} {:>9}\n",

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use self::monitor::{Found, Monitor};
 use self::vassal::{Action, Event, Vassal};
 use crate::base::clock::{self, Millis};
+use crate::base::errors;
 use crate::options::emperor::Emperor as Policy;
 use crate::sys::process::{self, Status};
 use crate::sys::signals::{Signal, SignalReader};
@@ -65,7 +66,7 @@ pub fn rule(policy: &Policy, program: PathBuf) -> i32 {
     match Emperor::new(policy.clone(), program) {
         Ok(mut emperor) => emperor.run(),
         Err(error) => {
-            crate::log!("[emperor] cannot begin: {error}");
+            crate::log!("[emperor] cannot begin: {error} {}", errors::EMPEROR);
             1
         }
     }
@@ -274,7 +275,11 @@ impl Held {
                     self.process = Some(Process { pid, line, hung_up: false });
                 }
                 Err(error) => {
-                    crate::log!("[emperor] cannot start vassal {}: {error}", self.found.name);
+                    crate::log!(
+                        "[emperor] cannot start vassal {}: {error} {}",
+                        self.found.name,
+                        errors::VASSAL
+                    );
                     return Some(Event::NotStarted);
                 }
             },

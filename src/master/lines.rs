@@ -4,6 +4,8 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use crate::base::engine::Kind;
+use crate::base::errors;
 use crate::control::monitor::Role;
 use crate::options::settings::Touch;
 use crate::sys::process::Status;
@@ -22,6 +24,11 @@ pub fn mode(processes: u32, threads: u32) -> String {
         (false, false) => "single process",
     };
     format!("*** Operational MODE: {mode} ***")
+}
+
+/// What workers run on, and why.
+pub fn engine(kind: Kind, why: &str) -> String {
+    format!("[uwring] engine: {}; {why}", kind.name())
 }
 
 /// Where the server is looked at.
@@ -111,7 +118,8 @@ pub fn frozen(worker: u32, pid: u32) -> String {
 /// A worker whose ring thread does not turn.
 pub fn silent(worker: u32, pid: u32) -> String {
     format!(
-        "worker {worker} (pid: {pid}) gives no sign of life (stopped, or stuck in the kernel; stuck-worker-timeout): killed"
+        "worker {worker} (pid: {pid}) gives no sign of life (stopped, or stuck in the kernel; stuck-worker-timeout): killed {}",
+        errors::SILENT
     )
 }
 
@@ -123,19 +131,23 @@ pub fn died_in(worker: u32, pid: u32, core: u32, request: &str, ms: u64) -> Stri
 /// A worker keeps dying at its start.
 pub fn forkbomb(worker: u32, deaths: u32, delay_ms: u64) -> String {
     format!(
-        "*** worker {worker} died {deaths} times in a row right after its start: next try in {} seconds ***",
-        delay_ms.div_ceil(1000)
+        "*** worker {worker} died {deaths} times in a row right after its start: next try in {} seconds *** {}",
+        delay_ms.div_ceil(1000),
+        errors::BOOT_LOOP
     )
 }
 
 /// No worker could be forked.
 pub fn cannot_fork(worker: u32, why: &dyn Display) -> String {
-    format!("*** cannot fork worker {worker}: {why} (memory? `ulimit -u`? pids of the cgroup?) ***")
+    format!(
+        "*** cannot fork worker {worker}: {why} (memory? `ulimit -u`? pids of the cgroup?) *** {}",
+        errors::NO_FORK
+    )
 }
 
 /// The template ended at the first start. It has said why itself, if it could.
 pub fn cannot_start(why: &str) -> String {
-    format!("*** the application could not be started ({why}) ***")
+    format!("*** the application could not be started ({why}) *** {}", errors::NOT_STARTED)
 }
 
 /// The template died while workers serve.
@@ -149,8 +161,9 @@ pub fn template_died(pid: u32, status: Status) -> String {
 /// The template could not be started again.
 pub fn template_retry(why: &str, delay_ms: u64) -> String {
     format!(
-        "*** the template process did not start ({why}): next try in {} seconds ***",
-        delay_ms.div_ceil(1000)
+        "*** the template process did not start ({why}): next try in {} seconds *** {}",
+        delay_ms.div_ceil(1000),
+        errors::TEMPLATE_RETRY
     )
 }
 
@@ -205,7 +218,10 @@ pub fn new_program(version: &str) -> String {
 
 /// It could not be.
 pub fn old_program(why: &dyn Display) -> String {
-    format!("*** the program was replaced, but the new one cannot take over ({why}): this one goes on ***")
+    format!(
+        "*** the program was replaced, but the new one cannot take over ({why}): this one goes on *** {}",
+        errors::OLD_PROGRAM
+    )
 }
 
 /// A file was touched.

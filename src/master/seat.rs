@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::actions::Shared;
 use super::channel::TemplateEnd;
 use super::{Reread, listeners, startup};
+use crate::base::errors;
 use crate::logging::relay::ports;
 use crate::options::settings::{Monitor, Settings};
 use crate::plugin::find::{self, Library};
@@ -120,7 +121,7 @@ impl Seat {
             .map_err(|cause| failed("cannot keep its descriptors", &cause))?;
         let room = title::bytes(&self.argv);
         let cause = find::become_python(&python, &self.settings, &self.library, seat, room);
-        Err(failed(&format!("cannot run {}", python.display()), &cause))
+        Err(failed(&format!("cannot run {}", python.display()), &format!("{cause} {}", errors::CANNOT_RUN)))
     }
 
     /// Those of the start; for a reload, as the files have them now. What was made before the first fork stays.
@@ -129,7 +130,7 @@ impl Seat {
             return Ok(self.settings.clone());
         }
         let failed = |what: &str, cause: &dyn std::fmt::Display| {
-            crate::log!("*** {what}: {cause} ***");
+            crate::log!("*** {what}: {cause} *** {}", errors::REREAD);
             EXIT_FAILED
         };
         std::env::set_current_dir(&self.start_dir)
@@ -211,8 +212,10 @@ pub fn find(number: i32) -> io::Result<Taken> {
     }
     let Release { release } = serde_json::from_str(&text)?;
     if release != RELEASE {
-        let why =
-            format!("the plugin is of release {RELEASE}, the server of {release}: install both from one");
+        let why = format!(
+            "the plugin is of release {RELEASE}, the server of {release}: install both from one {}",
+            errors::RELEASES
+        );
         return Err(io::Error::other(why));
     }
     let left: Left = serde_json::from_str(&text)?;

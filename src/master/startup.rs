@@ -12,9 +12,13 @@ use super::lines;
 use super::listeners;
 use super::logs::Logs;
 use super::pidfile::{self, Kept, Vacuum};
+use crate::base::engine::Kind as Engine;
+use crate::base::{clock, errors};
 use crate::control::monitor::{self, Door};
 use crate::control::server::Server;
+use crate::engine::choice::{self, Refused};
 use crate::hooks::{self, Stop};
+use crate::log;
 use crate::logging::relay::process::{self as relay, Setup};
 use crate::options::VERSION;
 use crate::options::hooks::{Hook, Moment};
@@ -23,7 +27,6 @@ use crate::shared::area::{Area, Shape};
 use crate::sys::identity::{self, Identity};
 use crate::sys::socket::{Kind, Listener};
 use crate::sys::{Error as SysError, files, host, limits, process, shell};
-use crate::{base::clock, log};
 
 /// Descriptors a worker needs beside its connections: files of the application, its databases.
 const SPARE_FILES: u64 = 1024;
@@ -35,16 +38,16 @@ const THREADS_ROOM: u32 = 16;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Nothing to listen on.
-    #[error("{}", lines::NO_SOCKET)]
+    #[error("{}\n{id}", lines::NO_SOCKET, id = errors::NO_SOCKET)]
     NoSocket,
     /// The log has it already.
     #[error("the server cannot start")]
     Said(i32),
     /// A destination of the log.
-    #[error("cannot open log {0}: {1}")]
+    #[error("cannot open log {0}: {1} {id}", id = errors::NO_LOG)]
     Log(String, std::io::Error),
     /// Only root becomes somebody else.
-    #[error("cannot set{kind}() as non-root user: start as root, or without {kind}")]
+    #[error("cannot set{kind}() as non-root user: start as root, or without {kind} {id}", id = errors::NOT_ROOT)]
     NotRoot {
         /// `uid` or `gid`.
         kind: &'static str,
@@ -52,14 +55,14 @@ pub enum Error {
     /// It is not installed whole.
     #[error(transparent)]
     Plugin(crate::plugin::find::Error),
-    /// No ring.
-    #[error(transparent)]
-    Engine(#[from] crate::engine::Unavailable),
+    /// No ring, and nothing else is wanted.
+    #[error("{0} {id}", id = errors::NO_RING)]
+    Engine(#[from] Refused),
     /// A hook says so.
-    #[error("a hook ends the server with code {0}")]
+    #[error("a hook ends the server with code {0} {id}", id = errors::HOOK)]
     Exit(i32),
     /// The kernel, or a name it does not know.
-    #[error("{0}{hint}", hint = hint(.0))]
+    #[error("{0}{hint} {id}", hint = hint(.0), id = id(.0))]
     Sys(#[from] SysError),
 }
 
@@ -91,6 +94,18 @@ fn hint(error: &SysError) -> &'static str {
         Some(crate::sys::errno::EADDRNOTAVAIL) if bind => " (this machine has no such address; see freebind)",
         Some(crate::sys::errno::ENOENT) if bind => " (the folder does not exist)",
         _ => "",
+    }
+}
+
+/// Its number.
+fn id(error: &SysError) -> errors::Id {
+    match error {
+        SysError::Address { .. } => errors::ADDRESS,
+        SysError::InUse { .. } => errors::IN_USE,
+        SysError::Nobody { .. } => errors::NOBODY,
+        SysError::Kept(_) => errors::KEPT,
+        SysError::Call { attempt: "bind", .. } => errors::BIND,
+        SysError::Call { .. } => errors::SYSTEM,
     }
 }
 
@@ -164,7 +179,11 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     let pidfiles: Vec<PathBuf> = settings.process.pidfiles.iter().map(absolute).collect();
     give_log_away(settings, &identity)?;
     enter(&settings.process)?;
-    crate::engine::probe()?;
+    // Before there is anything to tidy up.
+    let wanted = settings.process.engine;
+    if wanted == Some(Engine::IoUring) {
+        choice::choose(wanted)?;
+    }
     let listeners = listeners::open(&settings.sockets)?;
     let control = open_control(&settings.process, &identity)?;
     let doors = open_doors(settings)?;
@@ -181,6 +200,10 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     let cores = process.threads.max(THREADS_ROOM);
     let area = Area::shaped(shape(settings, cores))
         .map_err(|cause| SysError::call("map", "the shared area", cause))?;
+    // As who the workers will be: the kernel may give the ring to root alone.
+    let engine = choice::choose(wanted)?;
+    log!("{}", lines::engine(engine.kind, &engine.why));
+    area.instance().set_engine(engine.kind);
     log!("your mercy for graceful operations on workers is {} seconds", process.worker_reload_mercy);
     log!("{}", lines::mapped(area.bytes(), process.processes * process.threads));
     log!("{}", lines::mode(process.processes, process.threads));
@@ -229,7 +252,7 @@ fn open_control(settings: &Process, identity: &Identity) -> Result<Option<Server
             Ok(Some(server))
         }
         Err(error) if address.is_none() => {
-            log!("no control socket, so uwring ctl cannot be used: {error}");
+            log!("no control socket, so uwring ctl cannot be used: {error} {}", errors::NO_CONTROL);
             Ok(None)
         }
         Err(error) => Err(error.into()),

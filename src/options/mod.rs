@@ -142,7 +142,7 @@ fn split(argv: &[OsString], env: &[(String, String)]) -> Result<sources::argv::L
     loop {
         let (at, error) = match sources::argv::split(argv, &declared) {
             Ok(line) => return Ok(line),
-            Err(Error::Unknown { at, what }) => (at, Error::Usage(what)),
+            Err(Error::Unknown { at, what }) => (at, Error::Unknown { at, what }),
             Err(error) => return Err(error),
         };
         // What comes before is read on trial, for the names alone.

@@ -5,12 +5,18 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::base::errors;
 use crate::options::settings::Settings;
 use crate::sys::exec::{self, Handed};
 
+/// The plugin itself, in a build with the feature `embedded` (`build.rs`).
+#[cfg(feature = "embedded")]
+const INSIDE: Option<&[u8]> = Some(include_bytes!(env!("UWRING_PLUGIN")));
+#[cfg(not(feature = "embedded"))]
+const INSIDE: Option<&[u8]> = None;
 /// File name of the plugin.
 const PLUGIN_FILE: &str = "libuwring_python.so";
 /// A folder to look into first.
@@ -24,14 +30,14 @@ def no(why):
     sys.stderr.write('%s: %s\\n' % (sys.executable, why))
     sys.exit(1)
 if sys.version_info < (3, 9):
-    no('Python %d.%d: 3.9 or later is needed' % sys.version_info[:2])
+    no('Python %d.%d: 3.9 or later is needed [UWR-E025]' % sys.version_info[:2])
 if sys.implementation.name != 'cpython':
-    no('%s: CPython is needed' % sys.implementation.name)
+    no('%s: CPython is needed [UWR-E026]' % sys.implementation.name)
 if 't' in sys.abiflags:
-    no('a free-threaded build, which the plugin cannot be loaded into: use the ordinary one')
+    no('a free-threaded build, which the plugin cannot be loaded into: use the ordinary one [UWR-E027]')
 import os
 if os.getpid() != int(sys.argv[3]):
-    no('started by a script that waits for it: name the interpreter itself with the option python')
+    no('started by a script that waits for it: name the interpreter itself with the option python [UWR-E028]')
 import _frozen_importlib as b, _frozen_importlib_external as e
 s = b.ModuleSpec('uwring_python', e.ExtensionFileLoader('uwring_python', sys.argv[1]), origin=sys.argv[1])
 m = b.module_from_spec(s)
@@ -48,19 +54,27 @@ serve(seat)
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// `home` is no folder; uWSGI's words.
-    #[error("!!! Python Home is not a directory: {0} !!!")]
+    #[error("!!! Python Home is not a directory: {0} !!!\n{id}", id = errors::HOME)]
     Home(PathBuf),
     /// `home` has no interpreter.
-    #[error("no python found in {0}/bin: is it a virtualenv?")]
+    #[error("no python found in {0}/bin: is it a virtualenv? {id}", id = errors::HOME_EMPTY)]
     HomeWithoutPython(PathBuf),
     /// Nothing of that name.
     #[error(
-        "no python found: {0} is not on PATH (apt-get install python3, or say which with the option python)"
+        "no python found: {0} is not on PATH (apt-get install python3, or say which with the option python) {id}",
+        id = errors::NO_PYTHON
     )]
     NoPython(String),
     /// The plugin is nowhere.
-    #[error("{PLUGIN_FILE} not found (looked in {0}; {PLUGIN_DIR_VARIABLE} names another folder)")]
+    #[error(
+        "{PLUGIN_FILE} not found (looked in {0}; {PLUGIN_DIR_VARIABLE} names another folder): it is the other half of \
+         uwring and comes with every package; copy it from there, or install again {id}",
+        id = errors::NO_PLUGIN
+    )]
     NoPlugin(String),
+    /// The one inside could not be laid out.
+    #[error("cannot unpack {PLUGIN_FILE} into memory: {0} {id}", id = errors::UNPACK)]
+    Unpacked(io::Error),
 }
 
 /// The plugin's library, open: what is loaded then is what was there when the server started, whatever an upgrade puts
@@ -72,22 +86,34 @@ pub struct Library {
 }
 
 impl Library {
-    /// Finds and opens it.
+    /// Finds and opens it: in the folder that the variable names, beside the executable (a build, an archive), in
+    /// `../lib/uwring` from there (a virtual environment, /usr, /usr/local), else the one inside the executable.
     pub fn open() -> Result<Library, Error> {
         let mut folders: Vec<PathBuf> =
             std::env::var_os(PLUGIN_DIR_VARIABLE).map(PathBuf::from).into_iter().collect();
-        if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
-            folders.push(beside.to_owned());
+        if let Some(beside) = home_of_executable() {
             folders.push(beside.join("../lib/uwring"));
+            folders.insert(folders.len() - 1, beside);
         }
         let open = |folder: &PathBuf| {
             let path = folder.join(PLUGIN_FILE);
             File::open(&path).ok().map(|file| Library { file, path })
         };
-        folders.iter().find_map(open).ok_or_else(|| {
-            let looked: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
-            Error::NoPlugin(looked.join(", "))
-        })
+        match (folders.iter().find_map(open), INSIDE) {
+            (Some(library), _) => Ok(library),
+            (None, Some(inside)) => Library::unpack(inside).map_err(Error::Unpacked),
+            (None, None) => {
+                let looked: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
+                Err(Error::NoPlugin(looked.join(", ")))
+            }
+        }
+    }
+
+    /// In a file of memory.
+    fn unpack(inside: &[u8]) -> io::Result<Library> {
+        let mut file = exec::memory_file(PLUGIN_FILE)?;
+        file.write_all(inside)?;
+        Ok(Library { file, path: PathBuf::from(PLUGIN_FILE) })
     }
 
     /// Its descriptor.
@@ -103,7 +129,18 @@ impl Library {
     }
 }
 
-/// `home`'s interpreter, else the option's, else `python3`.
+/// The folder of this executable, links followed.
+fn home_of_executable() -> Option<PathBuf> {
+    std::env::current_exe().ok()?.parent().map(Path::to_owned)
+}
+
+/// The interpreter of the virtual environment that `folder` is the `bin` of, if it is one.
+fn of_environment(folder: &Path) -> Option<PathBuf> {
+    folder.join("../pyvenv.cfg").is_file().then(|| folder.join("python3")).filter(|program| program.exists())
+}
+
+/// `home`'s interpreter, else the option's, else that of the virtual environment this server is installed in, else
+/// `python3`.
 pub fn interpreter(settings: &Settings) -> Result<PathBuf, Error> {
     let python = &settings.python;
     if let Some(home) = &python.home {
@@ -117,6 +154,10 @@ pub fn interpreter(settings: &Settings) -> Result<PathBuf, Error> {
             .map(|name| home.join(name))
             .find(|program| program.exists())
             .ok_or(Error::HomeWithoutPython(home));
+    }
+    let own = home_of_executable().as_deref().and_then(of_environment);
+    if let (None, Some(own)) = (&python.interpreter, own) {
+        return Ok(own);
     }
     let name = python.interpreter.as_deref().unwrap_or("python3");
     if name.contains('/') {
@@ -169,7 +210,10 @@ mod tests {
         let mut settings = Settings::default();
         settings.python.home = Some("/nonexistent/venv".to_owned());
         let error = interpreter(&settings).expect_err("there is no such folder");
-        assert_eq!(error.to_string(), "!!! Python Home is not a directory: /nonexistent/venv !!!");
+        assert_eq!(
+            error.to_string(),
+            "!!! Python Home is not a directory: /nonexistent/venv !!!\n[UWR-E021]"
+        );
     }
 
     #[test]
@@ -177,5 +221,26 @@ mod tests {
         let mut settings = Settings::default();
         settings.python.interpreter = Some("no-such-python".to_owned());
         assert!(matches!(interpreter(&settings), Err(Error::NoPython(name)) if name == "no-such-python"));
+    }
+
+    #[test]
+    fn a_virtual_environment_is_known_by_its_file() {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let bin = folder.path().join("bin");
+        std::fs::create_dir(&bin).expect("made");
+        std::fs::write(bin.join("python3"), "").expect("written");
+        assert_eq!(of_environment(&bin), None);
+        std::fs::write(folder.path().join("pyvenv.cfg"), "home = /usr/bin\n").expect("written");
+        assert_eq!(of_environment(&bin), Some(bin.join("python3")));
+    }
+
+    #[test]
+    fn what_is_inside_is_unpacked_whole() {
+        let mut library = Library::unpack(b"not really").expect("there is memory");
+        let mut text = String::new();
+        io::Seek::rewind(&mut library.file).expect("a file");
+        io::Read::read_to_string(&mut library.file, &mut text).expect("readable");
+        assert_eq!(text, "not really");
+        assert!(library.name().to_string_lossy().starts_with("/proc/self/fd/"));
     }
 }

@@ -18,6 +18,7 @@ pub use self::pieces::Pieces;
 use self::target::Target;
 use super::proxy::Told;
 use super::{Error, Limits, Step};
+use crate::base::errors;
 use crate::base::limits::FIELDS_MAX;
 use crate::request::{Request, Span, Version};
 
@@ -262,9 +263,18 @@ fn too_large(data: &[u8], limits: &Limits) -> Error {
     let line = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     // Whichever takes most of the room is to blame.
     if line > max / 2 {
-        return Error::new(414, format!("a request line too long for {max} bytes: raise buffer-size"));
+        return Error::new(
+            414,
+            format!("a request line too long for {max} bytes: raise buffer-size {}", errors::HEAD_TOO_LARGE),
+        );
     }
-    Error::new(431, format!("a request head of more than {max} bytes: raise buffer-size (at most 65535)"))
+    Error::new(
+        431,
+        format!(
+            "a request head of more than {max} bytes: raise buffer-size (at most 65535) {}",
+            errors::HEAD_TOO_LARGE
+        ),
+    )
 }
 
 /// `httparse` knows HTTP/1.0 and 1.1. A later 1.x is taken for 1.1 (RFC 9110 §2.5), anything else is refused.

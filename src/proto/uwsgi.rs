@@ -10,6 +10,7 @@
 use uwring_abi::{AREA_HEAD, VAR_PLAIN, Var};
 
 use super::{Error, Limits, Step, content_length};
+use crate::base::errors;
 use crate::request::{Body, Echo, Request, Span, Version};
 
 /// Length of the header.
@@ -71,8 +72,10 @@ fn check(header: [u8; HEADER_BYTES], size: usize, limits: &Limits) -> Result<(),
     }
     if size > limits.head_bytes {
         let max = limits.head_bytes;
-        let reason =
-            format!("invalid request block size: {size} (max {max}): raise buffer-size (at most 65535)");
+        let reason = format!(
+            "invalid request block size: {size} (max {max}): raise buffer-size (at most 65535) {}",
+            errors::HEAD_TOO_LARGE
+        );
         return Err(Error::new(431, reason));
     }
     Ok(())

@@ -9,6 +9,7 @@ use super::preface;
 use super::ring_thread::{Door, Ring};
 use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::engine::{Reactor, Token};
 use crate::proto::http::{Site, port};
 use crate::shared::area::bump;
@@ -40,8 +41,8 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Those of `plan`.
-    pub fn new(plan: &Plan) -> Doors {
+    /// Those of `plan`, fit for `engine`.
+    pub fn new(plan: &Plan, engine: &mut impl Reactor) -> Doors {
         let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
         let doors: Vec<Door> = plan
             .listeners
@@ -53,8 +54,7 @@ impl Doors {
             })
             .collect();
         for door in &doors {
-            // An accept through the ring would return at once from a socket that does not wait.
-            if let Err(error) = crate::sys::net::set_nonblocking(door.listener.fd.as_raw_fd(), false) {
+            if let Err(error) = engine.adopt(door.listener.fd.as_raw_fd()) {
                 crate::log!("[uwring] {}: {error}", door.listener.name);
             }
         }
@@ -232,8 +232,9 @@ impl<R: Reactor> Ring<R> {
             self.doors.say_at = now.after(SAY_MS);
             crate::log!(
                 "[uwring] accept on {}: {error}; {open} connections open, closed {closed} without a request; trying \
-                 again every {PAUSE_MS} ms, new clients wait (see `max-fd` and `ulimit -n`)",
-                self.doors.doors[index].listener.name
+                 again every {PAUSE_MS} ms, new clients wait (see `max-fd` and `ulimit -n`) {}",
+                self.doors.doors[index].listener.name,
+                errors::NO_DESCRIPTORS
             );
         }
     }

@@ -9,6 +9,7 @@ use super::connection::Reading;
 use super::job::{Job, Parcel, Pending, Spool};
 use super::ring_thread::Ring;
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::base::limits;
 use crate::engine::{Chunk, Reactor, Token};
 use crate::proto::Error;
@@ -226,7 +227,8 @@ impl<R: Reactor> Ring<R> {
         job.body_len += (job.body.len() - before) as u64;
         let limit = self.plan.settings.request.limit_post;
         if limit > 0 && job.body_len > limit {
-            let reason = format!("a chunked body of more than limit-post {limit} bytes");
+            let reason =
+                format!("a chunked body of more than limit-post {limit} bytes {}", errors::BODY_TOO_LARGE);
             return self.refuse_job(token, parcel, &Error::new(413, reason));
         }
         if progress.done {

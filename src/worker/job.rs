@@ -83,6 +83,8 @@ pub struct Job {
     pub via_sendfile: bool,
     /// The connection may carry another request.
     pub keep_alive: bool,
+    /// The application made a piece of the response then.
+    pub streamed: Micros,
     /// The connection itself, for an answer sent by the interpreter thread.
     pub lent: Option<RawFd>,
     /// The interpreter thread answers, nobody else does.

@@ -8,6 +8,7 @@ use super::Plan;
 use super::job::Parcel;
 use super::ring_thread::Ring;
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::base::limits::{self, UNSENT_BYTES_MAX};
 use crate::engine::Reactor;
 use crate::proto::Error;
@@ -67,7 +68,11 @@ impl<R: Reactor> Ring<R> {
             return self.pass_to_interpreter(parcel);
         }
         if self.bounds.size > 0 && self.backlog.len() >= self.bounds.size {
-            let reason = format!("{} requests wait already (request-queue-size)", self.backlog.len());
+            let reason = format!(
+                "{} requests wait already (request-queue-size) {}",
+                self.backlog.len(),
+                errors::QUEUE_FULL
+            );
             return self.turn_away(parcel, reason);
         }
         parcel.job.since = self.now.millis();
@@ -118,7 +123,10 @@ impl<R: Reactor> Ring<R> {
         while self.queue_due() == Some(0) {
             let Some(parcel) = self.backlog.pop_front() else { return };
             let waited = self.now.millis().since(parcel.job.since);
-            self.turn_away(parcel, format!("no thread took it in {waited} ms (request-queue-timeout)"));
+            self.turn_away(
+                parcel,
+                format!("no thread took it in {waited} ms (request-queue-timeout) {}", errors::QUEUE_LATE),
+            );
         }
     }
 

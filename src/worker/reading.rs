@@ -7,6 +7,7 @@ use super::job::{Job, Parcel};
 use super::queue::POOLED_HEADS_MAX;
 use super::ring_thread::Ring;
 use crate::base::clock::Micros;
+use crate::base::errors;
 use crate::engine::{Chunk, Reactor, Token};
 use crate::options::settings::SocketProtocol;
 use crate::plugin::host::View;
@@ -183,7 +184,8 @@ impl<R: Reactor> Ring<R> {
                 self.dispatch(token, parcel);
             }
             Body::Sized(len) if limit > 0 && len > limit => {
-                let reason = format!("a body of {len} bytes, more than limit-post {limit}");
+                let reason =
+                    format!("a body of {len} bytes, more than limit-post {limit} {}", errors::BODY_TOO_LARGE);
                 self.refuse_job(token, parcel, &Error::new(413, reason));
             }
             Body::Sized(len) => self.sized_body(token, parcel, len),

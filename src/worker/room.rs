@@ -8,6 +8,7 @@ use super::connection::{Conn, Name, Reading, Writing};
 use super::ring_thread::Ring;
 use super::stop::Phase;
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::base::limits;
 use crate::engine::{Reactor, Token};
 use crate::sys::{files, net};
@@ -68,10 +69,11 @@ impl<R: Reactor> Ring<R> {
         if self.crowding.closed > 0 && now >= self.crowding.say_at {
             crate::log!(
                 "[uwring] all {} connections of worker {} are in use (max-connections, max-fd): closed {} without a \
-                 request for new clients",
+                 request for new clients {}",
                 self.connections_max,
                 self.plan.id,
-                std::mem::take(&mut self.crowding.closed)
+                std::mem::take(&mut self.crowding.closed),
+                errors::ALL_CONNECTIONS
             );
             self.crowding.say_at = now.after(SAY_MS);
         }

@@ -10,6 +10,7 @@ use crate::apps::{App, Apps, default_of};
 use crate::config::{Config, config};
 use crate::host::{self, log};
 use crate::{module, traceback};
+use uwring::base::errors;
 
 /// Loads everything that was asked for. The number of applications; negative where a mount failed, or where
 /// something was asked for and nothing came.
@@ -24,7 +25,7 @@ pub fn load(py: Python<'_>) -> i32 {
     let count = i32::try_from(apps.len()).unwrap_or(i32::MAX);
     if count == 0 {
         log(if config.flag("need-app") {
-            "*** no app loaded. GAME OVER ***"
+            "*** no app loaded. GAME OVER ***\n[UWR-E040]"
         } else {
             "*** no app loaded. going in full dynamic mode ***"
         });
@@ -127,7 +128,8 @@ impl<'py> Loader<'_, 'py> {
         }
         let index = self.apps.len();
         log(&format!(
-            "unable to load app {index} (mountpoint='{mountpoint}') (callable not found or import error)"
+            "unable to load app {index} (mountpoint='{mountpoint}') (callable not found or import error)\n{}",
+            errors::APP_FAILED
         ));
         false
     }

@@ -162,6 +162,7 @@ mod tests {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
         let values = [
             "manual",
+            "epoll",
             "7",
             "007",
             "A=B",

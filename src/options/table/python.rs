@@ -31,7 +31,7 @@ pub const ROWS: &[Row] = &[
     row(
         &["python", "py-programname", "py-program-name"],
         Set(Takes::Value("PROGRAM"), interpreter),
-        "Python to load where there is no virtualenv: a path, or a name like python3.12",
+        "Python to serve with where there is no virtualenv: a path, or a name like python3.12",
     ),
     row(
         &["pythonpath", "python-path", "pp", "early-pythonpath", "early-python-path"],

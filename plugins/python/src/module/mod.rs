@@ -3,6 +3,7 @@
 //! What this server does not offer (yet) raises an AttributeError that says so, so that `hasattr` tells the truth.
 
 mod attributes;
+mod decorators;
 mod harakiri;
 mod locks;
 mod process;
@@ -28,7 +29,8 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     locks::add(&module)?;
     process::add(&module)?;
     request::add(&module)?;
-    py.import("sys")?.getattr("modules")?.set_item("uwsgi", module)
+    py.import("sys")?.getattr("modules")?.set_item("uwsgi", module)?;
+    decorators::install(py)
 }
 
 /// PEP 562: asked for names that are not in the module.
