@@ -87,6 +87,7 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.monitor.recorder_query),
         "keep the queries of these requests, and show those of running ones (they may hold secrets)",
     ),
+    row(
         &["carbon"],
         List(|s| &mut s.carbon.addresses, "HOST:PORT"),
         "send statistics to this server of Graphite",
