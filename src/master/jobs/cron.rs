@@ -16,7 +16,8 @@ pub struct Crons {
     list: Vec<Cron>,
     /// The minute that was looked at last, since the epoch.
     seen: Option<u64>,
-    running: HashMap<u32, (usize, Millis)>,
+    /// Commands that run, by their processes, and since when.
+    running: HashMap<u32, (Cron, Millis)>,
     standing: Vec<Standing>,
 }
 
@@ -24,6 +25,14 @@ impl Crons {
     /// Those of the options.
     pub fn new(list: &[Cron]) -> Crons {
         Crons { list: list.to_vec(), standing: vec![Standing::default(); list.len()], ..Crons::default() }
+    }
+
+    /// From now on these are wanted. What runs is left to its end.
+    pub fn change(&mut self, list: Vec<Cron>) {
+        let known =
+            |cron: &Cron| self.list.iter().position(|old| old == cron).map(|place| self.standing[place]);
+        self.standing = list.iter().map(|cron| known(cron).unwrap_or_default()).collect();
+        self.list = list;
     }
 
     /// The beginning of the next minute.
@@ -46,7 +55,7 @@ impl Crons {
             match shell::start(command, shell::Manner::default()) {
                 Ok(pid) => {
                     crate::log!("[uwsgi-cron] running \"{command}\" (pid {pid})");
-                    self.running.insert(pid, (index, now));
+                    self.running.insert(pid, (self.list[index].clone(), now));
                     self.standing[index].start(pid);
                 }
                 Err(error) => crate::log!("[uwsgi-cron] {error}"),
@@ -55,22 +64,23 @@ impl Crons {
     }
 
     /// How they are.
-    pub fn all(&self) -> impl Iterator<Item = Standing> {
+    pub fn all(&self) -> impl Iterator<Item = (&Cron, Standing)> {
         let pid = |pid: u32| if self.running.contains_key(&pid) { pid } else { 0 };
-        self.standing.iter().map(move |standing| Standing { pid: pid(standing.pid), ..*standing })
+        let all = self.list.iter().zip(&self.standing);
+        all.map(move |(cron, standing)| (cron, Standing { pid: pid(standing.pid), ..*standing }))
     }
 
     /// Which of them.
     fn due(&self, parts: [i32; 5]) -> Vec<usize> {
-        let runs = |index: usize| self.running.values().any(|(running, _)| *running == index);
-        let due = |(index, cron): &(usize, &Cron)| cron.is_due(parts) && !(cron.unique && runs(*index));
+        let runs = |cron: &Cron| self.running.values().any(|(running, _)| running == cron);
+        let due = |(_, cron): &(usize, &Cron)| cron.is_due(parts) && !(cron.unique && runs(cron));
         self.list.iter().enumerate().filter(due).map(|(index, _)| index).collect()
     }
 
     /// Whether it was one of these that ended.
     pub fn ended(&mut self, pid: u32, now: Millis) -> bool {
-        let Some((index, since)) = self.running.remove(&pid) else { return false };
-        let (command, seconds) = (&self.list[index].command, now.since(since) / 1000);
+        let Some((cron, since)) = self.running.remove(&pid) else { return false };
+        let (command, seconds) = (&cron.command, now.since(since) / 1000);
         crate::log!(
             "[uwsgi-cron] command \"{command}\" running with pid {pid} exited after {seconds} second(s)"
         );
@@ -95,11 +105,24 @@ mod tests {
         let mut crons = Crons::new(&[job(true), job(false)]);
         let parts = parts(1_700_000_000).expect("a time");
         assert_eq!(crons.due(parts), [0, 1]);
-        crons.running.insert(7, (0, Millis(0)));
-        crons.running.insert(8, (1, Millis(0)));
+        crons.running.insert(7, (job(true), Millis(0)));
+        crons.running.insert(8, (job(false), Millis(0)));
         assert_eq!(crons.due(parts), [1]);
         assert!(crons.ended(7, Millis(5)) && !crons.ended(9, Millis(5)));
         assert_eq!(crons.due(parts), [0, 1]);
+    }
+
+    #[test]
+    fn a_change_leaves_what_runs_and_what_stays() {
+        let job = |command: &str| Cron::plain(&format!("-1 -1 -1 -1 -1 {command}"), false).expect("a time");
+        let mut crons = Crons::new(&[job("true"), job("false")]);
+        crons.standing[1].start(7);
+        crons.running.insert(7, (job("false"), Millis(0)));
+        crons.change(vec![job("false"), job("date")]);
+        let pids: Vec<u32> = crons.all().map(|(_, standing)| standing.pid).collect();
+        assert_eq!(pids, [7, 0]);
+        crons.change(Vec::new());
+        assert!(crons.deadline(Millis(0)).is_none() && crons.ended(7, Millis(5)));
     }
 
     #[test]
