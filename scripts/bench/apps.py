@@ -3,7 +3,9 @@
 `hello` is the bare call. `app` finds one of the others by its path, which costs about 0.1 µs a request.
 """
 
+import tempfile
 import time
+from wsgiref.util import FileWrapper
 
 GREETING = b"Hello World\n"
 CHUNK = b"x" * 99 + b"\n"
@@ -46,6 +48,24 @@ def _constant(size):
     return answer
 
 
+FILE_BYTES = 10 * 1024 * 1024
+
+
+def _file():
+    """A file of 10 MiB for as long as the server lives, and an application that answers it by the server's own file wrapper."""
+    kept = tempfile.NamedTemporaryFile()
+    kept.write(bytes(FILE_BYTES))
+    kept.flush()
+
+    def answer(environ, start_response):
+        headers = [("Content-Type", "application/octet-stream"), ("Content-Length", str(FILE_BYTES))]
+        start_response("200 OK", headers)
+        wrapper = environ.get("wsgi.file_wrapper", FileWrapper)
+        return wrapper(open(kept.name, "rb"), 65536)
+
+    return answer
+
+
 ROUTES = {
     "/": hello,
     "/echo": echo,
@@ -53,6 +73,7 @@ ROUTES = {
     "/chunks": chunks,
     "/64k": _constant(64 * 1024),
     "/1m": _constant(1024 * 1024),
+    "/file": _file(),
 }
 
 

@@ -1,11 +1,13 @@
 """The load: wrk for HTTP, uwring-load for the uwsgi protocol. Both hand back the same dictionary."""
 
 import json
+import os
 import resource
 import subprocess
 from pathlib import Path
 
 from processes import pinned
+from rows import HTTP_CLOSE
 
 HERE = Path(__file__).resolve().parent
 
@@ -23,29 +25,36 @@ HEADERS = {
 SLACK_SECONDS = 30
 
 
-def wrk(address, path, connections, seconds, keep_alive, cores):
+def wrk(row, address, seconds, cores):
     """HTTP over TCP, one thread. wrk takes whole seconds only."""
+    keep_alive = row.link != HTTP_CLOSE
     headers = dict(HEADERS) if keep_alive else {**HEADERS, "Connection": "close"}
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "--latency",
+    command = ["wrk", "-t1", f"-c{row.connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "--latency",
                "-s", HERE / "wrk.lua"]  # fmt: skip
     for name, value in headers.items():
         command += ["-H", f"{name}: {value}"]
-    return run([*command, f"http://{address}{path}"], seconds, cores)
+    environ = {"BENCH_UPLOAD": str(row.upload)}
+    return run([*command, f"http://{address}{row.path}"], seconds, cores, environ)
 
 
-def generator(program, address, path, connections, seconds, body, cores):
+def generator(row, program, address, seconds, cores):
     """The uwsgi protocol, one request a connection."""
-    command = [program, "uwsgi", address, "-p", path, "-c", connections, "-d", seconds]
-    if body is not None:
-        command += ["-x", len(body)]
+    command = [program, "uwsgi", address, "-p", row.path, "-c", row.connections, "-d", seconds]
+    if row.body is not None:
+        command += ["-x", len(row.body)]
     return run(command, seconds, cores)
 
 
-def run(command, seconds, cores):
+def run(command, seconds, cores, environ=None):
     """Runs a client to its end; its last line is the result. The client's CPU share tells whether it was the limit."""
     before = _children_seconds()
     done = subprocess.run(
-        pinned(command, cores), capture_output=True, text=True, timeout=seconds + SLACK_SECONDS, check=False
+        pinned(command, cores),
+        capture_output=True,
+        text=True,
+        timeout=seconds + SLACK_SECONDS,
+        check=False,
+        env={**os.environ, **(environ or {})},
     )
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} failed: {done.stderr.strip() or done.stdout.strip()}")

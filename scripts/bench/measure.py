@@ -13,7 +13,6 @@ import front
 import machine
 from placement import place
 from processes import Started
-from rows import HTTP_CLOSE
 from servers import BACKLOG, Site
 
 READY_SECONDS = 15.0
@@ -66,10 +65,8 @@ def _measure(bench, row, server, folder, started):
 
     def load(seconds):
         if protocol == "uwsgi":
-            return clients.generator(
-                bench.generator, address, row.path, row.connections, seconds, row.body, where.client
-            )
-        return clients.wrk(address, row.path, row.connections, seconds, row.link != HTTP_CLOSE, where.client)
+            return clients.generator(row, bench.generator, address, seconds, where.client)
+        return clients.wrk(row, address, seconds, where.client)
 
     load(WARM_SECONDS)
     tree, before = main.tree(), _cpu(main, nginx)

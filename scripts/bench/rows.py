@@ -41,6 +41,8 @@ class Row:
     body: bytes | None = b"Hello World\n"
     processes: int = 1
     threads: int = 1
+    # Bytes of body each request brings; more than none makes it a POST.
+    upload: int = 0
     pinned: bool = True
     needs: str | None = None
     goals: tuple = field(default_factory=tuple)
@@ -50,6 +52,8 @@ class Row:
         """For a heading."""
         place = "server and client on one core each" if self.pinned else "not pinned"
         count = "1 process" if self.processes == 1 else f"{self.processes} processes"
+        if self.threads > 1:
+            count += f" of {self.threads} threads"
         return f"{self.name}: {self.connections} connection{'s' * (self.connections > 1)}, {count}, {place}"
 
 
@@ -102,7 +106,32 @@ def _framework_rows():
         )
 
 
-ROWS = (*_http_rows(), *_uwsgi_rows(), *_nginx_rows(), *_framework_rows())
+def _thread_rows():
+    """An application that sleeps 10 ms: what threads are for. uWSGI's keep-alive socket gives each connection a thread
+    of its own for as long as it lasts, so it is asked over its own protocol."""
+    for threads in (2, 64):
+        common = {"app": "apps:sleep", "threads": threads}
+        even = _goals(rps=(1.0, UWSGI_PEERS))
+        yield Row(f"threads-{threads}-uwsgi", UWSGI_UNIX, 256, UWSGI_PEERS, goals=even, **common)
+        even = _goals(rps=(1.0, ("granian",)))
+        yield Row(f"threads-{threads}-http", HTTP_KEEPALIVE, 256, ("granian",), goals=even, **common)
+
+
+def _size_rows():
+    """Bodies that are more than one packet, either way."""
+    kilobyte, few = 1024, 16
+    downloads = (("64k", 64 * kilobyte), ("1m", kilobyte * kilobyte))
+    common = {"servers": HTTP_PEERS, "app": "apps:app", "goals": _goals(rps=(1.0, HTTP_PEERS))}
+    for name, size in downloads:
+        yield Row(f"post-{name}", HTTP_KEEPALIVE, few, path="/echo", body=None, upload=size, **common)
+    for name, size in downloads:
+        body = (b"0123456789abcdef" * (size // 16))[:size]
+        yield Row(f"get-{name}", HTTP_KEEPALIVE, few, path=f"/{name}", body=body, **common)
+    yield Row("chunks-10", HTTP_KEEPALIVE, few, path="/chunks", body=None, **common)
+    yield Row("file-10m", HTTP_KEEPALIVE, few, path="/file", body=None, **common)
+
+
+ROWS = (*_http_rows(), *_uwsgi_rows(), *_nginx_rows(), *_framework_rows(), *_thread_rows(), *_size_rows())
 
 # One row of each kind, for a look in under three minutes.
 QUICK = ("http-keepalive-64", "http-keepalive-1", "http-close-64", "uwsgi-unix-64", "uwsgi-unix-1", "uwsgi-tcp-64",

@@ -4,6 +4,7 @@ pub mod base64;
 pub mod clock;
 pub mod date;
 pub mod digits;
+pub mod engine;
 pub mod errors;
 pub mod limits;
 pub mod networks;

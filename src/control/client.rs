@@ -65,6 +65,12 @@ pub fn run(argv: &[OsString]) -> u8 {
     }
 }
 
+/// What it can be told to do, with a line about each.
+pub fn commands() -> Vec<(String, String)> {
+    let about = |command: &Command| command.get_about().map(|about| about.to_string()).unwrap_or_default();
+    command().get_subcommands().map(|command| (command.get_name().to_owned(), about(command))).collect()
+}
+
 fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
@@ -187,13 +193,14 @@ fn show(request: Request, text: &str, json: bool) -> Result<bool, Error> {
 
 fn table(status: &Status) -> String {
     let mut text = format!(
-        "uwring {}, pid {}: {}, generation {}, up {}, {} requests\n",
+        "uwring {}, pid {}: {}, generation {}, up {}, {} requests, on {}\n",
         status.version,
         status.pid,
         status.phase,
         status.generation,
         duration(status.uptime_seconds),
-        status.requests
+        status.requests,
+        if status.engine.is_empty() { "io_uring" } else { &status.engine }
     );
     text += &format!(
         "{:>6} {:>8} {:>10} {:<9} {:>12} {:>10} {:>9} {:>9}\n",

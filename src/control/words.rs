@@ -139,6 +139,9 @@ impl Answer {
 pub struct Status {
     /// Version of the server.
     pub version: String,
+    /// What workers run on: `io_uring` or `epoll`; empty from an older server.
+    #[serde(default)]
+    pub engine: String,
     /// Process id of the master.
     pub pid: u32,
     /// `starting`, `running`, `reloading` or `stopping`.

@@ -1,7 +1,6 @@
 //! One loop in one process. The [`Reactor`] trait is all that the rest of the server sees of the kernel's
 //! interface: operations go in with the buffers they need, [`Event`]s come out of [`Reactor::wait`] and bring
-//! the buffers back. `ring` keeps the promise with io_uring; another engine can keep it without a change
-//! elsewhere.
+//! the buffers back. `ring` keeps the promises with io_uring, `epoll` where that is denied (`choice`).
 //!
 //! Every operation is named by the caller's [`Token`], which comes back in its event. The engine owns a buffer
 //! from submission to event, so a connection can be forgotten at any time without freeing memory the kernel
@@ -9,8 +8,14 @@
 #![allow(unsafe_code)]
 
 pub mod buffers;
+pub mod choice;
+pub mod epoll;
 pub mod ring;
+mod sendfile;
 pub mod timer;
+
+#[cfg(test)]
+mod tests;
 
 use std::fs::File;
 use std::io;
@@ -105,53 +110,10 @@ pub enum Notice {
     Prompt,
 }
 
-/// The kernel does not give what the engine needs.
-#[derive(Debug, thiserror::Error)]
-#[error("io_uring is not available: {cause}{hint}")]
-pub struct Unavailable {
-    cause: io::Error,
-    hint: &'static str,
-}
-
-impl From<io::Error> for Unavailable {
-    fn from(cause: io::Error) -> Unavailable {
-        Unavailable { hint: hint(&cause), cause }
-    }
-}
-
-/// The likely cause of a refusal, and what to do.
-fn hint(cause: &io::Error) -> &'static str {
-    match cause.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => {
-            " (a container's seccomp profile forbids it, or the sysctl kernel.io_uring_disabled: allow the calls \
-             io_uring_setup, io_uring_enter and io_uring_register)"
-        }
-        Some(libc::ENOSYS) => {
-            " (the kernel was built without it, or a seccomp profile hides it; Linux 6.1 or later is needed)"
-        }
-        Some(libc::EINVAL) => " (Linux 6.1 or later is needed)",
-        Some(libc::ENOMEM) => " (memory that may be locked is used up: see `ulimit -l`)",
-        _ => "",
-    }
-}
-
-/// Tries what every worker will do after the fork: a ring with its buffers and one round trip. Once, at start, so
-/// that a refusal is one clear line and not a loop of dying workers.
-pub fn probe() -> Result<(), Unavailable> {
-    let mut ring = ring::Ring::new()?;
-    let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-    io::Write::write_all(&mut &theirs, b"?")?;
-    ring.recv(std::os::fd::AsRawFd::as_raw_fd(&ours), Token(0));
-    let mut events = Vec::new();
-    ring.wait(Some(Duration::from_secs(1)), &mut events)?;
-    match events.pop() {
-        Some(Event::Received { result, .. }) => Ok(result.map(|_| ())?),
-        _ => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
-    }
-}
-
 /// The promises of an engine.
 pub trait Reactor {
+    /// Makes a listening socket fit for [`Reactor::accept`], for all processes that share it.
+    fn adopt(&mut self, listener: RawFd) -> io::Result<()>;
     /// Accepts one connection from `listener`.
     fn accept(&mut self, listener: RawFd, token: Token);
     /// Receives once into a pooled buffer. Waits by itself while the pool is empty.
@@ -174,30 +136,10 @@ pub trait Reactor {
     /// Submits what was asked for, and waits for nothing.
     fn submit(&mut self) -> io::Result<()>;
     /// Submits what was asked for and waits for events, at most `timeout` (`None`: until there is one).
-    /// Appends to `events`.
+    /// Appends to `events`. With a timeout of zero, whoever waits to be accepted is among them, so far as accepts go.
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;
     /// The bytes of a received chunk.
     fn bytes<'a>(&'a self, chunk: &'a Chunk) -> &'a [u8];
     /// Gives a chunk's buffer back to the pool.
     fn release(&mut self, chunk: Chunk);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_probe_agrees_with_the_machine_the_tests_run_on() {
-        probe().expect("io_uring, which all other tests need");
-    }
-
-    #[test]
-    fn a_refusal_names_its_likely_cause() {
-        for (errno, word) in
-            [(libc::EPERM, "seccomp"), (libc::ENOSYS, "6.1"), (libc::EINVAL, "6.1"), (libc::ENOMEM, "ulimit")]
-        {
-            let text = Unavailable::from(io::Error::from_raw_os_error(errno)).to_string();
-            assert!(text.starts_with("io_uring is not available: ") && text.contains(word), "{text}");
-        }
-    }
 }

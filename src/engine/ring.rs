@@ -9,6 +9,7 @@
 //! * *One wait for everything*: the next deadline rides on `enter` as its timeout.
 
 mod files;
+mod offers;
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -21,10 +22,12 @@ use std::time::Duration;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use slab::Slab;
 
-use super::buffers::{self, Chunk, Pool};
+use super::buffers::Chunk;
+use super::choice::Unavailable;
 use super::{Event, Notice, Reactor, Then, Token};
 use crate::base::limits;
 use crate::sys::net;
+use offers::Pool;
 
 /// Entries of the submission queue; the completion queue has four times as many.
 const ENTRIES: u32 = 1024;
@@ -36,13 +39,23 @@ const TAG_CLOSE: u64 = 1;
 const TAG_NONE: u64 = 2;
 
 enum Op {
-    Accept,
-    Recv { fd: RawFd },
-    Fill { buffer: Vec<u8> },
+    /// `polled`: the socket is waited for, and accepted from then.
+    Accept {
+        listener: RawFd,
+        polled: bool,
+    },
+    Recv {
+        fd: RawFd,
+    },
+    Fill {
+        buffer: Vec<u8>,
+    },
     Send(Send),
     File(files::Sending),
     Write(files::Writing),
-    Watch { fd: RawFd },
+    Watch {
+        fd: RawFd,
+    },
 }
 
 struct Send {
@@ -77,16 +90,19 @@ pub struct Ring {
 
 impl Ring {
     /// A ring for the calling thread, with its pool of receive buffers.
-    pub fn new() -> io::Result<Ring> {
+    pub fn new() -> Result<Ring, Unavailable> {
         let ring = build(true).or_else(|error| match error.raw_os_error() {
             Some(libc::EINVAL) => build(false), // NO_SQARRAY is Linux 6.6
             _ => Err(error),
-        })?;
-        let pool = Pool::new(limits::POOL_BUFFERS, limits::POOL_BUFFER_BYTES)?;
+        });
+        let ring = ring.map_err(|cause| Unavailable::new("io_uring_setup", cause))?;
+        let pool = Pool::new(limits::POOL_BUFFERS, limits::POOL_BUFFER_BYTES)
+            .map_err(|cause| Unavailable::new("mmap", cause))?;
         // SAFETY: the pool's entries are `count` page-aligned ring entries that outlive the ring (field order).
-        unsafe {
-            ring.submitter().register_buf_ring_with_flags(pool.address(), pool.count(), buffers::GROUP, 0)?;
-        }
+        let registered = unsafe {
+            ring.submitter().register_buf_ring_with_flags(pool.address(), pool.count(), offers::GROUP, 0)
+        };
+        registered.map_err(|cause| Unavailable::new("io_uring_register", cause))?;
         Ok(Ring {
             ring,
             pool,
@@ -123,11 +139,20 @@ impl Ring {
         assert!(pushed.is_ok(), "the kernel takes no submissions any more");
     }
 
+    fn submit_accept(&mut self, slot: usize) {
+        let Op::Accept { listener, .. } = self.ops[slot].op else { return };
+        let entry = opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut())
+            .flags(libc::SOCK_CLOEXEC)
+            .build();
+        let data = self.user_data(slot, TAG_MAIN);
+        self.push(&[entry.user_data(data)]);
+    }
+
     fn submit_recv(&mut self, slot: usize) {
         let Op::Recv { fd } = self.ops[slot].op else { return };
         let size = u32::try_from(self.pool.size()).expect("a buffer is far smaller than 4 GiB");
         let entry = opcode::Recv::new(types::Fd(fd), std::ptr::null_mut(), size)
-            .buf_group(buffers::GROUP)
+            .buf_group(offers::GROUP)
             .build()
             .flags(squeue::Flags::BUFFER_SELECT)
             .user_data(self.user_data(slot, TAG_MAIN));
@@ -165,7 +190,7 @@ impl Ring {
         }
         let result = check(entry.result());
         match &self.ops[slot].op {
-            Op::Accept => self.accepted(slot, result, events),
+            Op::Accept { .. } => self.accepted(slot, result, events),
             Op::Recv { .. } => self.received(slot, entry, result, events),
             Op::Fill { .. } => self.filled(slot, result, events),
             Op::Send(_) => self.sent(slot, result, events),
@@ -190,6 +215,16 @@ impl Ring {
     }
 
     fn accepted(&mut self, slot: usize, result: io::Result<u32>, events: &mut Vec<Event>) {
+        let Slot { op: Op::Accept { listener, polled }, .. } = &mut self.ops[slot] else { return };
+        if std::mem::take(polled) && result.is_ok() {
+            return self.submit_accept(slot);
+        }
+        if matches!(&result, Err(e) if e.raw_os_error() == Some(libc::EAGAIN)) {
+            // Another program that has this socket made it one that does not wait.
+            let listener = *listener;
+            *polled = true;
+            return self.submit_poll(slot, listener, libc::POLLIN, false);
+        }
         let token = self.ops.remove(slot).token;
         self.accepting.retain(|&s| s != slot);
         let result = result.map(|fd| {
@@ -317,14 +352,15 @@ impl Ring {
 }
 
 impl Reactor for Ring {
+    fn adopt(&mut self, listener: RawFd) -> io::Result<()> {
+        // An accept through the ring would return at once from a socket that does not wait.
+        net::set_nonblocking(listener, false)
+    }
+
     fn accept(&mut self, listener: RawFd, token: Token) {
-        let slot = self.insert(token, Op::Accept);
+        let slot = self.insert(token, Op::Accept { listener, polled: false });
         self.accepting.push(slot);
-        let entry = opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut())
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
-        let data = self.user_data(slot, TAG_MAIN);
-        self.push(&[entry.user_data(data)]);
+        self.submit_accept(slot);
     }
 
     fn recv(&mut self, fd: RawFd, token: Token) {
@@ -466,6 +502,3 @@ fn send_entry(fd: RawFd, bytes: &[u8], flags: libc::c_int) -> squeue::Entry {
 fn check(result: i32) -> io::Result<u32> {
     u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,6 +4,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use crate::base::engine::Kind;
 use crate::base::errors;
 use crate::control::monitor::Role;
 use crate::options::settings::Touch;
@@ -23,6 +24,11 @@ pub fn mode(processes: u32, threads: u32) -> String {
         (false, false) => "single process",
     };
     format!("*** Operational MODE: {mode} ***")
+}
+
+/// What workers run on, and why.
+pub fn engine(kind: Kind, why: &str) -> String {
+    format!("[uwring] engine: {}; {why}", kind.name())
 }
 
 /// Where the server is looked at.

@@ -48,6 +48,7 @@ impl Office {
         };
         let status = control::Status {
             version: crate::options::VERSION.to_owned(),
+            engine: area.instance().engine().name().to_owned(),
             pid: std::process::id(),
             phase: picture.phase.to_owned(),
             generation: picture.generation,

@@ -12,9 +12,11 @@ use super::lines;
 use super::listeners;
 use super::logs::Logs;
 use super::pidfile::{self, Kept, Vacuum};
+use crate::base::engine::Kind as Engine;
 use crate::base::{clock, errors};
 use crate::control::monitor::{self, Door};
 use crate::control::server::Server;
+use crate::engine::choice::{self, Refused};
 use crate::hooks::{self, Stop};
 use crate::log;
 use crate::logging::relay::process::{self as relay, Setup};
@@ -53,9 +55,9 @@ pub enum Error {
     /// It is not installed whole.
     #[error(transparent)]
     Plugin(crate::plugin::find::Error),
-    /// No ring.
+    /// No ring, and nothing else is wanted.
     #[error("{0} {id}", id = errors::NO_RING)]
-    Engine(#[from] crate::engine::Unavailable),
+    Engine(#[from] Refused),
     /// A hook says so.
     #[error("a hook ends the server with code {0} {id}", id = errors::HOOK)]
     Exit(i32),
@@ -172,7 +174,11 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     let pidfiles: Vec<PathBuf> = settings.process.pidfiles.iter().map(absolute).collect();
     give_log_away(settings, &identity)?;
     enter(&settings.process)?;
-    crate::engine::probe()?;
+    // Before there is anything to tidy up.
+    let wanted = settings.process.engine;
+    if wanted == Some(Engine::IoUring) {
+        choice::choose(wanted)?;
+    }
     let listeners = listeners::open(&settings.sockets)?;
     let control = open_control(&settings.process, &identity)?;
     let doors = open_doors(settings)?;
@@ -189,6 +195,10 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     let cores = process.threads.max(THREADS_ROOM);
     let area = Area::shaped(shape(settings, cores))
         .map_err(|cause| SysError::call("map", "the shared area", cause))?;
+    // As who the workers will be: the kernel may give the ring to root alone.
+    let engine = choice::choose(wanted)?;
+    log!("{}", lines::engine(engine.kind, &engine.why));
+    area.instance().set_engine(engine.kind);
     log!("your mercy for graceful operations on workers is {} seconds", process.worker_reload_mercy);
     log!("{}", lines::mapped(area.bytes(), process.processes * process.threads));
     log!("{}", lines::mode(process.processes, process.threads));

@@ -7,7 +7,7 @@ pub use super::files::Files;
 pub use super::headers::Headers;
 pub use super::monitor::Monitor;
 pub use super::recycling::{Harakiri, Recycling};
-pub use super::requests::Requests;
+pub use super::requests::{Context, Requests};
 pub use super::routes::Routes;
 pub use super::scaling::Scaling;
 
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::hooks::{self, Hook};
 use super::jobs::{Cron, Daemon};
 use super::logger::{EncoderOf, Logger, Route};
+use crate::base::engine::Kind as Engine;
 use crate::base::pattern::Pattern;
 
 /// Where an option was given, for messages: `app.ini:12`, `environment`, `command line`.
@@ -92,6 +93,8 @@ pub enum Touch {
 pub struct Process {
     /// `processes`/`workers`.
     pub processes: u32,
+    /// `engine`: what workers run on; `None`: what the kernel gives.
+    pub engine: Option<Engine>,
     /// `threads`: interpreter threads of one worker.
     pub threads: u32,
     /// `lazy-apps`: each worker imports the application itself.
@@ -184,6 +187,7 @@ impl Default for Process {
     fn default() -> Process {
         Process {
             processes: 1,
+            engine: None,
             threads: 1,
             lazy_apps: false,
             need_app: true,

@@ -175,6 +175,21 @@ impl BodyOut {
         }
     }
 
+    /// How many of `len` bytes are wanted next, where they go out as they are; `None` where they need a frame.
+    pub fn unframed(&self, len: usize) -> Option<usize> {
+        match self.delimiter {
+            _ if self.in_file => None,
+            Delimiter::Close => Some(len),
+            Delimiter::Sized(_) => Some(len.min(usize::try_from(self.left).unwrap_or(usize::MAX))),
+            Delimiter::NoBody | Delimiter::Chunked => None,
+        }
+    }
+
+    /// So many of them went out by themselves.
+    pub fn went(&mut self, bytes: u64) {
+        self.left = self.left.saturating_sub(bytes);
+    }
+
     /// A file of `len` bytes is to follow what is in `out` now: how many of them, `None` where none are wanted.
     pub fn push_file(&mut self, out: &mut Vec<u8>, len: u64) -> Option<u64> {
         self.end_file(out);

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::slot::bump;
+use crate::base::engine::Kind;
 
 /// What the server is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,7 @@ pub struct Instance {
     pub(super) paused: AtomicU32,
     pub(super) draining: AtomicU32,
     asleep: AtomicU32,
+    engine: AtomicU32,
     stage: AtomicU32,
     /// The generation that served when the reload began.
     reload_from: AtomicU32,
@@ -107,6 +109,17 @@ impl Instance {
     /// *The master.* Says so.
     pub fn set_asleep(&self, asleep: bool) {
         self.asleep.store(u32::from(asleep), Ordering::Relaxed);
+    }
+
+    /// What workers run on.
+    pub fn engine(&self) -> Kind {
+        let number = self.engine.load(Ordering::Relaxed) as usize;
+        Kind::ALL.get(number).copied().unwrap_or_default()
+    }
+
+    /// *The master, at the start; a worker that finds it gone.* Says what workers run on from now on.
+    pub fn set_engine(&self, kind: Kind) {
+        self.engine.store(kind as u32, Ordering::Relaxed);
     }
 
     /// Whether the last reload failed.

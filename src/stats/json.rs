@@ -41,6 +41,7 @@ fn root(to: &mut Writer, told: &Snapshot, style: Style) {
     to.number("uid", told.uid);
     to.number("gid", told.gid);
     to.text("cwd", &told.folder);
+    to.text("engine", told.totals.engine.name());
     if !told.daemons.is_empty() {
         to.list("daemons", &told.daemons, |to, daemon| {
             to.text("cmd", &daemon.command);

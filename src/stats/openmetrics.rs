@@ -26,7 +26,7 @@ fn server(to: &mut Page, told: &Snapshot) {
     to.info(
         "uwring_build",
         "The program that serves.",
-        &[("version", &crate::options::VERSION), ("engine", &"io_uring")],
+        &[("version", &crate::options::VERSION), ("engine", &totals.engine.name())],
     );
     to.gauge("uwring_start_time_seconds", "When the server started, since the epoch.", |to| {
         to.one(totals.started_on)

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use crate::base::engine::Kind;
 use crate::shared::area::Area;
 use crate::shared::instance::{ENDINGS, Stage};
 use crate::shared::tally::{CLASSES, METHODS, Times};
@@ -13,6 +14,8 @@ pub struct Totals {
     pub started_on: u64,
     /// Which load of the application serves.
     pub generation: u32,
+    /// What workers run on.
+    pub engine: Kind,
     /// What the server is doing.
     pub stage: Stage,
     /// The last reload failed.
@@ -50,6 +53,7 @@ impl Totals {
         let mut totals = Totals {
             started_on: area.started_on(),
             generation: area.serving().max(1),
+            engine: instance.engine(),
             stage: instance.stage(),
             reload_failed: instance.reload_failed(),
             endings: instance.endings(),

@@ -2,8 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{Shutdown, SockaddrLike, SockaddrStorage, getpeername};
@@ -51,6 +52,59 @@ pub fn send_file(fd: RawFd, file: &OwnedFd, offset: u64, len: u64) -> io::Result
 pub fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     use nix::sys::socket::{MsgFlags, send};
     Ok(send(fd, bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?)
+}
+
+/// As [`send_now`], two pieces with one system call.
+pub fn send_both_now(fd: RawFd, first: &[u8], second: &[u8]) -> io::Result<usize> {
+    use nix::sys::socket::{MsgFlags, UnixAddr, sendmsg};
+    if second.is_empty() {
+        return send_now(fd, first);
+    }
+    let pieces = [first, second].map(io::IoSlice::new);
+    Ok(sendmsg::<UnixAddr>(fd, &pieces, &[], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL, None)?)
+}
+
+/// Receives what is there: how many bytes, 0 at the end of the stream. That many of `room` are written then.
+pub fn receive_now(fd: RawFd, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    loop {
+        // SAFETY: the pointer and the length name `room`, which lives across the call, and to which anything may be
+        // written.
+        let n = unsafe { libc::recv(fd, room.as_mut_ptr().cast(), room.len(), libc::MSG_DONTWAIT) };
+        match usize::try_from(n) {
+            Ok(n) => return Ok(n),
+            Err(_) => match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => {}
+                error => return Err(error),
+            },
+        }
+    }
+}
+
+/// The same, at most `max` bytes, appended to `buffer`.
+pub fn append_now(fd: RawFd, buffer: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    buffer.reserve(max);
+    let n = receive_now(fd, &mut buffer.spare_capacity_mut()[..max])?;
+    // SAFETY: `n` bytes behind the end were written just now, within the capacity.
+    unsafe { buffer.set_len(buffer.len() + n) };
+    Ok(n)
+}
+
+/// Accepts a connection, close-on-exec, from a listening socket that does not wait.
+pub fn accept_now(listener: RawFd) -> io::Result<OwnedFd> {
+    loop {
+        // SAFETY: no address is asked for, so there is no pointer to anything.
+        let fd = unsafe {
+            libc::accept4(listener, std::ptr::null_mut(), std::ptr::null_mut(), libc::SOCK_CLOEXEC)
+        };
+        if fd >= 0 {
+            // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
+            return Ok(unsafe { OwnedFd::from_raw_fd(fd) });
+        }
+        match io::Error::last_os_error() {
+            error if error.kind() == io::ErrorKind::Interrupted => {}
+            error => return Err(error),
+        }
+    }
 }
 
 /// Ends both directions: a receive that waits there returns.

@@ -1,8 +1,8 @@
-//! What of a file is in memory, and bringing the rest there without waiting for the disk.
+//! What of a file is in memory, bringing the rest there, and writing, without waiting for the disk.
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
@@ -22,6 +22,16 @@ pub fn read_ahead(file: &OwnedFd, offset: u64, len: u64) {
         // It is advice: without it the read takes longer.
         let _ = posix_fadvise(file, offset, len, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
     }
+}
+
+/// Writes of `bytes` what can be written without waiting, at `offset` or (`None`) where the file or stream stands: how
+/// many. An error (mostly `WouldBlock`, or `EOPNOTSUPP` where that cannot be told) says nothing about a write that waits.
+pub fn write_now(fd: RawFd, bytes: &[u8], offset: Option<u64>) -> io::Result<usize> {
+    let at = offset.map_or(Ok(-1), libc::off_t::try_from).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let from = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    // SAFETY: one vector over `bytes`, which is only read from and lives across the call.
+    let written = unsafe { libc::pwritev2(fd, &raw const from, 1, at, libc::RWF_NOWAIT) };
+    usize::try_from(written).map_err(|_| io::Error::last_os_error())
 }
 
 #[cfg(test)]

@@ -41,8 +41,8 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// Those of `plan`.
-    pub fn new(plan: &Plan) -> Doors {
+    /// Those of `plan`, fit for `engine`.
+    pub fn new(plan: &Plan, engine: &mut impl Reactor) -> Doors {
         let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
         let doors: Vec<Door> = plan
             .listeners
@@ -54,8 +54,7 @@ impl Doors {
             })
             .collect();
         for door in &doors {
-            // An accept through the ring would return at once from a socket that does not wait.
-            if let Err(error) = crate::sys::net::set_nonblocking(door.listener.fd.as_raw_fd(), false) {
+            if let Err(error) = engine.adopt(door.listener.fd.as_raw_fd()) {
                 crate::log!("[uwring] {}: {error}", door.listener.name);
             }
         }

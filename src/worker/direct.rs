@@ -4,17 +4,21 @@
 //! or the ring thread for a request that is late, takes the claim of that request; the other leaves it alone.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::connection::Writing;
-use super::job::{Job, Parcel};
+use super::job::{Job, Parcel, Stage};
 use super::ring_thread::Ring;
+use crate::base::clock::Micros;
 use crate::engine::{Reactor, Token};
 use crate::plugin::host::Refusal;
 use crate::sys::net;
 
-/// Longer answers are the ring thread's: copying them holds up nobody there.
+/// Longer answers that lie in a buffer already are the ring thread's: sending them holds up nobody there.
 const BYTES_MAX: usize = 64 * 1024;
+/// Pieces from this size on are sent from where they lie; copying them would cost more than the system call.
+const UNCOPIED_MIN: usize = 16 * 1024;
 /// A request that took the application longer, microseconds, is answered directly. For shorter ones the ring thread sends
 /// many answers with one system call.
 const WORTH_US: u64 = 20;
@@ -55,27 +59,60 @@ impl Claims {
     }
 }
 
+/// The connection, if this thread may send there.
+fn claimed(job: &mut Job, claims: &Claims) -> Option<RawFd> {
+    let fd = job.lent.filter(|_| job.channel.is_none())?;
+    job.claimed = job.claimed || job.out.len() <= BYTES_MAX && claims.take(job.thread, job.serial);
+    job.claimed.then_some(fd)
+}
+
 /// Sends what is in `out`, so far as it goes without waiting. `Ok(true)`: all of it; the rest is the ring thread's.
 pub fn send(job: &mut Job, claims: &Claims) -> Result<bool, Refusal> {
-    let Some(fd) = job.lent.filter(|_| job.channel.is_none()) else { return Ok(false) };
-    if !job.claimed {
-        job.claimed = job.out.len() <= BYTES_MAX && claims.take(job.thread, job.serial);
-        if !job.claimed {
-            return Ok(false);
-        }
+    send_with(job, claims, &[])?;
+    Ok(job.claimed && job.channel.is_none() && job.out.is_empty())
+}
+
+/// Sends a piece that is not the last, unless pieces follow one another so fast that the ring thread sends several
+/// with one system call, while this one makes the next (PEP 3333 asks for one or the other).
+pub fn stream(job: &mut Job, claims: &Claims, now: Micros) -> Result<bool, Refusal> {
+    let is_fast = job.claimed && now.since(job.streamed) < WORTH_US;
+    job.streamed = now;
+    if is_fast { Ok(false) } else { send(job, claims) }
+}
+
+/// Sends what is in `out` and then `piece`, from where it lies, so far as they go without waiting: how many bytes of
+/// `piece` went.
+fn send_with(job: &mut Job, claims: &Claims, piece: &[u8]) -> Result<usize, Refusal> {
+    let Some(fd) = claimed(job, claims) else { return Ok(0) };
+    if job.out.is_empty() && piece.is_empty() {
+        return Ok(0);
     }
-    match net::send_now(fd, &job.out) {
+    match net::send_both_now(fd, &job.out, piece) {
         Ok(n) => {
-            job.out.drain(..n);
-            Ok(job.out.is_empty())
+            let of_out = n.min(job.out.len());
+            job.out.drain(..of_out);
+            Ok(n - of_out)
         }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
         Err(_) => {
             job.sent = Sent::Failed;
             job.out.clear();
             Err(Refusal::Gone)
         }
     }
+}
+
+/// Sends what is in `out` and as much of a large piece as the socket takes at once, without copying it. What is left of
+/// the piece is to be written as any other.
+pub fn send_uncopied<'a>(job: &mut Job, claims: &Claims, piece: &'a [u8]) -> Result<&'a [u8], Refusal> {
+    let Stage::Started(body) = &job.stage else { return Ok(piece) };
+    let Some(wanted) = body.unframed(piece.len()).filter(|&n| n >= UNCOPIED_MIN) else { return Ok(piece) };
+    let n = send_with(job, claims, &piece[..wanted])?;
+    if let Stage::Started(body) = &mut job.stage {
+        body.went(n as u64);
+    }
+    job.body_sent += n as u64;
+    Ok(&piece[n..])
 }
 
 /// Sends the end of an answer, if that is worth it. `more`: other requests wait for this thread.
@@ -120,7 +157,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
-    use crate::base::clock::Micros;
+    use crate::proto::head::{BodyOut, Delimiter, Framing};
 
     /// A job of thread 0 whose answer took `us` microseconds, on a connection of its own.
     fn job(us: u64, out: &[u8], claims: &Claims) -> (Job, UnixStream, UnixStream) {
@@ -183,6 +220,39 @@ mod tests {
         assert!(got.iter().enumerate().all(|(n, byte)| usize::from(*byte) == n % 251));
         finish(&mut job, &claims, false);
         assert_eq!(job.sent, Sent::Whole, "there is room again");
+    }
+
+    #[test]
+    fn a_large_piece_goes_out_from_where_it_lies_and_what_is_left_of_it_comes_back() {
+        let claims = Claims::new(1);
+        let (mut job, _ours, mut theirs) = job(100, b"head ", &claims);
+        let piece = vec![7; 8 * 1024 * 1024];
+        let framing = |len| Framing { body: Delimiter::Sized(len), keep_alive: true };
+        job.stage = Stage::Started(BodyOut::new(framing(piece.len() as u64)));
+        let left = send_uncopied(&mut job, &claims, &piece).expect("a client");
+        let sent = piece.len() - left.len();
+        assert!(sent > 0 && !left.is_empty(), "{sent}");
+        assert_eq!((job.body_sent, job.out.len()), (sent as u64, 0));
+        let mut got = vec![0; 5 + sent];
+        theirs.read_exact(&mut got).expect("sent");
+        assert!(got.starts_with(b"head \x07") && got[5..].iter().all(|&byte| byte == 7));
+        // No more than was announced, and nothing that is small.
+        job.stage = Stage::Started(BodyOut::new(framing(UNCOPIED_MIN as u64)));
+        assert_eq!(
+            send_uncopied(&mut job, &claims, &piece).expect("a client").len(),
+            piece.len() - UNCOPIED_MIN
+        );
+        assert_eq!(send_uncopied(&mut job, &claims, &piece).expect("a client").len(), piece.len());
+    }
+
+    #[test]
+    fn pieces_that_follow_one_another_fast_are_the_ring_threads() {
+        let claims = Claims::new(1);
+        let (mut job, _ours, _theirs) = job(100, b"a", &claims);
+        assert_eq!(stream(&mut job, &claims, Micros(1)), Ok(true), "the first goes out at once");
+        job.out.push(b'b');
+        assert_eq!(stream(&mut job, &claims, Micros(WORTH_US)), Ok(false));
+        assert_eq!(stream(&mut job, &claims, Micros(3 * WORTH_US)), Ok(true));
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub struct Job {
     pub since: Millis,
     /// It began to come.
     pub arrived: Micros,
+    /// Microseconds before that in which it was on its way from a front end.
+    pub ahead_us: u64,
     /// An interpreter thread took it.
     pub started: Micros,
     /// It was finished.
@@ -83,6 +85,8 @@ pub struct Job {
     pub via_sendfile: bool,
     /// The connection may carry another request.
     pub keep_alive: bool,
+    /// The application made a piece of the response then.
+    pub streamed: Micros,
     /// The connection itself, for an answer sent by the interpreter thread.
     pub lent: Option<RawFd>,
     /// The interpreter thread answers, nobody else does.

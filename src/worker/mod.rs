@@ -27,6 +27,7 @@ mod rules;
 mod serve;
 mod share;
 mod stop;
+mod trace;
 mod tracebacker;
 mod trust;
 mod writing;
@@ -37,7 +38,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use crate::base::engine::Kind;
 use crate::base::errors;
+use crate::engine::Reactor;
+use crate::engine::epoll::Epoll;
 use crate::engine::ring::Ring as Uring;
 use crate::hooks::{self, Stop};
 use crate::options::hooks::Moment;
@@ -99,8 +103,8 @@ impl Plan {
 /// Why a worker could not serve.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The ring.
-    #[error("io_uring: {0}")]
+    /// The loop.
+    #[error("{0}")]
     Engine(#[source] io::Error),
     /// A thread.
     #[error("cannot start a thread: {0} (see `ulimit -u`, `limit-as`)")]
@@ -221,13 +225,7 @@ fn start_ring(plan: &Arc<Plan>, desk: &'static Desk) -> Result<thread::JoinHandl
     let body = move || {
         // Signals are for the main thread, where Python's handlers run.
         signals::block_all();
-        let mut left = 0;
-        let result = Uring::new().and_then(|engine| {
-            let mut ring = ring_thread::Ring::new(engine, Arc::clone(&plan), desk);
-            let result = ring.run();
-            left = ring.given_up();
-            result
-        });
+        let (left, result) = run_engine(&plan, desk);
         if left > 0 {
             crate::log!("worker {} ends; threads that do not come back: {left}", plan.id);
         }
@@ -239,6 +237,33 @@ fn start_ring(plan: &Arc<Plan>, desk: &'static Desk) -> Result<thread::JoinHandl
         result
     };
     thread::Builder::new().name("uwring-ring".into()).spawn(body).map_err(Error::Thread)
+}
+
+/// Serves on the engine that the server runs on, to the end: threads that do not come back, and how it ended.
+fn run_engine(plan: &Arc<Plan>, desk: &'static Desk) -> (usize, io::Result<()>) {
+    if plan.area.instance().engine() == Kind::IoUring {
+        match Uring::new() {
+            Ok(engine) => return run_on(engine, plan, desk),
+            Err(error) if plan.settings.process.engine == Some(Kind::IoUring) => {
+                return (0, Err(io::Error::other(error)));
+            }
+            // It was there when the server started.
+            Err(error) => {
+                plan.area.instance().set_engine(Kind::Epoll);
+                crate::log!("[uwring] worker {} goes on with epoll: {error}", plan.id);
+            }
+        }
+    }
+    match Epoll::new() {
+        Ok(engine) => run_on(engine, plan, desk),
+        Err(error) => (0, Err(error)),
+    }
+}
+
+fn run_on(engine: impl Reactor, plan: &Arc<Plan>, desk: &'static Desk) -> (usize, io::Result<()>) {
+    let mut ring = ring_thread::Ring::new(engine, Arc::clone(plan), desk);
+    let result = ring.run();
+    (ring.given_up(), result)
 }
 
 fn start_interpreters(plan: &Arc<Plan>) -> Result<Vec<thread::JoinHandle<()>>, Error> {

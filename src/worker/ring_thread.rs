@@ -87,7 +87,7 @@ pub struct Ring<R> {
 
 impl<R: Reactor> Ring<R> {
     /// Ready to run.
-    pub fn new(engine: R, plan: Arc<Plan>, desk: &'static Desk) -> Ring<R> {
+    pub fn new(mut engine: R, plan: Arc<Plan>, desk: &'static Desk) -> Ring<R> {
         let now = clock::now();
         let alone = plan.settings.process.processes == 1;
         let threads = plan.settings.process.threads as usize;
@@ -95,8 +95,8 @@ impl<R: Reactor> Ring<R> {
         plan.tally().requests_before.store(requests_before, Ordering::Relaxed);
         plan.tally().threads.store(threads as u64, Ordering::Relaxed);
         Ring {
+            doors: Doors::new(&plan, &mut engine),
             engine,
-            doors: Doors::new(&plan),
             conns: Slab::with_capacity(256),
             generation: 0,
             gate: Gate::new(threads, alone),

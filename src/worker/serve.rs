@@ -96,9 +96,19 @@ impl Desk {
         BodyOut::new(framing)
     }
 
+    /// Takes a piece of the body: sends it, if it is large, and puts what is left of it into `out`.
+    fn put(&self, job: &mut Job, piece: &[u8]) -> Result<(), Refusal> {
+        let sent = direct::send_uncopied(job, &self.claims, piece);
+        let left = sent.inspect_err(|_| job.stage = Stage::Broken)?;
+        let Stage::Started(body) = &mut job.stage else { return Err(Refusal::Misuse) };
+        job.body_sent += body.push(&mut job.out, left);
+        Ok(())
+    }
+
     /// Sends what is in `out`, or passes it to the ring thread.
     fn stream(&self, job: &mut Job) -> Result<(), Refusal> {
-        let direct = direct::send(job, &self.claims).inspect_err(|_| job.stage = Stage::Broken)?;
+        let sent = direct::stream(job, &self.claims, clock::now());
+        let direct = sent.inspect_err(|_| job.stage = Stage::Broken)?;
         if direct {
             return Ok(());
         }
@@ -213,18 +223,16 @@ impl Host for Desk {
             return Err(Refusal::Misuse);
         }
         let length = if last { Length::Known(body.len() as u64) } else { Length::Open };
-        let mut out = self.start(job, head, length);
         let taken = &body[..body.len().min(uwring_abi::WHOLE_MAX)];
-        job.body_sent += out.push(&mut job.out, taken);
-        job.stage = Stage::Started(out);
+        job.stage = Stage::Started(self.start(job, head, length));
+        self.put(job, taken)?;
         if last { Ok(()) } else { self.stream(job) }
     }
 
     fn write(&self, job: &mut Job, body: &[u8]) -> Result<(), Refusal> {
         // A large piece goes in slices, so that a slow client costs the high-water mark and no more.
         for slice in body.chunks(crate::base::limits::OUTPUT_HIGH_WATER) {
-            let Stage::Started(out) = &mut job.stage else { return Err(Refusal::Misuse) };
-            job.body_sent += out.push(&mut job.out, slice);
+            self.put(job, slice)?;
             self.stream(job)?;
             if let Some(channel) = &job.channel {
                 channel.wait_for_room().inspect_err(|_| job.stage = Stage::Broken)?;

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::engine::Kind as Engine;
 use crate::options::monitor::Pusher;
 use crate::options::settings::Monitor;
 use crate::sys::socket::bind::{Manner, bind};
@@ -144,11 +145,12 @@ pub fn run(doors: Vec<Door>, desk: Desk, pushers: Vec<Pusher>, parent: u32) -> i
     // The process ends with them.
     let (doors, desk): (&'static [Door], &'static Desk) = (doors.leak(), Box::leak(Box::new(desk)));
     push::start(pushers, desk);
-    let refused = match uring::serve(doors, desk) {
-        Ok(never) => match never {},
-        Err(refused) => refused,
-    };
-    crate::log!("[uwring] the monitor goes on with threads: {refused}");
+    if desk.view.area.instance().engine() == Engine::IoUring {
+        match uring::serve(doors, desk) {
+            Ok(never) => match never {},
+            Err(refused) => crate::log!("[uwring] the monitor goes on with threads: {refused}"),
+        }
+    }
     match plain::serve(doors, desk) {
         Ok(never) => match never {},
         Err(cause) => {

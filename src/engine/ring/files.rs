@@ -1,5 +1,4 @@
-//! Files: sent to sockets, written to. Neither holds up the loop: what is to be sent is brought into the page cache
-//! first, and a socket that is full is waited for.
+//! Files: sent to sockets, written to. Neither holds up the loop (`super::super::sendfile`).
 
 use std::fs::File;
 use std::io;
@@ -8,18 +7,14 @@ use std::sync::Arc;
 
 use io_uring::{opcode, types};
 
+use super::super::sendfile::{Outgoing, Step};
 use super::{Event, Op, Ring, Slot, TAG_MAIN, Token};
-use crate::sys::{net, page_cache};
-
-/// A file goes out in slices, so that one download does not hold up the loop.
-const SLICE: u64 = 512 * 1024;
+use crate::sys::net;
 
 /// A [`super::Reactor::send_file`] under way.
 pub(super) struct Sending {
     fd: RawFd,
-    file: Arc<OwnedFd>,
-    offset: u64,
-    left: u64,
+    out: Outgoing,
     /// Room for the byte that is read to wait for the disk, while it is.
     waiting: Vec<u8>,
 }
@@ -34,7 +29,8 @@ pub(super) struct Writing {
 
 impl Ring {
     pub(super) fn begin_file(&mut self, fd: RawFd, token: Token, file: Arc<OwnedFd>, offset: u64, left: u64) {
-        let slot = self.insert(token, Op::File(Sending { fd, file, offset, left, waiting: Vec::new() }));
+        let out = Outgoing::new(file, offset, left);
+        let slot = self.insert(token, Op::File(Sending { fd, out, waiting: Vec::new() }));
         // Without it a full socket would hold the whole loop. A failure shows as a failing sendfile.
         let _ = net::set_nonblocking(fd, true);
         self.submit_poll(slot, fd, libc::POLLOUT, false);
@@ -44,26 +40,15 @@ impl Ring {
     pub(super) fn file_ready(&mut self, slot: usize, events: &mut Vec<Event>) {
         let Slot { token, op: Op::File(op), .. } = &mut self.ops[slot] else { return };
         let (token, fd) = (*token, op.fd);
-        let slice = op.left.min(SLICE);
-        let waited = std::mem::take(&mut op.waiting).capacity() > 0;
-        if !waited && !op.is_cached(slice) {
-            return self.wait_for_disk(slot, slice);
-        }
-        let result = match net::send_file(fd, &op.file, op.offset, slice) {
-            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(n) => {
-                op.offset += n;
-                op.left -= n;
-                if op.left > 0 {
-                    events.push(Event::Progress { token });
-                    return self.submit_poll(slot, fd, libc::POLLOUT, false);
-                }
-                Ok(())
-            }
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+        let fetched = std::mem::take(&mut op.waiting).capacity() > 0;
+        let result = match op.out.step(fd, fetched) {
+            Step::Cold(last) => return self.wait_for_disk(slot, last),
+            Step::Full => return self.submit_poll(slot, fd, libc::POLLOUT, false),
+            Step::Progress => {
+                events.push(Event::Progress { token });
                 return self.submit_poll(slot, fd, libc::POLLOUT, false);
             }
-            Err(e) => Err(e),
+            Step::Over(result) => result,
         };
         self.ops.remove(slot);
         // Other operations on the socket rely on the kernel waiting for it.
@@ -71,16 +56,15 @@ impl Ring {
         events.push(Event::FileSent { token, result });
     }
 
-    /// Has a slice read from the disk, and its last byte read by the ring: that ends when the slice is there.
-    /// Whatever comes of it, sendfile(2) is next, and tells of errors.
-    fn wait_for_disk(&mut self, slot: usize, slice: u64) {
+    /// Has the last byte of a slice read by the ring: that ends when the slice is there. Whatever comes of it,
+    /// sendfile(2) is next, and tells of errors.
+    fn wait_for_disk(&mut self, slot: usize, last: u64) {
         let data = self.user_data(slot, TAG_MAIN);
         let Slot { op: Op::File(op), .. } = &mut self.ops[slot] else { return };
-        page_cache::read_ahead(&op.file, op.offset, slice);
         op.waiting = vec![0];
-        let (from, room) = (types::Fd(op.file.as_raw_fd()), op.waiting.as_mut_ptr());
+        let (from, room) = (types::Fd(op.out.file.as_raw_fd()), op.waiting.as_mut_ptr());
         // The byte's room is the slot's until this read has ended: `file_ready`, called by its CQE, takes it.
-        let entry = opcode::Read::new(from, room, 1).offset(op.last(slice)).build().user_data(data);
+        let entry = opcode::Read::new(from, room, 1).offset(last).build().user_data(data);
         self.push(&[entry]);
     }
 
@@ -122,17 +106,5 @@ impl Ring {
         }
         let Slot { token, op: Op::Write(op), .. } = self.ops.remove(slot) else { return };
         events.push(Event::Written { token, result, buffer: op.buffer });
-    }
-}
-
-impl Sending {
-    /// Whether a slice can be sent without the disk: of one that is read ahead, the ends tell.
-    fn is_cached(&self, slice: u64) -> bool {
-        [self.offset, self.last(slice)].into_iter().all(|at| page_cache::is_cached(&self.file, at))
-    }
-
-    /// Offset of the last byte of a slice.
-    fn last(&self, slice: u64) -> u64 {
-        self.offset + slice.saturating_sub(1)
     }
 }

@@ -162,6 +162,8 @@ mod tests {
         // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
         let values = [
             "manual",
+            "epoll",
+            "sampled",
             "7",
             "007",
             "A=B",

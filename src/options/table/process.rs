@@ -2,6 +2,7 @@
 
 use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row};
+use crate::base::engine::Kind as Engine;
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -11,6 +12,11 @@ pub const ROWS: &[Row] = &[
         "start this many workers; auto: as many as processors and memory of this container allow",
     )
     .short('p'),
+    row(
+        &["engine"],
+        Set(Takes::Value("NAME"), engine),
+        "what workers run on: io_uring, epoll, or auto (the default): io_uring where the kernel gives it",
+    ),
     row(&["threads"], Count(|s| &mut s.process.threads), "run this many interpreter threads in each worker"),
     always(&["master"], Takes::Nothing, "run a master process above the workers", "there always is a master")
         .short('M'),
@@ -177,6 +183,15 @@ pub const ROWS: &[Row] = &[
         "run each worker on this many processors of its own, 0 on all",
     ),
 ];
+
+fn engine(draft: &mut Draft, value: &str) -> Reading {
+    let name = value.trim();
+    draft.process.engine = match Engine::ALL.into_iter().find(|kind| kind.name() == name) {
+        None if name != "auto" => return Err("io_uring, epoll or auto".to_owned()),
+        kind => kind,
+    };
+    Ok(None)
+}
 
 fn processes(draft: &mut Draft, value: &str) -> Reading {
     let mut remark = None;

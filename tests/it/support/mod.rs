@@ -46,6 +46,11 @@ pub fn target() -> Target {
     }
 }
 
+/// What every server under test is to run on, from `ENGINE`; `None`: what it chooses by itself.
+pub fn engine() -> Option<String> {
+    std::env::var("ENGINE").ok().filter(|engine| !engine.is_empty() && target() == Target::Uwring)
+}
+
 /// The project's folder.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::{Log, PATIENCE};
+use super::{Log, PATIENCE, engine};
 
 /// A running child.
 pub struct Running {
@@ -23,6 +23,10 @@ impl Running {
     /// Starts `command` with stderr collected. Panics with the program's name if it can't be run.
     pub fn spawn(mut command: Command) -> Running {
         command.stderr(Stdio::piped()).process_group(0);
+        let said = command.get_envs().any(|(name, _)| name == "UWSGI_ENGINE");
+        if let Some(engine) = engine().filter(|_| !said) {
+            command.env("UWSGI_ENGINE", engine);
+        }
         let mut child = command.spawn().unwrap_or_else(|e| panic!("start {:?}: {e}", command.get_program()));
         let log = Log::follow(child.stderr.take().expect("stderr is piped"));
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));

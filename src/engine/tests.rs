@@ -1,13 +1,65 @@
-//! The engine against real sockets and files.
+//! Both engines against real sockets and files.
 
-use super::*;
 use std::io::{Read, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+
+use super::epoll::Epoll;
+use super::ring::Ring;
+use super::*;
+use crate::base::limits;
+
+/// An engine for a test.
+trait Made: Reactor {
+    fn made() -> Self;
+}
+
+impl Made for Ring {
+    fn made() -> Ring {
+        Ring::new().expect("io_uring")
+    }
+}
+
+impl Made for Epoll {
+    fn made() -> Epoll {
+        Epoll::new().expect("epoll")
+    }
+}
+
+/// Each promise, by each engine.
+macro_rules! promises {
+    ($($name:ident,)*) => {
+        mod io_uring {
+            $(#[test]
+            fn $name() {
+                super::$name::<super::Ring>();
+            })*
+        }
+        mod by_epoll {
+            $(#[test]
+            fn $name() {
+                super::$name::<super::Epoll>();
+            })*
+        }
+    };
+}
+
+promises! {
+    bytes_arrive_in_a_pooled_buffer_and_the_end_is_told,
+    receives_wait_for_the_pool_and_none_is_forgotten,
+    a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one,
+    a_peer_that_reads_slowly_is_seen_to_read,
+    a_final_send_closes_whether_it_fits_or_not,
+    a_send_to_nobody_fails,
+    a_file_is_sent_from_its_offset_and_a_short_one_is_told,
+    connections_are_accepted_until_cancelled,
+    a_watched_descriptor_reports_each_wake_up,
+}
 
 const T: Token = Token(7);
 
 /// The next events but those of progress.
-fn events(ring: &mut Ring) -> Vec<Event> {
+fn events(ring: &mut impl Reactor) -> Vec<Event> {
     loop {
         let mut events = all_events(ring);
         events.retain(|event| !matches!(event, Event::Progress { .. }));
@@ -17,7 +69,7 @@ fn events(ring: &mut Ring) -> Vec<Event> {
     }
 }
 
-fn all_events(ring: &mut Ring) -> Vec<Event> {
+fn all_events(ring: &mut impl Reactor) -> Vec<Event> {
     let mut events = Vec::new();
     while events.is_empty() {
         ring.wait(Some(Duration::from_millis(20)), &mut events).expect("a working ring");
@@ -30,9 +82,8 @@ fn pair() -> (OwnedFd, UnixStream) {
     (ours.into(), theirs)
 }
 
-#[test]
-fn bytes_arrive_in_a_pooled_buffer_and_the_end_is_told() {
-    let mut ring = Ring::new().expect("io_uring");
+fn bytes_arrive_in_a_pooled_buffer_and_the_end_is_told<R: Made>() {
+    let mut ring = R::made();
     let (ours, mut theirs) = pair();
     ring.recv(ours.as_raw_fd(), T);
     theirs.write_all(b"hello").expect("open");
@@ -46,9 +97,8 @@ fn bytes_arrive_in_a_pooled_buffer_and_the_end_is_told() {
     assert!(matches!(events(&mut ring)[..], [Event::Received { token: T, result: Ok(None) }]));
 }
 
-#[test]
-fn receives_wait_for_the_pool_and_none_is_forgotten() {
-    let mut ring = Ring::new().expect("io_uring");
+fn receives_wait_for_the_pool_and_none_is_forgotten<R: Made>() {
+    let mut ring = R::made();
     let many = usize::from(limits::POOL_BUFFERS) + 10;
     let pairs: Vec<_> = (0..many).map(|_| pair()).collect();
     for (i, (ours, theirs)) in pairs.iter().enumerate() {
@@ -70,9 +120,8 @@ fn receives_wait_for_the_pool_and_none_is_forgotten() {
     assert!(seen.iter().copied().eq(0..many as u64));
 }
 
-#[test]
-fn a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one() {
-    let mut ring = Ring::new().expect("io_uring");
+fn a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one<R: Made>() {
+    let mut ring = R::made();
     let (ours, mut theirs) = pair();
     let bytes: Vec<u8> = (0..4_000_000u32).map(|i| i.to_le_bytes()[0]).collect();
     ring.send(Then::Keep(ours.as_raw_fd()), T, bytes.clone(), Notice::Lazy);
@@ -86,32 +135,34 @@ fn a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one() {
     assert_eq!(reader.join().expect("no panic"), bytes);
 }
 
-#[test]
-fn a_peer_that_reads_slowly_is_seen_to_read() {
-    let mut ring = Ring::new().expect("io_uring");
+fn a_peer_that_reads_slowly_is_seen_to_read<R: Made>() {
+    let mut ring = R::made();
     let (ours, mut theirs) = pair();
     let len = 4_000_000;
     ring.send(Then::Keep(ours.as_raw_fd()), T, vec![b'x'; len], Notice::Prompt);
-    let (mut read, mut progress, mut piece) = (0, 0, vec![0; 100_000]);
+    theirs.set_nonblocking(true).expect("set");
+    let (mut read, mut progress, mut piece) = (0, 0, vec![0; 50_000]);
     loop {
         match all_events(&mut ring).pop() {
             Some(Event::Progress { token: T }) => progress += 1,
             Some(Event::Sent { token: T, result: Ok(()), .. }) => break,
             other => panic!("{other:?}"),
         }
-        // What was sent is more than one read takes, so none of these waits.
-        read += theirs.read(&mut piece).expect("open");
+        // A socket may say that it takes more only when most of what it has was read.
+        for _ in 0..8 {
+            read += theirs.read(&mut piece).unwrap_or(0);
+        }
     }
+    theirs.set_nonblocking(false).expect("set");
     drop(ours);
     read += theirs.read_to_end(&mut Vec::new()).expect("an end");
     assert_eq!(read, len);
     assert!(progress > 2, "{progress}");
 }
 
-#[test]
-fn a_final_send_closes_whether_it_fits_or_not() {
+fn a_final_send_closes_whether_it_fits_or_not<R: Made>() {
     for len in [5, 3_000_000] {
-        let mut ring = Ring::new().expect("io_uring");
+        let mut ring = R::made();
         let (ours, mut theirs) = pair();
         ring.send(Then::Close(ours), T, vec![b'x'; len], Notice::Lazy);
         let reader = std::thread::spawn(move || {
@@ -125,9 +176,8 @@ fn a_final_send_closes_whether_it_fits_or_not() {
     }
 }
 
-#[test]
-fn a_send_to_nobody_fails() {
-    let mut ring = Ring::new().expect("io_uring");
+fn a_send_to_nobody_fails<R: Made>() {
+    let mut ring = R::made();
     let (ours, theirs) = pair();
     drop(theirs);
     for notice in [Notice::Lazy, Notice::Prompt] {
@@ -136,9 +186,8 @@ fn a_send_to_nobody_fails() {
     }
 }
 
-#[test]
-fn a_file_is_sent_from_its_offset_and_a_short_one_is_told() {
-    let mut ring = Ring::new().expect("io_uring");
+fn a_file_is_sent_from_its_offset_and_a_short_one_is_told<R: Made>() {
+    let mut ring = R::made();
     let mut file = crate::sys::tempfile::unlinked().expect("a temporary folder");
     let bytes: Vec<u8> = (0..2_000_000u32).map(|i| i.to_le_bytes()[1]).collect();
     file.write_all(&bytes).expect("room");
@@ -163,12 +212,11 @@ fn a_file_is_sent_from_its_offset_and_a_short_one_is_told() {
     drop(theirs);
 }
 
-#[test]
-fn connections_are_accepted_until_cancelled() {
+fn connections_are_accepted_until_cancelled<R: Made>() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("s");
     let listener = UnixListener::bind(&path).expect("a free name");
-    let mut ring = Ring::new().expect("io_uring");
+    let mut ring = R::made();
     ring.accept(listener.as_raw_fd(), T);
     let _client = UnixStream::connect(&path).expect("listening");
     assert!(matches!(events(&mut ring)[..], [Event::Accepted { token: T, result: Ok(_) }]));
@@ -178,9 +226,8 @@ fn connections_are_accepted_until_cancelled() {
         [Event::Accepted { token: T, result: Err(e) }] if e.raw_os_error() == Some(libc::ECANCELED)));
 }
 
-#[test]
-fn a_watched_descriptor_reports_each_wake_up() {
-    let mut ring = Ring::new().expect("io_uring");
+fn a_watched_descriptor_reports_each_wake_up<R: Made>() {
+    let mut ring = R::made();
     let event = nix::sys::eventfd::EventFd::new().expect("an eventfd");
     ring.watch(event.as_raw_fd(), T);
     for _ in 0..3 {
