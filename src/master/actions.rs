@@ -127,13 +127,15 @@ impl Office {
     /// What the next program of this process needs to go on.
     pub fn hand_over(&self) -> OfficeLeft {
         let Shared { area, bells, life, notify, stacks } = &self.shared;
+        let (near, dumps) = self.dumps.hand_over();
         OfficeLeft {
             area: area.hand_over(),
             bells: bells.iter().map(|bell| Handed::of(&**bell)).collect(),
             life: Handed::of(&**life),
             far_life: Handed::of(&self.far_life),
             notify: Handed::of(&**notify),
-            stacks: [self.dumps.hand_over(), Handed::of(&**stacks)],
+            stacks: [near, Handed::of(&**stacks)],
+            dumps,
             channels: self.channels.iter().map(|(number, end)| (*number, end.hand_over())).collect(),
             control: self.control.as_ref().map(Server::hand_over),
             daemons: self.jobs.hand_over(),
@@ -157,6 +159,7 @@ impl Office {
             far_life,
             notify,
             stacks,
+            dumps: waiting,
             channels,
             control,
             logs: logs_left,
@@ -180,7 +183,7 @@ impl Office {
             channels: channels.collect::<io::Result<_>>()?,
             processes: HashMap::new(),
             control: control.map(Server::take_over).transpose()?,
-            dumps: Dumps::take_over(dumps)?,
+            dumps: Dumps::take_over(dumps, waiting)?,
             jobs: Jobs::default(),
             logs,
             monitor: None,
@@ -344,7 +347,7 @@ impl Office {
             Action::Announce => self.herald.announce(),
             Action::Serve { generation } => {
                 self.shared.area.set_serving(generation);
-                self.jobs.reload(clock::now().millis());
+                self.jobs.reload(generation, clock::now().millis());
             }
             Action::Say(line) => crate::logging::line(&line),
             Action::Totals => self.totals(),
@@ -376,8 +379,9 @@ impl Office {
         if reloads && !std::mem::take(&mut self.stays) && self.image.was_replaced() {
             return Outcome::Replace { generation };
         }
-        if let (true, Some(logs)) = (reloads, &self.logs) {
-            logs.reload();
+        if reloads {
+            self.jobs.prepare(generation);
+            self.logs.iter().for_each(Logs::reload);
         }
         let failed = |cause: io::Error| {
             Outcome::Event(Event::TemplateNotForked { generation, why: format!("cannot fork: {cause}") })

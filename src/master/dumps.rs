@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::clock::Millis;
 use crate::control::server::ClientId;
 use crate::control::words::Stacks;
@@ -22,8 +24,9 @@ pub struct Dumps {
     waiting: Vec<Waiting>,
 }
 
-#[derive(Debug)]
-struct Waiting {
+/// A client that waits for the stacks of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
     client: ClientId,
     pid: u32,
     until: Millis,
@@ -36,14 +39,14 @@ impl Dumps {
         Ok((Dumps { near, waiting: Vec::new() }, Arc::new(far)))
     }
 
-    /// For the next program of this process. Who waits now waits in vain.
-    pub fn hand_over(&self) -> Handed {
-        Handed::of(&self.near)
+    /// For the next program of this process, with those who wait.
+    pub fn hand_over(&self) -> (Handed, Vec<Waiting>) {
+        (Handed::of(&self.near), self.waiting.clone())
     }
 
     /// Goes on where the program before has left.
-    pub fn take_over(near: Handed) -> io::Result<Dumps> {
-        Ok(Dumps { near: near.take()?, waiting: Vec::new() })
+    pub fn take_over(near: Handed, waiting: Vec<Waiting>) -> io::Result<Dumps> {
+        Ok(Dumps { near: near.take()?, waiting })
     }
 
     /// To wait for.

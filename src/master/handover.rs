@@ -19,6 +19,7 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
+use super::dumps::Waiting;
 use super::pidfile::Vacuum;
 use super::state::State;
 use super::{listeners, logs, monitor};
@@ -123,6 +124,9 @@ pub struct OfficeLeft {
     pub notify: Handed,
     /// Where workers send stacks: the master's end, and theirs.
     pub stacks: [Handed; 2],
+    /// Who waits for some.
+    #[serde(default)]
+    pub dumps: Vec<Waiting>,
     /// Channels to the templates.
     pub channels: HashMap<u32, Handed>,
     /// The control socket.
@@ -198,6 +202,7 @@ impl Handover {
             logs,
             monitor,
             daemons: _,
+            dumps: _,
         } = &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify, stacks[0], stacks[1]];
         all.extend(bells);

@@ -88,6 +88,17 @@ pub fn died(worker: u32, pid: u32, status: Status) -> String {
     }
 }
 
+/// Who may have ended a worker that died so, where that is not plain.
+pub fn who_kills(worker: u32, status: Status) -> Option<String> {
+    const KILL: i32 = 9;
+    (status == Status::Killed(KILL)).then(|| {
+        format!(
+            "worker {worker} was killed from outside: if no line above says why, and nobody used kill -9, the kernel did \
+             for want of memory (see dmesg, memory.events of the cgroup, and reload-on-rss)"
+        )
+    })
+}
+
 /// A worker that was told to end has ended.
 pub fn buried(worker: u32, after_ms: u64) -> String {
     format!("worker {worker} buried after {} seconds", after_ms / 1000)

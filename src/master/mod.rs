@@ -150,13 +150,14 @@ fn run(start: Start) -> Result<i32, startup::Error> {
         }
         Over::Template { generation, channel } => {
             drop(ears);
-            let shared = office.into_shared();
+            let (plan, shared) = (office.jobs_mut().take_plan(), office.into_shared());
             let seat = Seat {
                 generation,
                 channel,
                 shared,
                 listeners,
                 settings,
+                plan,
                 reread,
                 start_dir,
                 argv,

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::actions::Shared;
 use super::channel::TemplateEnd;
+use super::jobs::plan::Plan;
 use super::{Reread, listeners, startup};
 use crate::base::errors;
 use crate::logging::relay::ports;
@@ -43,7 +44,9 @@ pub struct Seat {
     pub listeners: Vec<Listener>,
     /// As the server was started; a later generation reads them again.
     pub settings: Settings,
-    /// How.
+    /// Where the daemons and cron jobs that it has found are told to the master.
+    pub plan: Option<Plan>,
+    /// How it reads them.
     pub reread: Reread,
     /// Where the server was started.
     pub start_dir: PathBuf,
@@ -109,6 +112,10 @@ impl Seat {
         };
         attach(0);
         self.settings = self.settings()?;
+        if let Some(plan) = &self.plan {
+            plan.write(&self.settings.process)
+                .map_err(|cause| failed("cannot tell daemons and cron jobs", &cause))?;
+        }
         let python = find::interpreter(&self.settings).map_err(|error| {
             crate::log!("{error}");
             EXIT_FAILED

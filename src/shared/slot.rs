@@ -96,6 +96,8 @@ pub struct WorkerSlot {
     pub connections: AtomicU32,
     poked: AtomicU32,
     answered: AtomicU32,
+    /// See [`WorkerSlot::taken_in`]: a period, and a number.
+    taken: AtomicU64,
 }
 
 impl WorkerSlot {
@@ -154,6 +156,34 @@ impl WorkerSlot {
     /// *Its worker.* Says how many connections it holds.
     pub fn set_connections(&self, connections: usize) {
         self.connections.store(u32::try_from(connections).unwrap_or(u32::MAX), Ordering::Relaxed);
+    }
+
+    /// How many connections it holds.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// *Its worker.* Says whether it has room for connections.
+    pub fn set_accepting(&self, accepting: bool) {
+        self.accepting.store(u32::from(accepting), Ordering::Relaxed);
+    }
+
+    /// Whether it has.
+    pub fn is_accepting(&self) -> bool {
+        self.accepting.load(Ordering::Relaxed) == 1
+    }
+
+    /// *Its worker.* It has taken a connection in `period`, a number that grows with time.
+    pub fn take_one(&self, period: u32) {
+        let taken = u64::from(self.taken_in(period)) + 1;
+        self.taken.store(u64::from(period) << 32 | taken, Ordering::Relaxed);
+    }
+
+    /// How many it has taken in `period`.
+    pub fn taken_in(&self, period: u32) -> u32 {
+        let word = self.taken.load(Ordering::Relaxed);
+        let same = word >> 32 == u64::from(period);
+        if same { u32::try_from(word & 0xffff_ffff).expect("32 bits") } else { 0 }
     }
 
     /// *Its worker.* Asks to be replaced. The master looks once its bell was rung.
@@ -217,6 +247,7 @@ impl WorkerSlot {
         self.connections.store(0, Ordering::Relaxed);
         self.poked.store(0, Ordering::Relaxed);
         self.answered.store(0, Ordering::Relaxed);
+        self.taken.store(0, Ordering::Relaxed);
     }
 
     /// Taken by the freshly forked worker.

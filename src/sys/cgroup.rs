@@ -29,12 +29,19 @@ pub fn limits() -> Limits {
     read(Path::new(MOUNTED), &own)
 }
 
-/// Processors this process may run on.
+/// How many processors this process may run on.
 pub fn affinity() -> u32 {
+    u32::try_from(allowed().len()).unwrap_or(u32::MAX).max(1)
+}
+
+/// Their numbers; none if the kernel does not tell.
+pub fn allowed() -> Vec<u32> {
     let mask = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
-    let count = mask
-        .map(|set| (0..nix::sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).count());
-    u32::try_from(count.unwrap_or(1)).unwrap_or(u32::MAX).max(1)
+    let numbers = |set: nix::sched::CpuSet| {
+        let is_set = move |cpu: &u32| set.is_set(*cpu as usize).unwrap_or(false);
+        (0..u32::try_from(nix::sched::CpuSet::count()).unwrap_or(u32::MAX)).filter(is_set).collect()
+    };
+    mask.map(numbers).unwrap_or_default()
 }
 
 /// How many of `affinity` processors a process with these limits can keep busy: a part of one counts as one.

@@ -66,10 +66,12 @@ impl Kept {
     }
 }
 
-/// The processors of worker `worker` (from 1), `each` of them: neighbours, and in turn where there are not enough.
-pub fn processors_of(worker: u32, each: u32, all: u32) -> Vec<u32> {
-    let first = (worker - 1) * each % all;
-    (0..each.min(all)).map(|n| (first + n) % all).collect()
+/// The processors of worker `worker` (from 1), `each` of those `allowed`: neighbours, and in turn where there are not
+/// enough. A container's may begin anywhere and have gaps.
+pub fn processors_of(worker: u32, each: u32, allowed: &[u32]) -> Vec<u32> {
+    let each = each as usize;
+    let first = (worker as usize - 1) * each;
+    (first..first + each.min(allowed.len())).map(|n| allowed[n % allowed.len()]).collect()
 }
 
 /// Runs this thread, and those it starts, on these processors only.
@@ -88,11 +90,14 @@ mod tests {
 
     #[test]
     fn processors_are_dealt_in_turn() {
-        assert_eq!(processors_of(1, 1, 4), [0]);
-        assert_eq!(processors_of(5, 1, 4), [0]);
-        assert_eq!(processors_of(2, 2, 4), [2, 3]);
-        assert_eq!(processors_of(2, 3, 4), [3, 0, 1]);
-        assert_eq!(processors_of(3, 8, 2), [0, 1]);
+        let four = [0, 1, 2, 3];
+        assert_eq!(processors_of(1, 1, &four), [0]);
+        assert_eq!(processors_of(5, 1, &four), [0]);
+        assert_eq!(processors_of(2, 2, &four), [2, 3]);
+        assert_eq!(processors_of(2, 3, &four), [3, 0, 1]);
+        assert_eq!(processors_of(3, 8, &[0, 1]), [0, 1]);
+        assert_eq!(processors_of(2, 2, &[4, 6, 7]), [7, 4]);
+        assert_eq!(processors_of(1, 1, &[]), [0; 0]);
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl<R: Reactor> Ring<R> {
         let free = self.connections_free();
         let room = if open { self.accept_capacity().saturating_sub(busy).min(free) } else { 0 };
         let wanted = room.min(self.at_once());
+        self.tell_room(room > 0);
         let mut cancelled = false;
         for index in 0..self.doors.doors.len() {
             let token = Name::Listener(index).token();
@@ -120,6 +121,7 @@ impl<R: Reactor> Ring<R> {
             if self.doors.cancelling[index] && armed > 0 {
                 continue;
             }
+            let wanted = self.share_of(self.doors.doors[index].listener.protocol, armed, wanted);
             for _ in armed..wanted {
                 self.engine.accept(self.doors.doors[index].listener.fd.as_raw_fd(), token);
             }
@@ -188,6 +190,7 @@ impl<R: Reactor> Ring<R> {
         let token = Name::Conn(self.conns.insert(conn), generation).token();
         self.census.come();
         self.plan.slot().set_connections(self.conns.len());
+        self.count_taken();
         self.engine.recv(raw, token);
         self.newcomers += 1;
         self.fresh.push(token);

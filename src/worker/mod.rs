@@ -28,6 +28,7 @@ mod ring_thread;
 mod room;
 mod rules;
 mod serve;
+mod share;
 mod stop;
 mod trace;
 mod tracebacker;
@@ -211,8 +212,7 @@ fn place(plan: &Plan) {
     if each == 0 {
         return;
     }
-    let all = u32::try_from(crate::sys::host::cores()).unwrap_or(u32::MAX);
-    let processors = limits::processors_of(plan.id, each, all);
+    let processors = limits::processors_of(plan.id, each, &crate::sys::cgroup::allowed());
     match limits::run_on(&processors) {
         Ok(()) => crate::log!("mapping worker {} to CPUs:{}", plan.id, words(&processors)),
         // The site runs all the same.

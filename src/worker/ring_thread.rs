@@ -54,6 +54,7 @@ pub struct Ring<R> {
     pub(super) conns: Slab<Conn>,
     pub(super) generation: u32,
     pub(super) gate: Gate,
+    pub(super) share: super::share::Share,
     pub(super) bounds: Bounds,
     pub(super) recycling: super::recycle::Bounds,
     pub(super) watch: super::harakiri::Watch,
@@ -103,6 +104,7 @@ impl<R: Reactor> Ring<R> {
             conns: Slab::with_capacity(256),
             generation: 0,
             gate: Gate::new(threads, alone),
+            share: super::share::Share::default(),
             bounds: Bounds::new(&plan, desk.handoff.capacity()),
             recycling: super::recycle::Bounds::new(plan.settings.recycling, now.millis()),
             watch: super::harakiri::Watch::new(plan.settings.harakiri, desk),
@@ -240,7 +242,8 @@ impl<R: Reactor> Ring<R> {
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
         // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
         let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);
-        [timer, pause, stop, log, full, queue, recycling, watch, untold, fresh]
+        let share = self.share.look_in();
+        [timer, pause, stop, log, full, queue, recycling, watch, untold, fresh, share]
             .into_iter()
             .flatten()
             .min()

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Address, Gate, Packet, Server, Target, is_root, skipped, target, uwring_only};
+use crate::support::{Address, Gate, Packet, Server, Target, has, is_root, skipped, target, uwring_only};
 
 fn answer(server: &Server) -> String {
     server.socket().uwsgi(&Packet::get("/")).expect(200).text()
@@ -207,4 +207,25 @@ fn capabilities_stay_when_root_goes() {
     let mask = u64::from_str_radix(line.split_whitespace().nth(1).unwrap_or_default(), 16).expect("a number");
     assert_eq!(mask, 1 << 10 | 1 << 5, "{line}");
     let Address::Unix(_) = server.socket() else { unreachable!("a unix socket") };
+}
+
+#[test]
+fn workers_are_dealt_the_processors_that_may_be_used() {
+    if uwring_only("it counts all of the machine, and takes the first ones") || !has(&["taskset"]) {
+        return;
+    }
+    if std::thread::available_parallelism().map_or(1, usize::from) < 2 {
+        return skipped("there is one processor only");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let script = folder.path().join("uwring");
+    let text = format!("#!/bin/sh\nexec taskset -c 1 {} \"$@\"\n", crate::support::program().display());
+    std::fs::write(&script, text).expect("write the script");
+    let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&script, may_run).expect("make it run");
+    let server =
+        Server::app("hello").folder(folder).program(script).ini("cpu-affinity = 1").processes(2).start();
+    for worker in [1, 2] {
+        server.log().wait_for(&format!("mapping worker {worker} to CPUs: 1"));
+    }
 }

@@ -19,7 +19,13 @@ fn send(pid: i32, signal: Signal) {
 
 /// A server whose every worker answers with its pid, and which waits two seconds for a sign of life.
 fn watched(processes: usize) -> Server {
-    Server::app("wait").processes(processes).ini("stuck-worker-timeout = 2\ndisable-logging = true").start()
+    watched_with(processes, "")
+}
+
+fn watched_with(processes: usize, lines: &str) -> Server {
+    let builder =
+        Server::app("wait").processes(processes).ini("stuck-worker-timeout = 2\ndisable-logging = true");
+    builder.ini(lines).start()
 }
 
 #[test]
@@ -27,7 +33,13 @@ fn a_stopped_worker_is_replaced() {
     if uwring_only("it waits for ever, unless harakiri is set") {
         return;
     }
-    let server = watched(2);
+    for lazy in [false, true] {
+        workers_are_stopped(lazy);
+    }
+}
+
+fn workers_are_stopped(lazy: bool) {
+    let server = watched_with(2, &format!("lazy-apps = {lazy}"));
     let clients = 4;
     let load = Load::on(&server, clients);
     let workers = server.workers();

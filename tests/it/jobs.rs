@@ -164,3 +164,44 @@ fn a_touched_hook_holds_up_nobody() {
     server.log().wait_for("exit 7: it ended (exit code 7)");
     assert_eq!(server.stop().code(), Some(0));
 }
+
+#[test]
+fn a_reload_takes_up_changed_daemons_and_cron_jobs() {
+    if uwring_only("it starts anew") {
+        return;
+    }
+    let daemon = |name: &str| format!("echo $$ > {{dir}}/{name}; exec sleep 1000");
+    // A smart one is not started again by a reload: it is its own.
+    let smart = |name: &str| format!("smart-attach-daemon2 = {{dir}}/{name},1 exec sleep 1001");
+    let job = |name: &str| format!("cron = -1 -1 -1 -1 -1 echo $$ > {{dir}}/{name}");
+    let server = Server::app("hello")
+        .ini(&format!("attach-daemon = {}", daemon("gone")))
+        .ini(&smart("smart-stays"))
+        .ini(&smart("smart-gone"))
+        .start();
+    let pids = ["gone", "smart-stays", "smart-gone"].map(|name| pid_in(&server.path(name)));
+    let ini = server.path("uwsgi.ini");
+    let folder = server.folder.path().display().to_string();
+    let text: String = std::fs::read_to_string(&ini)
+        .expect("the configuration")
+        .lines()
+        .filter(|line| !line.contains("gone"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let new = format!("attach-daemon = {}\n{}\n", daemon("comes"), job("job")).replace("{dir}", &folder);
+    std::fs::write(&ini, text + &new).expect("write the configuration");
+    assert_eq!(server.ctl(&["reload", "--wait"]).status.code(), Some(0));
+    let comes = pid_in(&server.path("comes"));
+    pid_in(&server.path("job"));
+    let runs = |pid: i32| kill(Pid::from_raw(pid), None).is_ok();
+    let begun = std::time::Instant::now();
+    while runs(pids[0]) || runs(pids[2]) {
+        assert!(begun.elapsed() < crate::support::PATIENCE, "what is gone runs on");
+        std::thread::yield_now();
+    }
+    assert!(runs(pids[1]) && runs(comes), "{}", server.log().text());
+    assert_eq!(pid_in(&server.path("smart-stays")), pids[1]);
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(!runs(comes));
+    kill(Pid::from_raw(pids[1]), Signal::SIGKILL).expect("it lives on");
+}

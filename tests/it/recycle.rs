@@ -82,7 +82,13 @@ fn a_worker_that_has_grown_is_replaced() {
 
 #[test]
 fn killed_workers_fail_no_more_than_what_they_had_in_hand() {
-    let server = Server::app("wait").processes(4).ini("disable-logging = true").start();
+    for lazy in [false, true] {
+        workers_are_killed(&format!("disable-logging = true\nlazy-apps = {lazy}"));
+    }
+}
+
+fn workers_are_killed(lines: &str) {
+    let server = Server::app("wait").processes(4).ini(lines).start();
     let clients = 4;
     let load = Load::on(&server, clients);
     let signals = [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGKILL, Signal::SIGSEGV];
@@ -126,7 +132,13 @@ fn a_dead_template_costs_nothing() {
     if uwring_only("it has no template") {
         return;
     }
-    let server = Server::app("wait").processes(2).ini("disable-logging = true").start();
+    for lazy in [false, true] {
+        a_template_is_killed(&format!("disable-logging = true\nlazy-apps = {lazy}"));
+    }
+}
+
+fn a_template_is_killed(lines: &str) {
+    let server = Server::app("wait").processes(2).ini(lines).start();
     let load = Load::on(&server, 4);
     let worker = server.workers()[0];
     let template = parent_of(worker);

@@ -168,3 +168,23 @@ fn a_watchdog_of_another_process_is_not_fed() {
     assert_eq!(server.stop().code(), Some(0));
     assert!(!manager.so_far().iter().any(|told| told.contains("WATCHDOG")));
 }
+
+#[test]
+fn the_watchdog_of_a_sleeping_server_is_fed() {
+    if uwring_only("it knows no watchdog") {
+        return;
+    }
+    let (manager, builder) = Manager::of(Server::app("hello").ini("processes = 2\ncheap = true\nidle = 1"));
+    let server = builder.env("WATCHDOG_USEC", "1000000").launch();
+    for round in 1..=2 {
+        // Twice in its time, and for longer than that.
+        for _ in 0..4 {
+            manager.until("WATCHDOG=1");
+        }
+        server.socket().uwsgi(&Packet::get("/")).expect(200);
+        let sleeps = |line: &str| line.contains("workers have been inactive for more than 1 seconds");
+        assert!(server.log().wait_n(round, sleeps).is_some());
+    }
+    manager.until("WATCHDOG=1");
+    assert_eq!(server.stop().code(), Some(0));
+}

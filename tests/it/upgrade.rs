@@ -213,3 +213,30 @@ fn the_number_of_workers_goes_over() {
     server.socket().uwsgi(&Packet::get("/")).expect(200);
     assert_eq!(server.stop().code(), Some(0));
 }
+
+#[test]
+fn who_waits_for_stacks_is_answered_by_the_new_program() {
+    let Some(server) = served(Server::app("hello").processes(2).ini("stuck-worker-timeout = 0")) else {
+        return;
+    };
+    install(server.folder.path());
+    let stopped = nix::unistd::Pid::from_raw(server.workers()[0]);
+    nix::sys::signal::kill(stopped, Signal::SIGSTOP).expect("stop our worker");
+    let mut ctl = std::process::Command::new(server.path("uwring"));
+    ctl.args(["ctl", "--pid", &server.process.pid.to_string(), "dump", "--json"]);
+    let waits = ctl.stdout(std::process::Stdio::piped()).spawn().expect("start uwring ctl");
+    // Others are answered meanwhile: the master has heard the one that waits, most likely.
+    for _ in 0..3 {
+        server.status();
+    }
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("the program was replaced: the master is uwring");
+    nix::sys::signal::kill(stopped, Signal::SIGCONT).expect("let it go on");
+    let told = waits.wait_with_output().expect("an answer");
+    let text = String::from_utf8_lossy(&told.stdout).into_owned();
+    let told: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let pids: Vec<i64> =
+        told.as_array().expect("a list").iter().filter_map(|one| one["pid"].as_i64()).collect();
+    assert_eq!(pids.len(), 2, "{text}");
+    assert!(pids.contains(&stopped.as_raw().into()), "{text}");
+}

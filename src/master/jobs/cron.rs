@@ -18,7 +18,8 @@ pub struct Crons {
     list: Vec<Cron>,
     /// The minute that was looked at last, since the epoch.
     seen: Option<u64>,
-    running: HashMap<u32, (usize, Millis)>,
+    /// Commands that run, by their processes, and since when.
+    running: HashMap<u32, (Cron, Millis)>,
     standing: Vec<Standing>,
 }
 
@@ -28,32 +29,32 @@ impl Crons {
         Crons { list: list.to_vec(), standing: vec![Standing::default(); list.len()], ..Crons::default() }
     }
 
+    /// From now on these are wanted. What runs is left to its end.
+    pub fn change(&mut self, list: Vec<Cron>) {
+        let known =
+            |cron: &Cron| self.list.iter().position(|old| old == cron).map(|place| self.standing[place]);
+        self.standing = list.iter().map(|cron| known(cron).unwrap_or_default()).collect();
+        self.list = list;
+    }
+
     /// The beginning of the next minute.
     pub fn deadline(&self, now: Millis) -> Option<Millis> {
         let wall_ms = clock::wall() / 1000;
         let left_ms = MINUTE * 1000 - wall_ms % (MINUTE * 1000);
         let minute =
             (!self.list.is_empty()).then(|| if self.seen.is_none() { now } else { now.after(left_ms) });
-        let ends = self.running.values().filter_map(|(index, since)| self.end_of(*index, *since));
+        let ends = self.running.values().filter_map(|(cron, since)| end_of(cron, *since));
         minute.into_iter().chain(ends).min()
-    }
-
-    /// When the time of one that runs is over.
-    fn end_of(&self, index: usize, since: Millis) -> Option<Millis> {
-        let seconds = self.list[index].harakiri;
-        (seconds > 0).then(|| since.after(seconds.saturating_mul(1000)))
     }
 
     /// Kills those that run for too long. Looked at again later: nobody knows what the kernel is waiting for.
     fn kill_late(&mut self, now: Millis) {
-        let late = |(_, (index, since)): &(&u32, &(usize, Millis))| {
-            self.end_of(*index, *since).is_some_and(|end| end <= now)
-        };
-        let late: Vec<u32> = self.running.iter().filter(late).map(|(pid, _)| *pid).collect();
-        for pid in late {
-            let Some((index, since)) = self.running.get_mut(&pid) else { continue };
+        for (&pid, (cron, since)) in &mut self.running {
+            if end_of(cron, *since).is_none_or(|end| end > now) {
+                continue;
+            }
             *since = now;
-            let command = &self.list[*index].command;
+            let command = &cron.command;
             crate::log!("[uwsgi-cron] command \"{command}\" (pid {pid}) exceeded its time: killed");
             // It may be gone by now, and is collected then.
             let _ = shell::signal(pid, KILL);
@@ -74,7 +75,7 @@ impl Crons {
             match shell::start(command, shell::Manner::default()) {
                 Ok(pid) => {
                     crate::log!("[uwsgi-cron] running \"{command}\" (pid {pid})");
-                    self.running.insert(pid, (index, now));
+                    self.running.insert(pid, (self.list[index].clone(), now));
                     self.standing[index].start(pid);
                 }
                 Err(error) => crate::log!("[uwsgi-cron] {error}"),
@@ -83,27 +84,33 @@ impl Crons {
     }
 
     /// How they are.
-    pub fn all(&self) -> impl Iterator<Item = Standing> {
+    pub fn all(&self) -> impl Iterator<Item = (&Cron, Standing)> {
         let pid = |pid: u32| if self.running.contains_key(&pid) { pid } else { 0 };
-        self.standing.iter().map(move |standing| Standing { pid: pid(standing.pid), ..*standing })
+        let all = self.list.iter().zip(&self.standing);
+        all.map(move |(cron, standing)| (cron, Standing { pid: pid(standing.pid), ..*standing }))
     }
 
     /// Which of them.
     fn due(&self, parts: [i32; 5]) -> Vec<usize> {
-        let runs = |index: usize| self.running.values().any(|(running, _)| *running == index);
-        let due = |(index, cron): &(usize, &Cron)| cron.is_due(parts) && !(cron.unique && runs(*index));
+        let runs = |cron: &Cron| self.running.values().any(|(running, _)| running == cron);
+        let due = |(_, cron): &(usize, &Cron)| cron.is_due(parts) && !(cron.unique && runs(cron));
         self.list.iter().enumerate().filter(due).map(|(index, _)| index).collect()
     }
 
     /// Whether it was one of these that ended.
     pub fn ended(&mut self, pid: u32, now: Millis) -> bool {
-        let Some((index, since)) = self.running.remove(&pid) else { return false };
-        let (command, seconds) = (&self.list[index].command, now.since(since) / 1000);
+        let Some((cron, since)) = self.running.remove(&pid) else { return false };
+        let (command, seconds) = (&cron.command, now.since(since) / 1000);
         crate::log!(
             "[uwsgi-cron] command \"{command}\" running with pid {pid} exited after {seconds} second(s)"
         );
         true
     }
+}
+
+/// When the time of one that runs is over.
+fn end_of(cron: &Cron, since: Millis) -> Option<Millis> {
+    (cron.harakiri > 0).then(|| since.after(cron.harakiri.saturating_mul(1000)))
 }
 
 /// Minute, hour, day, month, weekday of that time.
@@ -124,8 +131,8 @@ mod tests {
         let mut crons = Crons::new(&[job(true), job(false)]);
         let parts = parts(1_700_000_000).expect("a time");
         assert_eq!(crons.due(parts), [0, 1]);
-        crons.running.insert(7, (0, Millis(0)));
-        crons.running.insert(8, (1, Millis(0)));
+        crons.running.insert(7, (job(true), Millis(0)));
+        crons.running.insert(8, (job(false), Millis(0)));
         assert_eq!(crons.due(parts), [1]);
         assert!(crons.ended(7, Millis(5)) && !crons.ended(9, Millis(5)));
         assert_eq!(crons.due(parts), [0, 1]);
@@ -151,6 +158,19 @@ mod tests {
         assert_eq!(process::peek(pid), Some(process::Status::Killed(9)));
         process::bury(pid);
         assert!(crons.ended(pid, now));
+    }
+
+    #[test]
+    fn a_change_leaves_what_runs_and_what_stays() {
+        let job = |command: &str| Cron::plain(&format!("-1 -1 -1 -1 -1 {command}"), false).expect("a time");
+        let mut crons = Crons::new(&[job("true"), job("false")]);
+        crons.standing[1].start(7);
+        crons.running.insert(7, (job("false"), Millis(0)));
+        crons.change(vec![job("false"), job("date")]);
+        let pids: Vec<u32> = crons.all().map(|(_, standing)| standing.pid).collect();
+        assert_eq!(pids, [7, 0]);
+        crons.change(Vec::new());
+        assert!(crons.deadline(Millis(0)).is_none() && crons.ended(7, Millis(5)));
     }
 
     #[test]

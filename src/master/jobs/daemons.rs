@@ -13,6 +13,8 @@ use crate::sys::shell::{self, Manner};
 const EARLY_MS: u64 = 3_000;
 /// The longest pause before another start, milliseconds.
 const PAUSE_MS_MAX: u64 = 300_000;
+/// One that takes over another's pidfile looks after so long whether that one has ended, milliseconds.
+const HEIR_MS: u64 = 1_000;
 /// SIGTERM.
 const TERM: i32 = 15;
 /// SIGKILL.
@@ -20,9 +22,16 @@ const KILL: i32 = 9;
 /// How long all of them may take to end with the server.
 const MERCY: Duration = Duration::from_secs(3);
 
+/// How long one that is no longer wanted may take to end, milliseconds.
+const LEAVE_MS: u64 = 3_000;
+
 /// All of them.
 #[derive(Debug, Default)]
-pub struct Daemons(Vec<Kept>);
+pub struct Daemons {
+    kept: Vec<Kept>,
+    /// Children that were told to end and are not started again, and when they are killed.
+    leaving: Vec<(u32, Millis)>,
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -50,13 +59,55 @@ impl Daemons {
             None => Stand::Due(now),
         };
         let kept = |spec: &Daemon| {
-            let (stand, mut standing) = (stand(spec), Standing::default());
-            if let Stand::Runs { pid, .. } = stand {
-                standing.start(pid);
+            let mut kept = Kept::new(spec, stand(spec));
+            if let Stand::Runs { pid, .. } = kept.stand {
+                kept.standing.start(pid);
             }
-            Kept { stand, spec: spec.clone(), failures: 0, standing }
+            kept
         };
-        Daemons(specs.iter().map(kept).collect())
+        let kept = specs.iter().map(kept).collect();
+        let mut daemons = Daemons { kept, leaving: Vec::new() };
+        for (command, pid) in running {
+            daemons.dismiss(&command, pid, TERM, now);
+        }
+        daemons
+    }
+
+    /// From now on these are wanted. What is not among them ends, a smart one too; what is new starts.
+    pub fn change(&mut self, specs: &[Daemon], now: Millis) {
+        let mut old = std::mem::take(&mut self.kept);
+        self.kept = specs
+            .iter()
+            .map(|spec| {
+                let known = old.iter().position(|kept| kept.spec == *spec);
+                known.map_or_else(|| Kept::new(spec, Stand::Due(now)), |place| old.remove(place))
+            })
+            .collect();
+        for gone in old {
+            let signal = gone.spec.stop_signal.unwrap_or(TERM);
+            match (gone.stand, gone.spec.pidfile.as_deref().and_then(runner_of)) {
+                (Stand::Runs { pid, .. }, _) => self.dismiss(&gone.spec.command, pid, signal, now),
+                (Stand::Due(_), Some(pid)) => {
+                    crate::log!("[uwsgi-daemons] \"{}\" (pid: {pid}) is no longer wanted", gone.spec.command);
+                    gone.signal(pid, signal);
+                }
+                (Stand::Due(_), None) => {}
+            }
+            // Who has its place looks whether it still runs.
+            let heir =
+                |kept: &&mut Kept| kept.spec.pidfile.is_some() && kept.spec.pidfile == gone.spec.pidfile;
+            if let Some(heir) = self.kept.iter_mut().find(heir) {
+                heir.stand = Stand::Due(now.after(HEIR_MS));
+            }
+        }
+    }
+
+    fn dismiss(&mut self, command: &str, pid: u32, signal: i32, now: Millis) {
+        crate::log!("[uwsgi-daemons] \"{command}\" (pid: {pid}) is no longer wanted");
+        if let Err(error) = shell::signal(pid, signal) {
+            crate::log!("[uwsgi-daemons] cannot send signal {signal} to process {pid}: {error}");
+        }
+        self.leaving.push((pid, now.after(LEAVE_MS)));
     }
 
     /// Children with their commands.
@@ -65,14 +116,15 @@ impl Daemons {
             Stand::Runs { pid, .. } => Some((kept.spec.command.clone(), pid)),
             Stand::Due(_) => None,
         };
-        self.0.iter().filter_map(child).collect()
+        let leaving = self.leaving.iter().map(|(pid, _)| (String::new(), *pid));
+        self.kept.iter().filter_map(child).chain(leaving).collect()
     }
 
     /// How they are.
-    pub fn all(&self) -> impl Iterator<Item = Standing> {
-        self.0.iter().map(|kept| match kept.stand {
-            Stand::Runs { pid, .. } => Standing { pid, ..kept.standing },
-            Stand::Due(_) => Standing { pid: 0, ..kept.standing },
+    pub fn all(&self) -> impl Iterator<Item = (&Daemon, Standing)> {
+        self.kept.iter().map(|kept| match kept.stand {
+            Stand::Runs { pid, .. } => (&kept.spec, Standing { pid, ..kept.standing }),
+            Stand::Due(_) => (&kept.spec, Standing { pid: 0, ..kept.standing }),
         })
     }
 
@@ -82,14 +134,21 @@ impl Daemons {
             Stand::Due(at) => Some(at),
             Stand::Runs { .. } => None,
         };
-        self.0.iter().filter_map(due).min()
+        self.kept.iter().filter_map(due).chain(self.leaving.iter().map(|(_, at)| *at)).min()
     }
 
     /// Starts what is due.
     pub fn tick(&mut self, now: Millis) {
-        for kept in &mut self.0 {
+        for kept in &mut self.kept {
             if matches!(kept.stand, Stand::Due(at) if at <= now) {
                 kept.start(now);
+            }
+        }
+        for (pid, at) in &mut self.leaving {
+            if *at <= now {
+                crate::log!("[uwsgi-daemons] process {pid} does not end: killed");
+                let _ = shell::signal(*pid, KILL);
+                *at = now.after(LEAVE_MS);
             }
         }
     }
@@ -97,14 +156,18 @@ impl Daemons {
     /// A process has ended.
     pub fn ended(&mut self, pid: u32, status: Status, now: Millis) -> Ended {
         let is_it = |kept: &&mut Kept| matches!(kept.stand, Stand::Runs { pid: child, .. } if child == pid);
-        let Some(kept) = self.0.iter_mut().find(is_it) else { return Ended::Foreign };
+        if let Some(place) = self.leaving.iter().position(|(leaving, _)| *leaving == pid) {
+            self.leaving.remove(place);
+            return Ended::Ours;
+        }
+        let Some(kept) = self.kept.iter_mut().find(is_it) else { return Ended::Foreign };
         kept.ended(pid, status, now);
         if kept.spec.control { Ended::Control } else { Ended::Ours }
     }
 
     /// The site was loaded anew: so are they, unless they live a life of their own.
     pub fn reload(&mut self, now: Millis) {
-        for kept in &mut self.0 {
+        for kept in &mut self.kept {
             let Stand::Runs { pid, .. } = kept.stand else { continue };
             if kept.spec.pidfile.is_some() && kept.spec.reload_signal.is_none() {
                 continue;
@@ -118,8 +181,8 @@ impl Daemons {
 
     /// The server ends: they end with it, by force if they must.
     pub fn stop(&mut self) {
-        let mut left: Vec<u32> = Vec::new();
-        for kept in &self.0 {
+        let mut left: Vec<u32> = self.leaving.drain(..).map(|(pid, _)| pid).collect();
+        for kept in &self.kept {
             if let (Stand::Runs { pid, .. }, None) = (kept.stand, &kept.spec.pidfile) {
                 kept.signal(pid, kept.spec.stop_signal.unwrap_or(TERM));
                 left.push(pid);
@@ -142,11 +205,15 @@ impl Daemons {
             crate::log!("[uwsgi-daemons] process {pid} does not end: killed");
             let _ = shell::signal(pid, KILL);
         }
-        self.0.clear();
+        self.kept.clear();
     }
 }
 
 impl Kept {
+    fn new(spec: &Daemon, stand: Stand) -> Kept {
+        Kept { stand, spec: spec.clone(), failures: 0, standing: Standing::default() }
+    }
+
     fn start(&mut self, now: Millis) {
         let Daemon { command, pidfile, daemonize, folder, uid, gid, .. } = &self.spec;
         if pidfile.as_deref().is_some_and(runs_at) {
@@ -218,8 +285,13 @@ impl Kept {
 
 /// Whether the process of that pidfile runs.
 fn runs_at(file: &Path) -> bool {
+    runner_of(file).is_some()
+}
+
+/// That process, if it runs.
+fn runner_of(file: &Path) -> Option<u32> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.trim().parse().is_ok_and(|pid: u32| pid > 0 && shell::runs(pid))
+    text.trim().parse().ok().filter(|pid| *pid > 0 && shell::runs(*pid))
 }
 
 #[cfg(test)]
@@ -270,6 +342,27 @@ mod tests {
         assert_eq!(next.running()[..2], running[..]);
         assert_eq!(next.running().len(), 3);
         next.stop();
+    }
+
+    #[test]
+    fn a_change_ends_what_is_gone_and_starts_what_is_new() {
+        let [stays, gone, comes] =
+            ["exec sleep 1000", "exec sleep 1001", "exec sleep 1002"].map(Daemon::plain);
+        let mut daemons = Daemons::new(&[stays.clone(), gone], &[], Millis(0));
+        daemons.tick(Millis(0));
+        let [first, second] = daemons.running().try_into().expect("two");
+        daemons.change(&[comes, stays], Millis(5));
+        daemons.tick(Millis(5));
+        let running = daemons.running();
+        assert_eq!((running.len(), running[0].0.as_str(), &running[1]), (3, "exec sleep 1002", &first));
+        // Told to end, and not started again.
+        while process::peek(second.1).is_none() {
+            std::thread::yield_now();
+        }
+        process::bury(second.1);
+        assert_eq!(daemons.ended(second.1, Status::Killed(TERM), Millis(9)), Ended::Ours);
+        assert_eq!((daemons.running().len(), daemons.deadline()), (2, None));
+        daemons.stop();
     }
 
     #[test]

@@ -2,17 +2,20 @@
 
 pub mod cron;
 pub mod daemons;
+pub mod plan;
 
 use std::collections::HashMap;
 
 use crate::base::clock::{self, Millis};
 use crate::hooks::{self, Stop};
 use crate::options::hooks::Action;
+use crate::options::jobs::{Cron, Daemon};
 use crate::options::settings::Process;
 use crate::sys::process::Status;
 use crate::sys::shell;
 use cron::Crons;
 use daemons::Daemons;
+use plan::Plan;
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -21,6 +24,10 @@ pub struct Jobs {
     crons: Crons,
     /// Of `hook-touch`, by their processes.
     commands: HashMap<u32, String>,
+    /// Those of the start, which have places in the shared area. One that comes at a reload has none.
+    shown: (Vec<Daemon>, Vec<Cron>),
+    /// What the generation that loads has found.
+    plan: Option<Plan>,
 }
 
 /// How a daemon or a cron job is.
@@ -56,7 +63,13 @@ impl Jobs {
     /// Those of the options. `running` are daemons that the program before has left, with their commands.
     pub fn new(settings: &Process, running: &[(String, u32)], now: Millis) -> Jobs {
         let daemons = Daemons::new(&settings.daemons, running, now);
-        Jobs { daemons, crons: Crons::new(&settings.crons), commands: HashMap::new() }
+        Jobs {
+            daemons,
+            crons: Crons::new(&settings.crons),
+            commands: HashMap::new(),
+            shown: (settings.daemons.clone(), settings.crons.clone()),
+            plan: None,
+        }
     }
 
     /// When to come back with [`Jobs::tick`].
@@ -90,9 +103,25 @@ impl Jobs {
         Ok(())
     }
 
-    /// The site was loaded anew: daemons are, too.
-    pub fn reload(&mut self, now: Millis) {
+    /// A template of `generation` is about to be forked, which will read the options anew.
+    pub fn prepare(&mut self, generation: u32) {
+        let made = Plan::new(generation);
+        self.plan = made.inspect_err(|error| crate::log!("[uwring] jobs stay as they are: {error}")).ok();
+    }
+
+    /// *The template's process.* Where it writes what it has found.
+    pub fn take_plan(&mut self) -> Option<Plan> {
+        self.plan.take()
+    }
+
+    /// The site was loaded anew, by `generation`: what is no longer wanted ends, what is new starts, and daemons are
+    /// started again with it.
+    pub fn reload(&mut self, generation: u32, now: Millis) {
         self.daemons.reload(now);
+        if let Some(planned) = self.plan.take().and_then(|plan| plan.read(generation)) {
+            self.daemons.change(&planned.daemons, now);
+            self.crons.change(planned.crons);
+        }
     }
 
     /// The server ends, and with it those that do not live on.
@@ -102,11 +131,24 @@ impl Jobs {
 
     /// How all of them are: daemons first, then cron jobs.
     pub fn all(&self) -> impl Iterator<Item = Standing> {
-        self.daemons.all().chain(self.crons.all())
+        let (daemons, crons) = &self.shown;
+        in_places(daemons, self.daemons.all()).chain(in_places(crons, self.crons.all()))
     }
 
     /// Daemons that run, for the next program of this process.
     pub fn hand_over(&self) -> Vec<(String, u32)> {
         self.daemons.running()
     }
+}
+
+/// How those that have places are, in their order; one that is no longer there stands still.
+fn in_places<'a, T: PartialEq>(
+    places: &'a [T],
+    now: impl Iterator<Item = (&'a T, Standing)>,
+) -> impl Iterator<Item = Standing> {
+    let mut now: Vec<(&T, Standing)> = now.collect();
+    places.iter().map(move |place| {
+        let found = now.iter().position(|(spec, _)| *spec == place);
+        found.map(|index| now.remove(index).1).unwrap_or_default()
+    })
 }

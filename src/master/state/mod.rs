@@ -386,6 +386,7 @@ impl State {
                 let pause_ms = entry.pause_after(life, is_ordinary(status), delay_ms, now);
                 if !is_ordinary(status) {
                     actions.push(Action::Say(lines::died(id, pid, status)));
+                    actions.extend(lines::who_kills(id, status).map(Action::Say));
                 }
                 // Its successor may be there already.
                 if needed {

@@ -1,0 +1,89 @@
+//! Even work: several workers get about as much each, whether connections are kept or not, and a connection wakes one of
+//! them. What is compared are numbers of connections and of requests, never times.
+
+use std::collections::BTreeMap;
+
+use crate::support::{Address, Connection, Server, uwring_only};
+
+const WORKERS: usize = 8;
+const CLIENTS: usize = 64;
+
+fn server() -> Server {
+    let server = Server::app("wait").processes(WORKERS).http().ini("disable-logging = true").start();
+    // Every one of them serves before it is counted.
+    let _ = server.tcp(0);
+    server
+}
+
+fn ask(client: &mut Connection) -> String {
+    client.send("GET / HTTP/1.1\r\nHost: test\r\n\r\n");
+    client.response("GET").expect(200).text()
+}
+
+/// The one with most, divided by the one with least.
+fn ratio(counts: &BTreeMap<String, usize>) -> f64 {
+    let of = |n: Option<&usize>| f64::from(u32::try_from(*n.expect("some")).expect("few"));
+    if counts.len() < WORKERS { f64::INFINITY } else { of(counts.values().max()) / of(counts.values().min()) }
+}
+
+/// Counts of answers by worker.
+fn count(answers: impl Iterator<Item = String>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    answers.for_each(|pid| *counts.entry(pid).or_default() += 1);
+    counts
+}
+
+#[test]
+fn kept_connections_that_come_at_once_are_shared_out_evenly() {
+    if uwring_only("it does not keep connections") {
+        return;
+    }
+    let server = server();
+    let address: Address = server.tcp(0);
+    let mut clients: Vec<Connection> = (0..CLIENTS).map(|_| address.connect()).collect();
+    let counts = count(clients.iter_mut().map(ask));
+    assert!(ratio(&counts) <= 1.3, "{counts:?}");
+}
+
+#[test]
+fn short_connections_are_shared_out_evenly() {
+    let server = server();
+    let each = 40;
+    let threads: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let address = server.tcp(0);
+            std::thread::spawn(move || (0..each).map(|_| address.get("/").text()).collect::<Vec<_>>())
+        })
+        .collect();
+    let counts = count(threads.into_iter().flat_map(|thread| thread.join().expect("a client")));
+    assert_eq!(counts.values().sum::<usize>(), CLIENTS * each);
+    assert!(ratio(&counts) <= 1.3, "{counts:?}");
+}
+
+/// Voluntary switches of a worker's ring thread: how often it went to sleep.
+fn sleeps(worker: i32) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{worker}/task")).expect("its threads");
+    let statuses = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("status")).ok());
+    let ring = statuses.filter(|status| status.contains("\tuwring-ring\n"));
+    let count = |status: String| {
+        let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"))?;
+        line.split_whitespace().nth(1)?.parse::<usize>().ok()
+    };
+    ring.filter_map(count).sum()
+}
+
+#[test]
+fn a_connection_wakes_one_worker() {
+    if uwring_only("it wakes as many as there are") {
+        return;
+    }
+    let server = server();
+    let address = server.tcp(0);
+    let all = || server.workers().into_iter().map(sleeps).sum::<usize>();
+    count((0..2 * WORKERS).map(|_| address.get("/").text()));
+    let (before, connections) = (all(), 100);
+    count((0..connections).map(|_| address.get("/").text()));
+    let each = (all() - before) / connections;
+    // The one that serves goes to sleep a few times for it. A herd would add as many as there are others.
+    assert!(each < WORKERS, "{each} times for each of {connections} connections");
+}
