@@ -51,6 +51,7 @@ mod soak;
 mod stacks;
 mod static_files;
 mod stats;
+mod status_page;
 mod systemd;
 mod top;
 mod trust;
