@@ -55,6 +55,7 @@ mod soak;
 mod stacks;
 mod static_files;
 mod stats;
+mod status_page;
 mod surroundings;
 mod systemd;
 mod top;

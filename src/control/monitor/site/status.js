@@ -27,6 +27,7 @@ function time(us) {
   if (us < 7200e6) return `${Math.floor(us / 60e6)} min`;
   return us < 172800e6 ? `${Math.floor(us / 3600e6)} h` : `${Math.floor(us / 86400e6)} d`;
 }
+const whole = String;
 const number = (n) => (n >= 100 || n === 0 ? n.toFixed(0) : n.toFixed(1));
 function bytes(n) {
   let unit = 0;
@@ -77,20 +78,22 @@ function cards(now, point) {
 const CHARTS = [
   ["Requests a second", number, [["requests", "one", "all"], ["failed", "two", "5xx"]]],
   ["Time in the application", time, [["p50", "one", "median"], ["p99", "three", "99th"]]],
-  ["Threads", number, [["busy", "one", "busy"], ["waiting", "two", "waiting requests"]]],
+  ["Threads", whole, [["busy", "one", "busy"], ["waiting", "two", "waiting requests"]]],
 ];
 
 function chart([title, format, lines]) {
   const values = lines.flatMap(([name]) => points.map((point) => point[name] ?? 0));
   const most = Math.max(...values, 1), last = points[points.length - 1];
+  // What there is to see at first is not to hide in a corner.
+  const span = Math.max(30, points.length);
   const told = lines.map(([name, , label]) => `${label} ${format(last[name])}`).join(", ");
   const figure = element("figure"), caption = element("figcaption"), legend = element("span");
   caption.append(element("span", {}, title), legend);
   for (const [name, colour, label] of lines) legend.append(element("span", { class: colour }, `${label} ${format(last[name])} `));
-  const svg = drawn("svg", { viewBox: `0 0 ${SECONDS} 100`, preserveAspectRatio: "none", role: "img", "aria-label": `${title}: ${told}; at most ${format(most)}` });
-  for (const y of [2, 50, 98]) svg.append(drawn("line", { class: "grid", x1: 0, x2: SECONDS, y1: y, y2: y }));
+  const svg = drawn("svg", { viewBox: `0 0 ${span} 100`, preserveAspectRatio: "none", role: "img", "aria-label": `${title}: ${told}; at most ${format(most)}` });
+  for (const y of [2, 50, 98]) svg.append(drawn("line", { class: "grid", x1: 0, x2: span, y1: y, y2: y }));
   for (const [name, colour] of lines) {
-    const at = (point, n) => `${SECONDS - points.length + n + 1},${(98 - ((point[name] ?? 0) / most) * 96).toFixed(1)}`;
+    const at = (point, n) => `${span - points.length + n + 1},${(98 - ((point[name] ?? 0) / most) * 96).toFixed(1)}`;
     svg.append(drawn("polyline", { class: colour, points: points.map(at).join(" ") }));
   }
   figure.append(caption, svg, element("figcaption", {}, `at most ${format(most)}`, ""));
