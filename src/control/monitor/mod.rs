@@ -10,6 +10,7 @@ pub mod desk;
 mod http;
 mod plain;
 pub mod push;
+#[cfg(not(target_env = "musl"))]
 mod uring;
 
 use std::io;
@@ -145,6 +146,7 @@ pub fn run(doors: Vec<Door>, desk: Desk, pushers: Vec<Pusher>, parent: u32) -> i
     // The process ends with them.
     let (doors, desk): (&'static [Door], &'static Desk) = (doors.leak(), Box::leak(Box::new(desk)));
     push::start(pushers, desk);
+    #[cfg(not(target_env = "musl"))]
     if desk.view.area.instance().engine() == Engine::IoUring {
         match uring::serve(doors, desk) {
             Ok(never) => match never {},
@@ -175,7 +177,11 @@ mod tests {
     type Way = fn(&'static [Door], &'static Desk) -> io::Result<Infallible>;
 
     /// Both, each in a thread that goes on until the tests are over.
-    const WAYS: [Way; 2] = [uring::serve, plain::serve];
+    const WAYS: &[Way] = &[
+        #[cfg(not(target_env = "musl"))]
+        uring::serve,
+        plain::serve,
+    ];
 
     fn desk() -> Desk {
         let view = View {
