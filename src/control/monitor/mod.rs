@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn both_ways_answer_at_every_door() {
-        for (number, serve) in WAYS.into_iter().enumerate() {
+        for (number, serve) in WAYS.iter().enumerate() {
             let name = format!("@uwring-monitor-{}-{number}", std::process::id());
             let doors = [(Role::Stats, name.as_str()), (Role::StatsHttp, "127.0.0.1:0")]
                 .map(|(role, address)| open_one(role, address).expect("opened"));
