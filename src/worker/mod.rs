@@ -26,6 +26,7 @@ mod room;
 mod rules;
 mod serve;
 mod stop;
+mod trace;
 mod tracebacker;
 mod trust;
 mod writing;

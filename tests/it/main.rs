@@ -51,6 +51,7 @@ mod stacks;
 mod static_files;
 mod stats;
 mod systemd;
+mod tracing;
 mod trust;
 mod upgrade;
 mod wsgi;
