@@ -187,9 +187,10 @@ table! {
 
     // Kernel and workers.
     NO_RING "UWR-E050" "io_uring is not available"
-        "`engine = io_uring` is set, and the kernel is older than Linux 6.1, or a seccomp profile or the sysctl \
-         kernel.io_uring_disabled denies it."
-        "The message says which is likely, docs/engines.md how it is allowed. With `engine = auto` uwring runs on epoll there."
+        "`engine = io_uring` asks for it, and the kernel is older than Linux 6.1, or a seccomp profile or the sysctl \
+        kernel.io_uring_disabled denies it."
+        "The message says which is likely. `engine = auto` takes epoll then; docs/engines.md has a seccomp profile that \
+        allows io_uring."
     WORKER_START "UWR-E060" "worker cannot start"
         "A worker was forked and could not begin: descriptors, threads, memory."
         "The message names what failed; see `ulimit -a` and the limits of the container."

@@ -169,6 +169,11 @@ pub fn template_died(pid: u32, status: Status) -> String {
     )
 }
 
+/// The application takes its time.
+pub fn still_loading(generation: u32, pid: u32, ms: u64) -> String {
+    format!("generation {generation} still loads the application, for {} seconds (pid: {pid})", ms / 1000)
+}
+
 /// The template could not be started again.
 pub fn template_retry(why: &str, delay_ms: u64) -> String {
     format!(

@@ -47,6 +47,20 @@ fn in_a_virtual_environment_it_serves_with_that() {
     assert_eq!(server.socket().uwsgi(&Packet::get("/")).expect(200).text(), expected);
 }
 
+/// What `uwring` by itself says it does.
+#[test]
+fn an_application_is_also_found_by_its_short_name() {
+    if uwring_only("it is `application` or nothing") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let code =
+        "def app(environ, start_response):\n    start_response('200 OK', [])\n    return [b'the app']\n";
+    std::fs::write(folder.path().join("app.py"), code).expect("write an application");
+    let server = Server::bare().folder(folder).ini("socket = {dir}/app.sock").args(&["{dir}/app.py"]).start();
+    assert_eq!(server.socket().uwsgi(&Packet::get("/")).expect(200).text(), "the app");
+}
+
 #[test]
 fn without_its_other_half_it_says_where_that_belongs() {
     if uwring_only("it has no other half") {

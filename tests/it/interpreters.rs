@@ -106,7 +106,7 @@ fn texts_are_utf_8_without_a_locale() {
     server.log().wait_for("hé");
 }
 
-/// One build serves them all: those of a version manager, where there is one.
+/// One build serves them all: those of a version manager, where there is one, beside the one all other tests use.
 #[test]
 fn every_cpython_serves() {
     if uwring_only("it is built for one version") {
@@ -114,22 +114,58 @@ fn every_cpython_serves() {
     }
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
     let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
-    let found: Vec<PathBuf> =
+    let mut found: Vec<PathBuf> =
         versions.map(|entry| entry.path().join("bin/python")).filter(|python| python.exists()).collect();
     if found.is_empty() {
-        return skipped("no other CPython is installed here");
+        skipped("no other CPython is installed here");
     }
-    for python in found {
-        let question = "import sys; print(sys.version_info[:2] >= (3, 9))";
-        let output = Command::new(&python).args(["-c", question]).output().expect("it runs");
-        if output.stdout.starts_with(b"True") {
-            let server = with(&python).ini("threads = 2").start();
-            assert_eq!(executable(&server), python);
-            assert_eq!(server.stop().code(), Some(0));
-        } else {
-            let server = with(&python).launch();
-            assert_eq!(server.process.expect_end().code(), Some(1), "{}", python.display());
-            server.log().wait_for("3.9 or later is needed");
+    found.push(python3());
+    std::thread::scope(|scope| {
+        for python in &found {
+            std::thread::Builder::new()
+                .name(format!("interpreters: {}", python.display()))
+                .spawn_scoped(scope, || one_serves(python))
+                .expect("a thread");
         }
-    }
+    });
+}
+
+/// The core of this suite with that interpreter: both protocols, threads, streams, exceptions, deadlines, stacks, reload, end.
+fn one_serves(python: &Path) {
+    let question = "import sys; print(sys.version_info[:2] >= (3, 9), '%s %d.%d' % ((sys.executable,) + sys.version_info[:2]))";
+    let output = Command::new(python).args(["-c", question]).output().expect("it runs");
+    let Some(itself) = std::str::from_utf8(&output.stdout).expect("text").strip_prefix("True ") else {
+        let server = with(python).launch();
+        assert_eq!(server.process.expect_end().code(), Some(1), "{}", python.display());
+        return drop(server.log().wait_for("3.9 or later is needed"));
+    };
+    let line = format!("python = {}", python.display());
+    let server = Server::app("core")
+        .without("virtualenv")
+        .http()
+        .ini(&line)
+        .ini("threads = 2\nharakiri = 2\nharakiri-graceful-timeout = 60")
+        .start();
+    let get = |path: &str| server.get(path);
+    assert_eq!(get("/").expect(200).text(), itself.trim());
+    assert_eq!(server.socket().uwsgi(&Packet::get("/stream")).expect(200).text(), "01234");
+    assert_eq!(get("/stream").expect(200).text(), "01234");
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| get("/both").expect(200).text());
+        assert_eq!((get("/both").expect(200).text(), other.join().expect("answered")), both());
+    });
+    get("/raise").expect(500);
+    server.log().wait_for("RuntimeError: on purpose");
+    // The stack of the late request is told, and it ends, and no other.
+    get("/late").expect(504);
+    server.log().wait_for("in application");
+    let stacks = server.ctl(&["dump"]);
+    assert!(String::from_utf8_lossy(&stacks.stdout).contains("worker 1"), "{stacks:?}");
+    assert_eq!(server.ctl(&["reload", "--wait"]).status.code(), Some(0));
+    assert_eq!(get("/").expect(200).text(), itself.trim());
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+fn both() -> (String, String) {
+    ("both".to_owned(), "both".to_owned())
 }

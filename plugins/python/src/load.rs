@@ -195,7 +195,7 @@ impl<'py> Loader<'_, 'py> {
         if let Some(several) = self.several(&module)? {
             return Ok(Found::Several(several, module));
         }
-        let name = callable.filter(|name| !name.is_empty()).unwrap_or_else(|| self.callable());
+        let name = callable.filter(|name| !name.is_empty()).unwrap_or_else(|| self.callable(&module));
         let found = attribute(&module, name)?;
         if !found.is_callable() {
             return Err(PyTypeError::new_err(format!(
@@ -220,7 +220,7 @@ impl<'py> Loader<'_, 'py> {
         if let Some(several) = self.several(&module)? {
             return Ok(Found::Several(several, module));
         }
-        let name = callable.unwrap_or_else(|| self.callable());
+        let name = callable.unwrap_or_else(|| self.callable(&module));
         let found = match attribute(&module, name) {
             Err(error) if error.is_instance_of::<PyAttributeError>(self.py) && !name.contains('(') => {
                 log(&format!("unable to find \"{name}\" callable in file {path}"));
@@ -235,8 +235,11 @@ impl<'py> Loader<'_, 'py> {
         Ok(Found::One(found))
     }
 
-    fn callable(&self) -> &str {
-        self.config.value("callable").unwrap_or("application")
+    /// Where nothing names it: `application`, or else the `app` of Flask's and many others' first page.
+    fn callable(&self, module: &Bound<'_, PyAny>) -> &str {
+        let has = |name: &str| module.hasattr(name).unwrap_or(false);
+        let usual = if !has("application") && has("app") { "app" } else { "application" };
+        self.config.value("callable").unwrap_or(usual)
     }
 
     /// `uwsgi.applications`, or the module's.

@@ -11,6 +11,7 @@ mod http;
 mod plain;
 pub mod push;
 pub mod site;
+#[cfg(not(target_env = "musl"))]
 mod uring;
 
 use std::io;
@@ -146,6 +147,7 @@ pub fn run(doors: Vec<Door>, desk: Desk, pushers: Vec<Pusher>, parent: u32) -> i
     // The process ends with them.
     let (doors, desk): (&'static [Door], &'static Desk) = (doors.leak(), Box::leak(Box::new(desk)));
     push::start(pushers, desk);
+    #[cfg(not(target_env = "musl"))]
     if desk.view.area.instance().engine() == Engine::IoUring {
         match uring::serve(doors, desk) {
             Ok(never) => match never {},
@@ -176,7 +178,11 @@ mod tests {
     type Way = fn(&'static [Door], &'static Desk) -> io::Result<Infallible>;
 
     /// Both, each in a thread that goes on until the tests are over.
-    const WAYS: [Way; 2] = [uring::serve, plain::serve];
+    const WAYS: &[Way] = &[
+        #[cfg(not(target_env = "musl"))]
+        uring::serve,
+        plain::serve,
+    ];
 
     fn desk() -> Desk {
         let view = View {
@@ -211,7 +217,7 @@ mod tests {
 
     #[test]
     fn both_ways_answer_at_every_door() {
-        for (number, serve) in WAYS.into_iter().enumerate() {
+        for (number, serve) in WAYS.iter().enumerate() {
             let name = format!("@uwring-monitor-{}-{number}", std::process::id());
             let doors = [(Role::Stats, name.as_str()), (Role::StatsHttp, "127.0.0.1:0")]
                 .map(|(role, address)| open_one(role, address).expect("opened"));

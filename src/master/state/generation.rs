@@ -95,6 +95,13 @@ impl Worker {
     }
 }
 
+/// A load that is under way.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Loading {
+    pub(super) since: Millis,
+    pub(super) say_at: Millis,
+}
+
 /// How a generation was told to end.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Leave {
@@ -111,6 +118,9 @@ pub(super) struct Generation {
     /// When a template that could not be started may be tried again.
     pub(super) template_retry: Millis,
     pub(super) template_failures: u32,
+    /// Since when the template loads, and when that is worth a line.
+    #[serde(default)]
+    pub(super) loading: Option<Loading>,
     pub(super) leave: Option<Leave>,
     /// Worker numbers.
     count: u32,
@@ -134,6 +144,7 @@ impl Generation {
             template: Template::Absent,
             template_retry: now,
             template_failures: 0,
+            loading: None,
             leave: None,
             count: workers,
             workers: (0..2 * workers).map(worker).collect(),
@@ -301,8 +312,9 @@ impl Generation {
     /// All times at which something is due. What waits for the template's news is not among them.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Millis> {
         let (template, leave) = (self.template, self.leave);
-        let to_kill = match template {
+        let due = match template {
             Template::Dismissed { kill_at, .. } => Some(kill_at),
+            Template::Loading { .. } => self.loading.map(|loading| loading.say_at),
             _ => None,
         };
         let of_worker = move |worker: &Worker| match (worker.life, template) {
@@ -315,6 +327,6 @@ impl Generation {
             (Life::Leaving { kill_at, killed: false, .. }, _) => Some(kill_at),
             _ => None,
         };
-        to_kill.into_iter().chain(self.workers.iter().filter_map(of_worker))
+        due.into_iter().chain(self.workers.iter().filter_map(of_worker))
     }
 }

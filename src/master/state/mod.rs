@@ -50,6 +50,8 @@ const QUIT_MS: u64 = 3_000;
 const DISMISS_MS: u64 = 3_000;
 /// A template that has not forked for so long is stuck, milliseconds: it has nothing else to do.
 const FORK_MS: u64 = 30_000;
+/// A load that lasts so long is worth a line, milliseconds.
+const SLOW_LOAD_MS: u64 = 10_000;
 /// `need-app`: the application did not load.
 const EXIT_NO_APP: i32 = 22;
 
@@ -122,7 +124,7 @@ impl State {
                 let (workers, active) = (self.policy.workers, self.first_workers(None));
                 self.generations.push(Generation::new(1, Role::Serving, workers, active, now));
             }
-            Event::TemplateForked { generation, pid } => self.template_forked(generation, pid),
+            Event::TemplateForked { generation, pid } => self.template_forked(generation, pid, now),
             Event::TemplateNotForked { generation, why } => {
                 self.template_failed(generation, &why, 1, now, &mut actions);
             }
@@ -192,9 +194,10 @@ impl State {
         self.generations.iter_mut().find(|generation| generation.role == role)
     }
 
-    fn template_forked(&mut self, number: u32, pid: u32) {
+    fn template_forked(&mut self, number: u32, pid: u32, now: Millis) {
         if let Some(generation) = self.generation(number) {
             generation.template = Template::Loading { pid };
+            generation.loading = Some(generation::Loading { since: now, say_at: now.after(SLOW_LOAD_MS) });
         }
     }
 

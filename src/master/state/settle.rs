@@ -19,6 +19,7 @@ pub(super) fn settle(state: &mut State, now: Millis, actions: &mut Vec<Action>) 
         supply(generation, served, now, actions);
         kill_the_late(generation, now, actions);
         let_template_go(generation, now, actions);
+        tell_of_a_slow_load(generation, now, actions);
     }
     state.generations.retain(|generation| !is_over(generation));
     begin_reload(state, now, actions);
@@ -70,6 +71,18 @@ fn relieve(generation: &mut Generation, mercy_ms: u64, now: Millis, actions: &mu
             }
             _ => {}
         }
+    }
+}
+
+/// After 10 seconds, 20, 40…: who waits for it shall know what for.
+fn tell_of_a_slow_load(generation: &mut Generation, now: Millis, actions: &mut Vec<Action>) {
+    let (number, template) = (generation.number, generation.template);
+    if let (Template::Loading { pid }, Some(loading)) = (template, &mut generation.loading)
+        && loading.say_at <= now
+    {
+        let ms = now.since(loading.since);
+        actions.push(Action::Say(lines::still_loading(number, pid, ms)));
+        loading.say_at = now.after(ms);
     }
 }
 

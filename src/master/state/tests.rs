@@ -476,3 +476,21 @@ fn status_shows_every_generation() {
     let seen: Vec<_> = picture.workers.iter().map(|w| (w.generation, w.id, w.pid, w.state)).collect();
     assert_eq!(seen, [(1, 1, 11, "ready"), (1, 2, 12, "ready"), (2, 1, 21, "starting"), (2, 2, 0, "wanted")]);
 }
+
+#[test]
+fn a_load_that_takes_long_is_told_now_and_then() {
+    let mut play = Play::new();
+    play.on(Event::Start);
+    play.on(Event::TemplateForked { generation: 1, pid: 10 });
+    play.after(9_999);
+    assert!(!play.said("still loads"));
+    play.after(1);
+    assert!(play.said("generation 1 still loads the application, for 10 seconds (pid: 10)"));
+    play.after(9_999);
+    assert!(!play.said("still loads"));
+    play.after(1);
+    assert!(play.said("for 20 seconds"));
+    play.on(Event::TemplateReady { generation: 1 });
+    play.after(100_000);
+    assert!(!play.said("still loads"));
+}

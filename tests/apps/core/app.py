@@ -1,0 +1,25 @@
+"""What every interpreter must do the same: answer, stream, fail, be late, use threads, be stuck."""
+import sys
+import threading
+import time
+
+HERE = threading.Barrier(2)
+
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/raise":
+        raise RuntimeError("on purpose")
+    if path == "/late":
+        while True:
+            time.sleep(0.01)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if path == "/stream":
+        return (str(n).encode() for n in range(5))
+    if path == "/echo":
+        return [environ["wsgi.input"].read()]
+    if path == "/both":
+        # Two requests must be in here at once.
+        HERE.wait(60)
+        return [b"both"]
+    return ["{} {}.{}".format(sys.executable, *sys.version_info[:2]).encode()]
