@@ -188,6 +188,7 @@ impl<R: Reactor> Ring<R> {
         conn.deadline = Some(self.now.millis().after(patience));
         let generation = conn.generation;
         let token = Name::Conn(self.conns.insert(conn), generation).token();
+        self.census.come();
         self.plan.slot().set_connections(self.conns.len());
         self.count_taken();
         self.engine.recv(raw, token);
