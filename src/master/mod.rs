@@ -126,7 +126,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings, sampler)
         .map_err(failed("listen to signals"))?
-        .with_lord(Lord::find(settings.process.heartbeat, clock::now().millis()))
+        .with_lord(Lord::find(settings.process.heartbeat, &hooks, clock::now().millis()))
         .with_alarms(Watch::new(&settings.logging.alarms));
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };

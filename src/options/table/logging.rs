@@ -1,5 +1,6 @@
 //! Rows: logs, alarms.
 
+use super::super::alarms;
 use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, row};
 use crate::base::pattern::Pattern;
