@@ -387,6 +387,43 @@ fn daemonize_leaves_a_server_behind() {
 }
 
 #[test]
+fn alarms_tell_of_lines_of_the_log() {
+    let server = Server::app("errors")
+        .uwsgi_needs("enable-threads = true")
+        .ini("alarm = told cmd:cat > {dir}/told\nlog-alarm = told by print\nnot-log-alarm = told by writelines")
+        .ini("log-alarm = told by (writelines|write)")
+        .start();
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    let told = server.path("told");
+    let started = std::time::Instant::now();
+    // Both alarms write there, and the one for writelines never does.
+    while !std::fs::read_to_string(&told).is_ok_and(|text| text.contains("by print")) {
+        assert!(started.elapsed() < crate::support::PATIENCE, "nobody was told: {}", server.log().text());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_alarm_tells_of_a_full_line() {
+    let server = Server::app("hello")
+        .http()
+        .ini("listen = 2\nalarm = told cmd:cat > {dir}/told\nalarm-backlog = told")
+        .start();
+    let worker = nix::unistd::Pid::from_raw(server.workers()[0]);
+    nix::sys::signal::kill(worker, Signal::SIGSTOP).expect("our own worker");
+    let crate::support::Address::Tcp(address) = server.tcp(0) else { panic!("it listens on TCP") };
+    let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address)).collect();
+    let told = server.path("told");
+    let started = std::time::Instant::now();
+    while !std::fs::read_to_string(&told).is_ok_and(|text| text.contains("full")) {
+        assert!(started.elapsed() < crate::support::PATIENCE, "nobody was told: {}", server.log().text());
+        std::thread::yield_now();
+    }
+    nix::sys::signal::kill(worker, Signal::SIGCONT).expect("our own worker");
+    drop(clients);
+}
+
+#[test]
 fn an_alarm_tells_of_a_segmentation_fault() {
     let server = Server::app("hello")
         .ini("alarm = told cmd:cat > {dir}/told\nalarm = said log:\nalarm-segfault = told\nalarm-segfault = said")

@@ -208,6 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn every_name_has_a_verdict() {
+        let open: Vec<&str> = names()
+            .iter()
+            .filter(|(_, known)| known.verdict() == Verdict::Planned)
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(open, [""; 0]);
+    }
+
+    #[test]
     fn a_flag_without_a_value_sets_every_row() {
         for row in rows().filter(|r| !matches!(r.takes(), Takes::Value(_))) {
             assert!(row.set(&mut Draft::default(), None).is_ok(), "{}", row.name());
