@@ -42,9 +42,11 @@ impl Alarms {
     pub fn raise(&mut self, name: &str, message: &str, now: Millis) -> Vec<String> {
         let quiet_ms = self.settings.freq.saturating_mul(1000);
         self.told.retain(|_, when| now.since(*when) < quiet_ms);
-        if self.told.insert((name.to_owned(), message.to_owned()), now).is_some() {
+        let key = (name.to_owned(), message.to_owned());
+        if self.told.contains_key(&key) {
             return Vec::new();
         }
+        self.told.insert(key, now);
         let mut said = Vec::new();
         for (_, way) in self.settings.declared.iter().filter(|(other, _)| other == name) {
             match way.split_once(':').unwrap_or((way, "")) {

@@ -389,13 +389,14 @@ fn commands_come_with_each_vassal() {
             .replace("{}", &empire.path("").display().to_string())
             .as_str(),
     );
+    let [done, beside] = ["done", "beside"].map(|name| empire.path(name).display().to_string());
     empire.rule(&[
         "--hook-emperor-start",
-        "exec:echo start >> done",
+        &format!("exec:echo start >> {done}"),
         "--exec-as-emperor",
-        "echo beside >> beside",
+        &format!("echo beside >> {beside}"),
         "--exec-as-vassal",
-        "echo before >> ../done",
+        &format!("echo before >> {done}"),
     ]);
     empire.hears("vassal a.ini is ready to accept requests");
     empire.until("the command beside", || empire.path("beside").exists());

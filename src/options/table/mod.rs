@@ -186,6 +186,7 @@ mod tests {
             "unix",
             "name log:",
             "0:1",
+            "exec:x",
             "30",
             ".",
         ];
