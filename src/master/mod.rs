@@ -116,11 +116,12 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     startup::hook(&hooks, Moment::MasterStart)?;
     let source =
         Source { settings: settings.clone(), area: office.shared_area(), listeners: listeners.clone() };
+    let view = source.view(master_pid);
     let monitor = match doors {
         Doors::Opened(doors) => Monitor::start(doors, source),
         Doors::Left(left) => Monitor::take_over(left, source).map_err(failed("show the server"))?,
     };
-    office.set_monitor(monitor);
+    office.set_monitor(monitor, view);
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);

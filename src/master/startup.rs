@@ -220,6 +220,8 @@ fn shape(settings: &Settings, cores: u32) -> Shape {
         locks: process.locks + 1,
         jobs: u32::try_from(process.daemons.len() + process.crons.len()).unwrap_or(u32::MAX),
         heads: settings.monitor.shows_requests(),
+        no_flights: settings.monitor.recorder_off,
+        queries: settings.monitor.recorder_query,
     }
 }
 

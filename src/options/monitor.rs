@@ -33,6 +33,15 @@ pub struct Monitor {
     pub agent_check: Option<String>,
     /// `health-checks`: request sockets answer them too.
     pub health_checks: bool,
+    /// `metrics-no-status`: there is no status page at the address of metrics.
+    #[serde(default)]
+    pub metrics_no_status: bool,
+    /// `disable-recorder`: slow and failed requests are not kept.
+    #[serde(default)]
+    pub recorder_off: bool,
+    /// `recorder-query`: they are kept with their query.
+    #[serde(default)]
+    pub recorder_query: bool,
     /// `health-timeout`, seconds after which a worker whose threads are all in requests counts as stuck; 0: only by
     /// `harakiri`.
     pub health_timeout: u64,

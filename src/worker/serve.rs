@@ -71,7 +71,8 @@ impl Desk {
         if let Some(place) = self.plan.area.head(self.plan.slot, job.thread) {
             place.text.put(head, u32::try_from(job.listener).unwrap_or(u32::MAX));
         }
-        let serial = core.begin(job.started, patience_ms, job.token.map_or(0, |token| token.0), &parts);
+        let serial =
+            core.begin([job.arrived, job.started], patience_ms, job.token.map_or(0, |token| token.0), &parts);
         if patience_ms != usual_ms {
             self.handoff.nudge();
         }

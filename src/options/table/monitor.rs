@@ -25,12 +25,17 @@ pub const ROWS: &[Row] = &[
     row(
         &["metrics"],
         Text(|s| &mut s.monitor.metrics, "ADDRESS"),
-        "serve metrics for Prometheus here, and health checks: /metrics, /-/live, /-/ready, /-/startup",
+        "serve metrics for Prometheus here, health checks and a status page: /metrics, /-/live, /-/ready, /-/startup, /-/status",
     ),
     row(
         &["metrics-path"],
         Set(Takes::Value("PATH"), metrics_path),
         "serve metrics at this path (default /metrics)",
+    ),
+    row(
+        &["metrics-no-status"],
+        Flag(|s| &mut s.monitor.metrics_no_status),
+        "leave the status page, which shows paths of requests, out of the address of metrics",
     ),
     row(
         &["health-checks"],
@@ -71,6 +76,16 @@ pub const ROWS: &[Row] = &[
         &["stats-no-metrics"],
         Flag(|s| &mut s.monitor.stats_no_metrics),
         "leave these out of the stats server's document",
+    ),
+    row(
+        &["disable-recorder"],
+        Flag(|s| &mut s.monitor.recorder_off),
+        "do not keep the slowest and the last failed requests for `uwring ctl requests`, `uwring top` and the status page",
+    ),
+    row(
+        &["recorder-query"],
+        Flag(|s| &mut s.monitor.recorder_query),
+        "keep the queries of these requests, and show those of running ones (they may hold secrets)",
     ),
     row(
         &["carbon"],
