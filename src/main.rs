@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use uwring::emperor;
 use uwring::master::handover::{self, Found, Handover};
 use uwring::master::{self, Start, pidfile};
+use uwring::options::hooks::Moment;
 use uwring::options::settings::Settings;
 use uwring::options::{self, Command, Loaded};
 
@@ -119,6 +120,9 @@ fn rule(settings: &Settings, notes: &[String], warnings: &[String], argv: &[OsSt
         Ok(program) => program,
         Err(error) => return fail(&error),
     };
+    if let Err(error) = master::startup::hook(&settings.process.hooks, Moment::EmperorStart) {
+        return fail(&error);
+    }
     let end = emperor::rule(&settings.emperor, program);
     if settings.process.vacuum {
         vacuum.clean();

@@ -7,6 +7,7 @@
 //!  what vassals say, time ────┘
 //! ```
 
+mod gate;
 mod monitor;
 mod spawn;
 mod vassal;
@@ -17,6 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use self::gate::Gate;
 use self::monitor::{Found, Monitor};
 use self::vassal::{Action, Event, Vassal};
 use crate::base::clock::{self, Millis};
@@ -52,6 +54,8 @@ struct Held {
     vassal: Vassal,
     found: Found,
     process: Option<Process>,
+    /// Where it is started by the first connection.
+    gate: Option<Gate>,
 }
 
 struct Process {
@@ -105,6 +109,7 @@ impl Emperor {
                 self.ended(pid, status);
             }
             self.listen();
+            self.open_gates();
             if self.watch.as_ref().is_some_and(Watch::clear) {
                 self.look_at = self.look_at.min(now.after(SETTLE_MS));
             }
@@ -130,8 +135,10 @@ impl Emperor {
         let lines = self.vassals.values().filter_map(|held| held.process.as_ref());
         let lines = lines.filter(|process| !process.hung_up).map(|process| process.line.as_fd());
         let watch = self.watch.as_ref().map(Watch::as_fd);
+        let waiting = self.vassals.values().filter(|held| held.vassal.waits());
+        let gates = waiting.filter_map(|held| held.gate.as_ref()).map(Gate::as_fd);
         let fds: Vec<BorrowedFd<'_>> =
-            std::iter::once(self.signals.as_fd()).chain(watch).chain(lines).collect();
+            std::iter::once(self.signals.as_fd()).chain(watch).chain(lines).chain(gates).collect();
         if let Err(error) = event::readable(&fds, next.map(|next| next.since(now))) {
             crate::log!("[emperor] poll: {error}");
             std::thread::sleep(std::time::Duration::from_millis(100));
@@ -186,6 +193,14 @@ impl Emperor {
             return;
         };
         self.one(&name, Event::Ended(status));
+    }
+
+    /// Starts those for whom somebody has come.
+    fn open_gates(&mut self) {
+        let knocked = |held: &Held| held.vassal.waits() && held.gate.as_ref().is_some_and(Gate::knocks);
+        let names: Vec<String> =
+            self.vassals.iter().filter(|(_, held)| knocked(held)).map(|(name, _)| name.clone()).collect();
+        names.iter().for_each(|name| self.one(name, Event::Knocked));
     }
 
     /// What vassals say.
@@ -249,19 +264,47 @@ impl Emperor {
             }
             return self.one(&found.name, Event::Gone);
         }
-        self.refused.retain(|name| *name != found.name);
         let name = found.name.clone();
+        if self.vassals.contains_key(&name) {
+            self.refused.retain(|other| *other != name);
+        }
         match self.vassals.get_mut(&name) {
             Some(held) => {
                 let stamp = found.stamp;
                 held.found = found;
                 self.one(&name, Event::Found(stamp));
             }
-            None => {
-                let vassal = Vassal::new(&name, found.stamp);
-                self.vassals.insert(name, Held { vassal, found, process: None });
-            }
+            None => self.add(name, found),
         }
+    }
+}
+
+impl Emperor {
+    /// A configuration just found.
+    fn add(&mut self, name: String, found: Found) {
+        let gate = match Gate::open(&found, &self.policy) {
+            Ok(gate) => gate,
+            Err(error) => {
+                // It is looked at again with the others.
+                if !self.refused.contains(&name) {
+                    crate::log!("[emperor] vassal {name} cannot wait for connections: {error}");
+                    self.refused.push(name);
+                }
+                return;
+            }
+        };
+        let vassal = match &gate {
+            None => Vassal::new(&name, found.stamp),
+            Some(gate) => {
+                let at = gate.name();
+                crate::log!(
+                    "[emperor] {name} -> \"on demand\" instance detected, waiting for connections on socket \"{at}\" ..."
+                );
+                spawn::hooks(&self.policy.on_demand_hooks, &found, None);
+                Vassal::on_demand(&name, found.stamp)
+            }
+        };
+        self.vassals.insert(name, Held { vassal, found, process: None, gate });
     }
 }
 
@@ -269,9 +312,10 @@ impl Held {
     /// Does it. What comes of it at once is another event.
     fn perform(&mut self, action: Action, program: &std::path::Path, policy: &Policy) -> Option<Event> {
         match action {
-            Action::Start => match spawn::start(&self.found, program, policy) {
+            Action::Start => match self.start(program, policy) {
                 Ok((pid, line)) => {
                     crate::log!("[emperor] vassal {} has been spawned (pid: {pid})", self.found.name);
+                    spawn::hooks(&policy.as_emperor, &self.found, Some(pid));
                     self.process = Some(Process { pid, line, hung_up: false });
                 }
                 Err(error) => {
@@ -301,6 +345,12 @@ impl Held {
             Action::Say(line) => crate::log!("{line}"),
         }
         None
+    }
+
+    fn start(&self, program: &std::path::Path, policy: &Policy) -> io::Result<(u32, UnixStream)> {
+        spawn::hooks(&policy.before_vassal, &self.found, None);
+        let input = self.gate.as_ref().map(Gate::hand_over).transpose()?;
+        spawn::start(&self.found, program, policy, input)
     }
 
     fn signal(&self, signal: Signal) {

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::monitor::{Found, option_for};
+use crate::hooks;
 use crate::options::emperor::Emperor;
+use crate::options::hooks::Action;
 use crate::sys::exec::{self, Handed};
 use crate::sys::shell;
 
@@ -24,26 +26,25 @@ fn arguments(found: &Found, policy: &Emperor) -> Vec<String> {
     [pairs(&policy.before), own.to_vec(), pairs(&policy.behind)].concat()
 }
 
-/// Starts it: its process id, and the Emperor's end of the line.
-pub fn start(found: &Found, program: &Path, policy: &Emperor) -> io::Result<(u32, UnixStream)> {
+/// Starts it: its process id, and the Emperor's end of the line. `input`: its socket, if it has one already.
+pub fn start(
+    found: &Found,
+    program: &Path,
+    policy: &Emperor,
+    input: Option<Stdio>,
+) -> io::Result<(u32, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     ours.set_nonblocking(true)?;
     let program = policy.wrapper.as_ref().map_or(program.as_os_str().to_owned(), OsString::from);
-    let mut command = match &policy.start_hook {
+    let mut command = match script(policy) {
         None => Command::new(&program),
-        Some(hook) => {
-            // In the vassal's own process, so that it holds up nobody else.
-            // As in uWSGI the configuration's name is its argument.
-            let hook = format!("{hook} \"$UWSGI_VASSAL_CONFIG\"");
+        Some(script) => {
             let mut shell = Command::new(shell::program());
-            shell
-                .arg("-c")
-                .arg(format!("export UWSGI_VASSAL_PID=$$\n{hook}\nexec \"$0\" \"$@\""))
-                .arg(&program);
+            shell.arg("-c").arg(script).arg(&program);
             shell
         }
     };
-    command.args(arguments(found, policy)).stdin(Stdio::null());
+    command.args(arguments(found, policy)).stdin(input.unwrap_or_else(Stdio::null));
     // What the Emperor was told by its environment is not the vassals' business.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("UWSGI_")) {
         command.env_remove(name);
@@ -60,6 +61,33 @@ pub fn start(found: &Found, program: &Path, policy: &Emperor) -> io::Result<(u32
     let started = shell::start_program(&mut command);
     exec::keep_open(&[left], false)?;
     Ok((started?, ours))
+}
+
+/// What the vassal's own process does before it is the vassal, so that it holds up nobody else.
+fn script(policy: &Emperor) -> Option<String> {
+    // As in uWSGI the configuration's name is the argument of a start hook.
+    let start = policy.start_hook.iter().map(|hook| format!("{hook} \"$UWSGI_VASSAL_CONFIG\" </dev/null\n"));
+    let others = policy.as_vassal.iter().map(|command| format!("( {command}\n) </dev/null || exit 1\n"));
+    let hooks: String = start.chain(others).collect();
+    (!hooks.is_empty()).then(|| format!("export UWSGI_VASSAL_PID=$$\n{hooks}exec \"$0\" \"$@\""))
+}
+
+/// Does what hooks in the Emperor say, for a vassal and perhaps its process. Commands run beside everything else.
+pub fn hooks(list: &[Action], found: &Found, pid: Option<u32>) {
+    for action in list {
+        let (Action::Run(hook) | Action::TryRun(hook)) = action else {
+            if let Err(error) = hooks::perform(action) {
+                crate::log!("[emperor] hook for vassal {}: {error:?}", found.name);
+            }
+            continue;
+        };
+        let mut command = Command::new(shell::program());
+        command.arg("-c").arg(hook).stdin(Stdio::null()).envs(variables(found));
+        command.envs(pid.map(|pid| ("UWSGI_VASSAL_PID", pid.to_string())));
+        if let Err(error) = shell::start_program(&mut command) {
+            crate::log!("[emperor] hook {hook}: {error}");
+        }
+    }
 }
 
 /// Runs the hook for a vassal that is gone, beside everything else.

@@ -9,6 +9,9 @@
 //!                    ▼ another owner       │ removed
 //!                  Ending ── ended ──► Over ◄┘
 //! ```
+//! One that is started on demand waits for the first connection to its socket, and again whenever it has ended with
+//! code 0 (`die-on-idle`).
+//!
 //! A vassal that fails rests for itself alone; touching its configuration starts it at once.
 
 use crate::base::clock::Millis;
@@ -32,6 +35,8 @@ pub mod word {
     pub const READY: u8 = 5;
     /// From a vassal: it has served a request.
     pub const LOYAL: u8 = 17;
+    /// From a vassal of uWSGI that was started on demand: nobody needs it now.
+    pub const IDLE: u8 = 22;
     /// From a vassal: all is well.
     pub const HEARTBEAT: u8 = 26;
 }
@@ -58,6 +63,8 @@ pub enum Event {
     Ended(Status),
     /// It has said this.
     Said(u8),
+    /// Somebody has connected to the socket that is kept for it.
+    Knocked,
     /// All shall reload.
     Reload,
     /// The Emperor ends.
@@ -94,6 +101,8 @@ enum Stage {
     Resting {
         until: Option<Millis>,
     },
+    /// Until somebody connects.
+    Waiting,
     Ending {
         kill_at: Millis,
         /// It shall be started again: its configuration came back, or has another owner.
@@ -110,13 +119,25 @@ pub struct Vassal {
     stage: Stage,
     /// Failures one after the other.
     failures: u64,
+    /// It is started by the first connection (`emperor-on-demand-…`).
+    on_demand: bool,
 }
 
 impl Vassal {
     /// Of a configuration just found; to be started.
     pub fn new(name: &str, stamp: Stamp) -> Vassal {
         let stage = Stage::Resting { until: Some(Millis(0)) };
-        Vassal { name: name.to_owned(), stamp, stage, failures: 0 }
+        Vassal { name: name.to_owned(), stamp, stage, failures: 0, on_demand: false }
+    }
+
+    /// The same for one that is to be started by the first connection.
+    pub fn on_demand(name: &str, stamp: Stamp) -> Vassal {
+        Vassal { stage: Stage::Waiting, on_demand: true, ..Vassal::new(name, stamp) }
+    }
+
+    /// Whether a connection would start it.
+    pub fn waits(&self) -> bool {
+        self.stage == Stage::Waiting
     }
 
     /// Nothing is left of it.
@@ -130,7 +151,7 @@ impl Vassal {
             Stage::Running { beat, .. } => beat,
             Stage::Resting { until } => until,
             Stage::Ending { kill_at, .. } => Some(kill_at),
-            Stage::Over => None,
+            Stage::Waiting | Stage::Over => None,
         }
     }
 
@@ -144,6 +165,8 @@ impl Vassal {
             Event::Ended(status) => self.ended(status, now, policy),
             Event::Said(word) => self.said(word, now, policy),
             Event::Reload => self.reload(now),
+            Event::Knocked if self.waits() => self.start(now),
+            Event::Knocked => Vec::new(),
             Event::Tick => self.tick(now, policy),
         }
     }
@@ -182,7 +205,8 @@ impl Vassal {
                 self.failures = 0;
                 self.start(now)
             }
-            Stage::Ending { .. } | Stage::Over => Vec::new(),
+            // Whoever comes finds the configuration as it is then.
+            Stage::Waiting | Stage::Ending { .. } | Stage::Over => Vec::new(),
         }
     }
 
@@ -194,7 +218,8 @@ impl Vassal {
                 vec![self.say("stop the uwsgi instance ", ""), Action::Tell(word::STOP)]
             }
             Stage::Resting { .. } if again => self.start(now),
-            Stage::Resting { .. } => {
+            Stage::Waiting if again => Vec::new(),
+            Stage::Resting { .. } | Stage::Waiting => {
                 self.stage = Stage::Over;
                 vec![self.say("removed uwsgi instance ", "")]
             }
@@ -209,6 +234,7 @@ impl Vassal {
     fn ended(&mut self, status: Status, now: Millis, policy: &Emperor) -> Vec<Action> {
         let mut actions = vec![Action::Buried];
         match self.stage {
+            Stage::Ending { again: true, .. } if self.on_demand => actions.push(self.wait()),
             Stage::Ending { again: true, .. } => actions.extend(self.start(now)),
             Stage::Ending { again: false, .. } => {
                 self.stage = Stage::Over;
@@ -217,6 +243,10 @@ impl Vassal {
             Stage::Running { .. } if status == Status::Exited(EXILED) => {
                 self.stage = Stage::Resting { until: None };
                 actions.push(self.say("", " wants not to be started again, unless it is touched"));
+            }
+            Stage::Running { .. } if self.on_demand && status == Status::Exited(0) => {
+                self.failures = 0;
+                actions.push(self.wait());
             }
             Stage::Running { since, loyal, .. } => {
                 let lived = now.since(since);
@@ -232,9 +262,14 @@ impl Vassal {
                     actions.extend(self.failed(now, policy));
                 }
             }
-            Stage::Resting { .. } | Stage::Over => {}
+            Stage::Resting { .. } | Stage::Waiting | Stage::Over => {}
         }
         actions
+    }
+
+    fn wait(&mut self) -> Action {
+        self.stage = Stage::Waiting;
+        self.say("", " -> back to \"on demand\" mode, waiting for connections ...")
     }
 
     /// It rests, the longer the oftener it has failed.
@@ -248,6 +283,9 @@ impl Vassal {
 
     fn said(&mut self, word: u8, now: Millis, policy: &Emperor) -> Vec<Action> {
         let line = |this: &Vassal, text: &str| vec![this.say("vassal ", text)];
+        if word == word::IDLE && self.on_demand && matches!(self.stage, Stage::Running { .. }) {
+            return self.leave(true, now, policy.curse);
+        }
         let Stage::Running { loyal, beat, .. } = &mut self.stage else { return Vec::new() };
         match word {
             word::READY => line(self, " is ready to accept requests"),
@@ -280,7 +318,7 @@ impl Vassal {
                 *kill_at = now.after(policy.curse.max(1) * 1000);
                 vec![self.say("curse the uwsgi instance ", ""), Action::Kill]
             }
-            Stage::Over => Vec::new(),
+            Stage::Waiting | Stage::Over => Vec::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Server messages and request lines: one event, one line, one `write`.
 
+pub mod alarms;
 pub mod format;
 pub mod json;
 pub mod relay;

@@ -1,77 +1,71 @@
-//! Alarms: somebody is told that something happened, by a command or a line of the log. Nobody waits for it.
+//! What the master raises alarms for: workers that end badly, full lines in front of sockets.
 
-use std::collections::HashMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::os::fd::AsRawFd;
 
 use super::state::Event;
 use crate::base::clock::Millis;
-use crate::options::settings::Process;
+use crate::logging::alarms::Alarms;
+use crate::options::alarms::Alarms as Settings;
 use crate::sys::process::Status;
-use crate::sys::shell;
+use crate::sys::socket::Listener;
+use crate::sys::socket::queue::Queues;
 
 /// What a worker ends with that touched memory which is not its own.
 const SEGFAULT: i32 = 11;
-/// The alarms, and what raises them.
+/// How often the lines are looked at, milliseconds.
+const LOOK_MS: u64 = 1_000;
+
+/// See the module's page.
 #[derive(Debug, Default)]
-pub struct Alarms {
-    /// Name, and `PLUGIN:ARGUMENT`.
-    all: Vec<(String, String)>,
-    /// `alarm-segfault`.
-    segfault: Vec<String>,
-    /// `alarm-freq`, milliseconds: the same message is told once in so long.
-    quiet_ms: u64,
-    told: HashMap<(String, String), Millis>,
+pub struct Watch {
+    alarms: Alarms,
+    /// Where a full line raises something.
+    queues: Option<Queues>,
+    due: Millis,
 }
 
-impl Alarms {
+impl Watch {
     /// Of these options.
-    pub fn new(settings: &Process) -> Alarms {
-        Alarms {
-            all: settings.alarms.clone(),
-            segfault: settings.alarm_segfault.clone(),
-            quiet_ms: settings.alarm_freq.saturating_mul(1000),
-            told: HashMap::new(),
-        }
+    pub fn new(settings: &Settings) -> Watch {
+        let queues = (!settings.backlog.is_empty()).then(Queues::new);
+        Watch { alarms: Alarms::new(settings), queues, due: Millis(0) }
+    }
+
+    /// When the lines are to be looked at.
+    pub fn due(&self) -> Option<Millis> {
+        self.queues.as_ref().map(|_| self.due)
     }
 
     /// Looks at what happened.
     pub fn look(&mut self, events: &[Event], now: Millis) {
         for event in events {
             if let Event::Exited { pid, status: Status::Killed(SEGFAULT) } = event {
-                let message = format!("uWSGI process {pid} ended with a segmentation fault");
-                for name in self.segfault.clone() {
-                    self.raise(&name, &message, now);
-                }
+                let names = self.alarms.settings().segfault.clone();
+                self.raise(&names, &format!("uWSGI process {pid} ended with a segmentation fault"), now);
             }
         }
     }
 
-    fn raise(&mut self, name: &str, message: &str, now: Millis) {
-        let quiet_ms = self.quiet_ms;
-        self.told.retain(|_, when| now.since(*when) < quiet_ms);
-        if self.told.insert((name.to_owned(), message.to_owned()), now).is_some() {
-            return;
-        }
-        for (_, way) in self.all.iter().filter(|(other, _)| other == name) {
-            match way.split_once(':').unwrap_or((way, "")) {
-                ("cmd", command) => tell(command, message),
-                ("log", _) => crate::log!("ALARM: {name} {message}"),
-                // `mute`: nobody is told.
-                _ => {}
-            }
-        }
+    /// Looks at the lines in front of the sockets, if it is time.
+    pub fn look_at_lines(&mut self, listeners: &[Listener], now: Millis) {
+        let Some(queues) = self.queues.as_ref().filter(|_| self.due <= now) else { return };
+        self.due = now.after(LOOK_MS);
+        let full = |listener: &Listener| {
+            let line = queues.line(listener).ok().filter(|line| line.max > 0 && line.waiting >= line.max)?;
+            let (name, fd) = (&listener.name, listener.fd.as_raw_fd());
+            Some(format!(
+                "listen queue of socket \"{name}\" (fd: {fd}) full !!! ({}/{})",
+                line.waiting, line.max
+            ))
+        };
+        let messages: Vec<String> = listeners.iter().filter_map(full).collect();
+        let names = self.alarms.settings().backlog.clone();
+        messages.iter().for_each(|message| self.raise(&names, message, now));
     }
-}
 
-/// Runs a command that reads the message. Its end is nobody's business: the master collects it with the others.
-fn tell(command: &str, message: &str) {
-    let mut shell = Command::new(shell::program());
-    shell.args(["-c", command]).stdin(Stdio::piped());
-    if let Err(error) = shell::feed_program(&mut shell, |input| {
-        // An empty pipe takes it at once; a command that reads nothing may be gone.
-        let _ = input.write_all(message.as_bytes());
-    }) {
-        crate::log!("[uwring] alarm {command}: {error}");
+    fn raise(&mut self, names: &[String], message: &str, now: Millis) {
+        for line in names.iter().flat_map(|name| self.alarms.raise(name, message, now)).collect::<Vec<_>>() {
+            crate::log!("{line}");
+        }
     }
 }

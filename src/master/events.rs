@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
 use super::actions::Office;
-use super::alarms::Alarms;
+use super::alarms::Watch;
 use super::channel::Report;
 use super::fifo::{self, Fifos, Letter};
 use super::herald::Summary;
@@ -41,7 +41,7 @@ pub struct Ears {
     sampler: Option<Sampler>,
     /// The Emperor, where this server is a vassal.
     lord: Option<Lord>,
-    alarms: Alarms,
+    alarms: Watch,
 }
 
 /// What the state machine waits for.
@@ -77,12 +77,12 @@ impl Ears {
             threads: settings.process.threads,
             sampler,
             lord: None,
-            alarms: Alarms::default(),
+            alarms: Watch::default(),
         })
     }
 
     /// Tells somebody of what happens.
-    pub fn with_alarms(self, alarms: Alarms) -> Ears {
+    pub fn with_alarms(self, alarms: Watch) -> Ears {
         Ears { alarms, ..self }
     }
 
@@ -109,6 +109,7 @@ impl Ears {
             jobs,
             sample,
             self.lord.as_ref().and_then(Lord::deadline),
+            self.alarms.due(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
@@ -140,6 +141,7 @@ impl Ears {
         }
         let sample = self.sampler.as_mut().and_then(|sampler| sampler.look(office.area(), listeners));
         events.extend(sample.map(Event::Sampled));
+        self.alarms.look_at_lines(listeners, clock::now().millis());
         events.push(Event::Tick);
         events
     }

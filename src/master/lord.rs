@@ -8,6 +8,8 @@ use std::os::unix::net::UnixStream;
 
 use super::state::{Event, Wish};
 use crate::base::clock::Millis;
+use crate::hooks;
+use crate::options::hooks::{Hook, Moment};
 use crate::sys::exec::{self, Handed};
 
 /// The number of the line's descriptor.
@@ -33,17 +35,20 @@ pub struct Lord {
     every_ms: u64,
     /// When something is to be said.
     next: Option<Millis>,
+    /// `hook-emperor-…`.
+    hooks: Vec<Hook>,
 }
 
 impl Lord {
     /// Of this process's environment, where there is one.
-    pub fn find(heartbeat_seconds: u64, now: Millis) -> Option<Lord> {
+    pub fn find(heartbeat_seconds: u64, hooks: &[Hook], now: Millis) -> Option<Lord> {
         let number = std::env::var(LINE).ok()?.parse().ok()?;
         let line = UnixStream::from(exec::take_number(number).ok()?);
         line.set_nonblocking(true).ok()?;
         let every_ms = heartbeat_seconds.saturating_mul(1000);
         let next = (every_ms > 0).then_some(now);
-        Some(Lord { line, gone: false, ready: false, loyal: false, every_ms, next })
+        let hooks = hooks.to_vec();
+        Some(Lord { line, gone: false, ready: false, loyal: false, every_ms, next, hooks })
     }
 
     /// What to wait on.
@@ -94,26 +99,34 @@ impl Lord {
         let mut words = [0; 16];
         loop {
             match self.line.read(&mut words) {
-                Ok(len @ 1..) => events.extend(words[..len].iter().filter_map(|word| meaning(*word))),
+                Ok(len @ 1..) => events.extend(words[..len].iter().filter_map(|word| self.meaning(*word))),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return events,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => {
                     self.gone = true;
                     crate::log!("lost connection with my emperor !!!");
+                    self.hook(Moment::EmperorLost);
                     events.push(Event::Wished(Wish::StopNow));
                     return events;
                 }
             }
         }
     }
-}
 
-fn meaning(word: u8) -> Option<Event> {
-    crate::log!("received message {word} from emperor");
-    match word {
-        STOP | STOP_GRACEFULLY => Some(Event::Wished(Wish::Stop)),
-        RELOAD => Some(Event::Wished(Wish::Reload)),
-        _ => None,
+    fn meaning(&self, word: u8) -> Option<Event> {
+        crate::log!("received message {word} from emperor");
+        let (moment, wish) = match word {
+            STOP | STOP_GRACEFULLY => (Moment::EmperorStop, Wish::Stop),
+            RELOAD => (Moment::EmperorReload, Wish::Reload),
+            _ => return None,
+        };
+        self.hook(moment);
+        Some(Event::Wished(wish))
+    }
+
+    /// One that fails is told, and changes nothing.
+    fn hook(&self, moment: Moment) {
+        let _ = hooks::run(&self.hooks, moment);
     }
 }
 
@@ -126,7 +139,7 @@ mod tests {
         line.set_nonblocking(true).expect("set");
         theirs.set_nonblocking(true).expect("set");
         let next = (every_ms > 0).then_some(Millis(0));
-        (Lord { line, gone: false, ready: false, loyal: false, every_ms, next }, theirs)
+        (Lord { line, gone: false, ready: false, loyal: false, every_ms, next, hooks: Vec::new() }, theirs)
     }
 
     fn said(theirs: &mut UnixStream) -> Vec<u8> {

@@ -38,7 +38,7 @@ use std::ffi::OsString;
 use std::io;
 
 use actions::{Office, Outcome};
-use alarms::Alarms;
+use alarms::Watch;
 use channel::TemplateEnd;
 use events::{Ears, Needs};
 use fifo::Fifos;
@@ -127,8 +127,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings, sampler)
         .map_err(failed("listen to signals"))?
-        .with_lord(Lord::find(settings.process.heartbeat, clock::now().millis()))
-        .with_alarms(Alarms::new(&settings.process));
+        .with_lord(Lord::find(settings.process.heartbeat, &hooks, clock::now().millis()))
+        .with_alarms(Watch::new(&settings.logging.alarms));
     let turn =
         Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
     match turn.run(state, first) {

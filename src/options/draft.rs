@@ -113,6 +113,7 @@ impl Draft {
         if let (1, Some(greenlets)) = (settings.process.threads, self.greenlets) {
             settings.process.threads = greenlets.clamp(1, GREENLET_THREADS_MAX);
         }
+        settings.emperor.socket_mode = settings.sockets.chmod;
         for hook in &mut settings.process.hooks {
             if let Action::WaitFor(thing, _, seconds) = &mut hook.action {
                 *seconds = self.patience.with(*thing);

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::hooks::Action;
+
 /// The Emperor's options. It is one where `monitors` is not empty.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Emperor {
@@ -43,6 +45,29 @@ pub struct Emperor {
     pub start_hook: Option<String>,
     /// `vassals-stop-hook`.
     pub stop_hook: Option<String>,
+    /// `exec-as-vassal`, `hook-as-vassal`: commands in the vassal's process, before it is the vassal.
+    pub as_vassal: Vec<String>,
+    /// `exec-as-emperor`, `hook-as-emperor`: after the start of a vassal.
+    pub as_emperor: Vec<Action>,
+    /// `hook-as-emperor-before-vassal`: before it.
+    pub before_vassal: Vec<Action>,
+    /// `hook-as-on-demand-vassal`: when one waits for its first connection.
+    pub on_demand_hooks: Vec<Action>,
+    /// `emperor-on-demand-…`: which vassals are started by their first connection.
+    pub on_demand: Option<OnDemand>,
+    /// `chmod-socket`, for the sockets of these.
+    pub socket_mode: Option<u32>,
+}
+
+/// Where the address of a vassal that is started by its first connection comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnDemand {
+    /// A file beside its configuration, of the same name and this suffix.
+    Extension(String),
+    /// A unix socket of its name in this folder.
+    Folder(PathBuf),
+    /// The first line that this command says, whose argument is its name.
+    Command(String),
 }
 
 impl Default for Emperor {
@@ -66,6 +91,12 @@ impl Default for Emperor {
             behind: Vec::new(),
             start_hook: None,
             stop_hook: None,
+            as_vassal: Vec::new(),
+            as_emperor: Vec::new(),
+            before_vassal: Vec::new(),
+            on_demand_hooks: Vec::new(),
+            on_demand: None,
+            socket_mode: None,
         }
     }
 }

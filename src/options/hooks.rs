@@ -37,6 +37,14 @@ pub enum Moment {
     AcceptingOnce,
     /// `accepting1-once`: in the first one only, and not when it is replaced.
     Accepting1Once,
+    /// `emperor-start`: in the Emperor, before it rules.
+    EmperorStart,
+    /// `emperor-stop`: the Emperor has told it to end.
+    EmperorStop,
+    /// `emperor-reload`: the Emperor has told it to reload.
+    EmperorReload,
+    /// `emperor-lost`: the Emperor is gone.
+    EmperorLost,
     /// `as-user-atexit`: in the master, when all is over.
     AsUserAtExit,
 }
@@ -44,7 +52,8 @@ pub enum Moment {
 impl Moment {
     /// A hook that fails then ends the process.
     pub fn is_vital(self) -> bool {
-        self != Moment::AsUserAtExit
+        use Moment::*;
+        !matches!(self, EmperorStart | EmperorStop | EmperorReload | EmperorLost | AsUserAtExit)
     }
 }
 

@@ -8,6 +8,7 @@
 //! Reading options may read the files they name, and does nothing else; binding, opening logs and importing come
 //! later. [`load`] is the way in; [`settings::Settings`] is all that the rest of the server sees.
 
+pub mod alarms;
 pub mod catalogue;
 mod docs;
 mod draft;

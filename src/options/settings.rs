@@ -13,6 +13,7 @@ pub use super::scaling::Scaling;
 
 use serde::{Deserialize, Serialize};
 
+use super::alarms::Alarms;
 use super::hooks::{self, Hook};
 use super::jobs::{Cron, Daemon};
 use super::logger::{EncoderOf, Logger, Route};
@@ -171,12 +172,6 @@ pub struct Process {
     pub skip_atexit: bool,
     /// `reaper`.
     pub reaper: bool,
-    /// `alarm`: names, and how each is told.
-    pub alarms: Vec<(String, String)>,
-    /// `alarm-segfault`: which are raised by a worker that ends so.
-    pub alarm_segfault: Vec<String>,
-    /// `alarm-freq`, seconds.
-    pub alarm_freq: u64,
     /// `heartbeat`, seconds.
     pub heartbeat: u64,
     /// `locks`: user locks beside lock 0.
@@ -235,9 +230,6 @@ impl Default for Process {
             skip_atexit: false,
             reaper: false,
             heartbeat: 0,
-            alarms: Vec::new(),
-            alarm_segfault: Vec::new(),
-            alarm_freq: 3,
             locks: 0,
             honour_stdin: false,
             force_cwd: None,
@@ -425,6 +417,8 @@ pub struct Logging {
     pub touch_reopen: Vec<PathBuf>,
     /// `touch-logrotate`.
     pub touch_rotate: Vec<PathBuf>,
+    /// `alarm` and its family.
+    pub alarms: Alarms,
 }
 
 impl Logging {
@@ -441,6 +435,7 @@ impl Logging {
             self.drains.is_empty(),
             self.touch_reopen.is_empty(),
             self.touch_rotate.is_empty(),
+            self.alarms.lines.is_empty(),
         ];
         self.master
             || self.json

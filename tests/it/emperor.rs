@@ -356,3 +356,52 @@ fn an_emperor_serves_nothing_itself() {
     assert_eq!(empire.emperor().expect_end().code(), Some(0));
     assert!(!empire.path("pid").exists());
 }
+
+#[test]
+fn a_vassal_is_started_by_its_first_connection() {
+    let mut empire = Empire::new();
+    empire.vassal("a.ini", "idle = 1\ndie-on-idle = true");
+    // The socket is the Emperor's.
+    let file = empire.path("vassals/a.ini");
+    let text = std::fs::read_to_string(&file).expect("written");
+    let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with("socket = ")).collect();
+    let socket = empire.path("a.ini.sock").display().to_string();
+    std::fs::write(empire.path("vassals/a.ini.socket"), format!("{socket}\n")).expect("written");
+    std::fs::write(&file, lines.join("\n") + "\n").expect("written");
+    empire.vassal("b.ini", "");
+    empire.rule(&["--emperor-on-demand-extension", ".socket"]);
+    empire.hears("a.ini -> \"on demand\" instance detected");
+    empire.hears("vassal b.ini is ready to accept requests");
+    assert_eq!(empire.count("vassal a.ini"), 0);
+    assert_eq!(empire.ask("a.ini"), "Hello, world!");
+    // Nobody needs it, and it goes; whoever comes then is served all the same.
+    empire.hears("a.ini -> back to \"on demand\" mode");
+    assert_eq!(empire.ask("a.ini"), "Hello, world!");
+    empire.until("it has come twice", || empire.count("vassal a.ini has been spawned") == 2);
+}
+
+#[test]
+fn commands_come_with_each_vassal() {
+    let mut empire = Empire::new();
+    empire.vassal(
+        "a.ini",
+        "hook-emperor-stop = exec:echo stop >> {}/done"
+            .replace("{}", &empire.path("").display().to_string())
+            .as_str(),
+    );
+    let [done, beside] = ["done", "beside"].map(|name| empire.path(name).display().to_string());
+    empire.rule(&[
+        "--hook-emperor-start",
+        &format!("exec:echo start >> {done}"),
+        "--exec-as-emperor",
+        &format!("echo beside >> {beside}"),
+        "--exec-as-vassal",
+        &format!("echo before >> {done}"),
+    ]);
+    empire.hears("vassal a.ini is ready to accept requests");
+    empire.until("the command beside", || empire.path("beside").exists());
+    std::fs::remove_file(empire.path("vassals/a.ini")).expect("written");
+    empire.hears("removed uwsgi instance a.ini");
+    let done = std::fs::read_to_string(empire.path("done")).expect("written");
+    assert_eq!(done, "start\nbefore\nstop\n");
+}

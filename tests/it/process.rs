@@ -387,6 +387,59 @@ fn daemonize_leaves_a_server_behind() {
 }
 
 #[test]
+fn alarms_tell_of_lines_of_the_log() {
+    if uwring_only("not compared: with log-alarm uWSGI's log ends after its first line here") {
+        return;
+    }
+    let server = Server::app("errors")
+        .ini("alarm = told cmd:cat > {dir}/told\nalarm = other cmd:cat > {dir}/other")
+        .ini("log-alarm = told by print\nnot-log-alarm = told by writelines\nlog-alarm = other by writelines")
+        .start();
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    let told = server.path("told");
+    let started = std::time::Instant::now();
+    while !std::fs::read_to_string(&told).is_ok_and(|text| text.contains("by print")) {
+        assert!(started.elapsed() < crate::support::PATIENCE, "nobody was told: {}", server.log().text());
+        std::thread::yield_now();
+    }
+    // Its lines came before, and would have been told by now.
+    assert!(!server.path("other").exists());
+}
+
+/// Whether all threads of a process are stopped: proc_pid_stat(5).
+fn is_stopped(pid: nix::unistd::Pid) -> bool {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    tasks.filter_map(Result::ok).all(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
+#[test]
+fn an_alarm_tells_of_a_full_line() {
+    let server = Server::app("hello")
+        .http()
+        .ini("listen = 2\nalarm = told cmd:cat > {dir}/told\nalarm-backlog = told")
+        .start();
+    let worker = nix::unistd::Pid::from_raw(server.workers()[0]);
+    nix::sys::signal::kill(worker, Signal::SIGSTOP).expect("our own worker");
+    let crate::support::Address::Tcp(address) = server.tcp(0) else { panic!("it listens on TCP") };
+    // A thread that has not stopped yet would take some of them.
+    while !is_stopped(worker) {
+        std::thread::yield_now();
+    }
+    let clients: Vec<_> = (0..3).map(|_| std::net::TcpStream::connect(address)).collect();
+    let told = server.path("told");
+    let started = std::time::Instant::now();
+    while !std::fs::read_to_string(&told).is_ok_and(|text| text.contains("full")) {
+        assert!(started.elapsed() < crate::support::PATIENCE, "nobody was told: {}", server.log().text());
+        std::thread::yield_now();
+    }
+    nix::sys::signal::kill(worker, Signal::SIGCONT).expect("our own worker");
+    drop(clients);
+}
+
+#[test]
 fn an_alarm_tells_of_a_segmentation_fault() {
     let server = Server::app("hello")
         .ini("alarm = told cmd:cat > {dir}/told\nalarm = said log:\nalarm-segfault = told\nalarm-segfault = said")

@@ -148,6 +148,34 @@ fn a_heartbeat_once_given_is_required() {
 }
 
 #[test]
+fn on_demand_the_first_connection_starts_it() {
+    let mut play = Play::new();
+    play.vassal = Vassal::on_demand("a.ini", stamp(1, 7));
+    assert!(play.vassal.waits() && play.vassal.deadline().is_none());
+    assert_eq!(play.pass(100_000), []);
+    assert_eq!(play.done(Event::Reload), []);
+    assert_eq!(play.done(Event::Found(stamp(2, 7))), []);
+    assert_eq!(play.done(Event::Knocked), [Action::Start]);
+    assert_eq!(play.done(Event::Knocked), []);
+    // It was idle.
+    assert_eq!(play.done(Event::Ended(Status::Exited(0))), [Action::Buried]);
+    assert!(play.vassal.waits());
+    // One of uWSGI says so, and is told to end.
+    play.done(Event::Knocked);
+    assert_eq!(play.done(Event::Said(word::IDLE)), [Action::Tell(word::STOP)]);
+    assert_eq!(play.done(DIED), [Action::Buried]);
+    assert!(play.vassal.waits());
+    // One that fails is not started by each connection.
+    assert_eq!(play.done(Event::Knocked), [Action::Start]);
+    assert_eq!(play.done(DIED), [Action::Buried]);
+    assert_eq!(play.done(Event::Knocked), []);
+    assert_eq!(play.pass(1_000), [Action::Start]);
+    play.done(Event::Ended(Status::Exited(0)));
+    play.done(Event::Gone);
+    assert!(play.vassal.is_over());
+}
+
+#[test]
 fn another_owner_is_another_vassal() {
     let mut play = Play::started();
     assert_eq!(play.done(Event::Found(stamp(1, 8))), [Action::Tell(word::RELOAD)]);

@@ -12,8 +12,9 @@ use super::lines::Lines;
 use super::rules::{Rules, Way};
 use super::sinks::{self, FileSink, Sink};
 use super::writer::Writer;
-use super::{Label, Message, Order};
+use super::{Label, Message, Order, Source};
 use crate::base::clock;
+use crate::logging::alarms::Alarms;
 use crate::options::logger::{Destination, EncoderOf, LogFile, Logger};
 use crate::options::settings::{self, Logging};
 use crate::sys::files::{self, Version};
@@ -42,6 +43,7 @@ pub struct Setup {
     places: Vec<Place>,
     req_places: Vec<Place>,
     rules: Rules,
+    alarms: Alarms,
     json: bool,
     reopen: Vec<PathBuf>,
     rotate: Vec<PathBuf>,
@@ -88,6 +90,7 @@ pub fn open(logging: &Logging, logto: Option<&str>, original: File) -> Result<Se
         places,
         req_places,
         rules: Rules::new(logging),
+        alarms: Alarms::new(&logging.alarms),
         json: logging.json,
         reopen: logging.touch_reopen.clone(),
         rotate: logging.touch_rotate.clone(),
@@ -132,6 +135,7 @@ impl Setup {
         };
         let outlets = Outlets {
             rules: self.rules,
+            alarms: self.alarms,
             all: start(std::mem::take(&mut self.places))?,
             requests: start(std::mem::take(&mut self.req_places))?,
         };
@@ -177,12 +181,21 @@ struct Outlet {
 #[derive(Debug)]
 struct Outlets {
     rules: Rules,
+    alarms: Alarms,
     all: Vec<Outlet>,
     requests: Vec<Outlet>,
 }
 
 impl Outlets {
-    fn pass(&self, message: Message<'_>) {
+    fn pass(&mut self, message: Message<'_>) {
+        let said = self.alarms.look(message.text, clock::now().millis());
+        self.send(message);
+        // What they say raises nothing: it holds the line that has raised it.
+        let label = Label { source: Source::Server, pid: std::process::id(), worker: 0 };
+        said.iter().for_each(|text| self.send(Message { label, text: text.as_bytes() }));
+    }
+
+    fn send(&self, message: Message<'_>) {
         let (request, names) = match self.rules.way(message) {
             Way::Nowhere => return,
             Way::Named(request, names) => (request, Some(names)),
@@ -284,7 +297,7 @@ impl Desk {
 
     /// Reads once from each pipe; whether there was anything.
     fn read(&mut self, buffer: &mut [u8]) -> bool {
-        let outlets = &self.outlets;
+        let outlets = &mut self.outlets;
         let now = Instant::now();
         let mut found = false;
         let mut each = |message: Message<'_>| outlets.pass(message);
@@ -310,6 +323,8 @@ impl Desk {
     }
 
     fn tick(&mut self) {
+        // Commands of alarms.
+        while process::reap().is_some() {}
         let now = Instant::now();
         if now < self.look {
             return;

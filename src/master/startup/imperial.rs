@@ -35,6 +35,8 @@ const HEARD: &[&str] = &[
     "die-on-term",
     "cap",
     "limit-as",
+    "chmod-socket",
+    "binsh",
     "limit-nproc",
     "max-fd",
     "prio",

@@ -1,9 +1,12 @@
 //! Rows: the Emperor, which runs a server for each configuration, and its vassals.
 
 use super::super::draft::Draft;
+use super::super::emperor::OnDemand;
+use super::super::hooks::{self, Action};
 use super::super::row::{Kind::*, Reading, Row, Takes, row};
 
 const FILE: Takes = Takes::Value("FILE");
+const HOOK: Takes = Takes::Value("ACTION:ARGUMENT");
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -100,6 +103,54 @@ pub const ROWS: &[Row] = &[
         "run this after each end of a vassal, with the same variables",
     ),
     row(
+        &["emperor-on-demand-extension", "emperor-on-demand-ext"],
+        Set(Takes::Value("SUFFIX"), |s, suffix| on_demand(s, OnDemand::Extension(suffix.to_owned()))),
+        "start a vassal with its first connection, at the address in the file of its name and this suffix",
+    ),
+    row(
+        &["emperor-on-demand-directory", "emperor-on-demand-dir"],
+        Set(Takes::Value("FOLDER"), |s, folder| on_demand(s, OnDemand::Folder(folder.into()))),
+        "the same, at FOLDER/NAME.socket",
+    ),
+    row(
+        &["emperor-on-demand-exec"],
+        Set(Takes::Value("COMMAND"), |s, command| on_demand(s, OnDemand::Command(command.to_owned()))),
+        "the same, at the address that this command says for its name",
+    ),
+    row(
+        &["hook-as-on-demand-vassal"],
+        Set(HOOK, |s, text| hook(&mut s.emperor.on_demand_hooks, text)),
+        "do this when a vassal waits for its first connection",
+    ),
+    row(
+        &["hook-as-emperor-before-vassal"],
+        Set(HOOK, |s, text| hook(&mut s.emperor.before_vassal, text)),
+        "do this before each start of a vassal",
+    ),
+    row(
+        &["hook-as-emperor"],
+        Set(HOOK, |s, text| hook(&mut s.emperor.as_emperor, text)),
+        "do this after each start of a vassal",
+    ),
+    row(
+        &["exec-as-emperor"],
+        Set(Takes::Value("COMMAND"), |s, command| {
+            s.emperor.as_emperor.push(Action::Run(command.to_owned()));
+            Ok(None)
+        }),
+        "run this after each start of a vassal, with UWSGI_VASSAL_CONFIG, _PID, _UID and _GID",
+    ),
+    row(
+        &["hook-as-vassal"],
+        Set(HOOK, as_vassal),
+        "do this in each vassal's own process before it starts: exec:COMMAND",
+    ),
+    row(
+        &["exec-as-vassal"],
+        List(|s| &mut s.emperor.as_vassal, "COMMAND"),
+        "run this in each vassal's own process before it starts",
+    ),
+    row(
         &["heartbeat"],
         Seconds(|s| &mut s.process.heartbeat),
         "as a vassal: tell the Emperor so often that all is well",
@@ -114,6 +165,24 @@ fn monitor(draft: &mut Draft, place: &str) -> Reading {
         return Err("a folder or a pattern: write the configurations kept elsewhere to files".to_owned());
     }
     draft.emperor.monitors.push(place.to_owned());
+    Ok(None)
+}
+
+fn on_demand(draft: &mut Draft, rule: OnDemand) -> Reading {
+    draft.emperor.on_demand = Some(rule);
+    Ok(None)
+}
+
+fn hook(list: &mut Vec<Action>, text: &str) -> Reading {
+    list.push(hooks::parse(text)?);
+    Ok(None)
+}
+
+fn as_vassal(draft: &mut Draft, text: &str) -> Reading {
+    match hooks::parse(text)? {
+        Action::Run(command) => draft.emperor.as_vassal.push(command),
+        _ => return Err("exec:COMMAND".to_owned()),
+    }
     Ok(None)
 }
 

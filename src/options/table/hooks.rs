@@ -43,6 +43,10 @@ pub const ROWS: &[Row] = &[
         "do this in each worker before it accepts, not when it is replaced"
     ),
     hook!("hook-accepting1-once", Accepting1Once, "do this in the first worker before it accepts, once"),
+    hook!("hook-emperor-start", EmperorStart, "as an Emperor: do this before it rules"),
+    hook!("hook-emperor-stop", EmperorStop, "as a vassal: do this when the Emperor says to end"),
+    hook!("hook-emperor-reload", EmperorReload, "as a vassal: do this when the Emperor says to reload"),
+    hook!("hook-emperor-lost", EmperorLost, "as a vassal: do this when the Emperor is gone"),
     row(
         &["hook-touch"],
         Set(Takes::Value("FILE ACTION:ARGUMENT"), touch),

@@ -1,5 +1,6 @@
 //! Rows: logs, alarms.
 
+use super::super::alarms;
 use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, row};
 use crate::base::pattern::Pattern;
@@ -153,31 +154,46 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         &["alarm"],
-        Set(Takes::Value("NAME ALARM"), alarm),
+        Set(Takes::Value("NAME ALARM"), |s, v| push(&mut s.logging.alarms.declared, alarms::alarm(v))),
         "declare an alarm: cmd:COMMAND (which reads the message), log:, or mute:",
     ),
     row(
         &["alarm-segfault", "segfault-alarm"],
-        List(|s| &mut s.process.alarm_segfault, "ALARM"),
+        List(|s| &mut s.logging.alarms.segfault, "ALARM"),
         "raise this alarm when a worker ends with a segmentation fault",
     ),
     row(
+        &[
+            "alarm-backlog",
+            "backlog-alarm",
+            "alarm-listen-queue",
+            "listen-queue-alarm",
+            "alarm-lq",
+            "lq-alarm",
+        ],
+        List(|s| &mut s.logging.alarms.backlog, "ALARM"),
+        "raise this alarm when no more connections may wait at a socket",
+    ),
+    row(
+        &["log-alarm", "alarm-log"],
+        Set(Takes::Value("ALARMS REGEX"), |s, v| {
+            push(&mut s.logging.alarms.lines, alarms::of_lines(v, false))
+        }),
+        "raise these alarms for lines of the log that match",
+    ),
+    row(
+        &["not-log-alarm", "not-alarm-log"],
+        Set(Takes::Value("ALARMS REGEX"), |s, v| {
+            push(&mut s.logging.alarms.lines, alarms::of_lines(v, true))
+        }),
+        "what follows of log-alarm is not for lines that match",
+    ),
+    row(
         &["alarm-freq"],
-        Seconds(|s| &mut s.process.alarm_freq),
+        Seconds(|s| &mut s.logging.alarms.freq),
         "raise an alarm with the same message only once in so long (default 3)",
     ),
-    bare(&["log-alarm", "alarm-log"], Takes::Value("ALARM REGEX"), "raise an alarm for matching lines"),
 ];
-
-fn alarm(draft: &mut Draft, text: &str) -> Reading {
-    let (name, way) = text.split_once(' ').ok_or("NAME cmd:COMMAND, NAME log:, or NAME mute:")?;
-    let kind = way.trim().split(':').next().unwrap_or_default();
-    if !["cmd", "log", "mute"].contains(&kind) {
-        return Err("an alarm by cmd:COMMAND (which can call curl, mail or kill), log:, or mute:".to_owned());
-    }
-    draft.process.alarms.push((name.to_owned(), way.trim().to_owned()));
-    Ok(None)
-}
 
 /// A word for true asks for the default form, a word for false for none; anything else is a format.
 fn date(draft: &mut Draft, value: &str) -> Reading {

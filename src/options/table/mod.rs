@@ -187,6 +187,7 @@ mod tests {
             "unix",
             "name log:",
             "0:1",
+            "exec:x",
             "30",
             ".",
         ];
@@ -206,6 +207,16 @@ mod tests {
             let changed = before != format!("{draft:?}") || before != format!("{other:?}");
             assert_eq!(changed, touches, "{}", row.name());
         }
+    }
+
+    #[test]
+    fn every_name_has_a_verdict() {
+        let open: Vec<&str> = names()
+            .iter()
+            .filter(|(_, known)| known.verdict() == Verdict::Planned)
+            .map(|(name, _)| *name)
+            .collect();
+        assert_eq!(open, [""; 0]);
     }
 
     #[test]

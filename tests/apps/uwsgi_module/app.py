@@ -24,7 +24,7 @@ def application(environ, start_response):
         "workers": [{key: text(value) for key, value in worker.items() if key != "apps"} for worker in uwsgi.workers()],
         "sockets": uwsgi.sockets,
         "is_a_reload": uwsgi.is_a_reload,
-        "pidfile": text(uwsgi.pidfile),
+        "pidfile": text(getattr(uwsgi, "pidfile", None)),
         "types": {name: type(getattr(uwsgi, name)).__name__ for name in ("version", "opt", "numproc", "hostname")},
         "opt_types": sorted({type(value).__name__ for value in uwsgi.opt.values()}),
     }
