@@ -65,6 +65,12 @@ pub fn run(argv: &[OsString]) -> u8 {
     }
 }
 
+/// What it can be told to do, with a line about each.
+pub fn commands() -> Vec<(String, String)> {
+    let about = |command: &Command| command.get_about().map(|about| about.to_string()).unwrap_or_default();
+    command().get_subcommands().map(|command| (command.get_name().to_owned(), about(command))).collect()
+}
+
 /// With the options that say which server.
 pub(super) fn which(command: Command) -> Command {
     command

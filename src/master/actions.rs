@@ -428,6 +428,10 @@ impl Office {
     /// The workers look at it when their bells ring.
     fn pause(&self, paused: bool) {
         self.shared.area.set_paused(paused);
+        self.ring_all();
+    }
+
+    fn ring_all(&self) {
         for bell in &self.shared.bells {
             // A bell that cannot be rung has rung already.
             let _ = event::signal(bell.as_raw_fd());
@@ -485,6 +489,8 @@ impl Office {
             area.instance().count_ending(why);
         }
         area.slot(number).vacate();
+        // The kernel may have woken it for a client that nobody else was woken for.
+        self.ring_all();
     }
 
     fn dump(&mut self, client: ClientId, pid: u32) {

@@ -4,6 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::networks::Networks;
 
+/// The trace context of a request that came without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Context {
+    /// None: whoever records spans decides.
+    Received,
+    /// A new one, which asks for being recorded.
+    Sampled,
+    /// A new one, which does not.
+    Unsampled,
+}
+
 /// Requests, their limits and times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Requests {
@@ -34,6 +45,10 @@ pub struct Requests {
     pub proxies: Networks,
     /// `trusted-proxies`: whose word about the client counts.
     pub trusted_proxies: Networks,
+    /// `tracing`: every request has an id, and what a front end says of its trace is believed.
+    pub tracing: bool,
+    /// `trace-context`: what a request without one gets.
+    pub trace_context: Context,
     /// `manage-script-name`.
     pub manage_script_name: bool,
     /// `max-connections` of one worker.
@@ -56,6 +71,8 @@ impl Default for Requests {
             proxy_protocol: false,
             proxies: Networks::default(),
             trusted_proxies: Networks::default(),
+            tracing: false,
+            trace_context: Context::Received,
             manage_script_name: false,
             connections_max: 20_000,
         }

@@ -7,7 +7,7 @@ pub use super::files::Files;
 pub use super::headers::Headers;
 pub use super::monitor::Monitor;
 pub use super::recycling::{Harakiri, Recycling};
-pub use super::requests::Requests;
+pub use super::requests::{Context, Requests};
 pub use super::routes::Routes;
 pub use super::scaling::Scaling;
 

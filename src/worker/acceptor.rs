@@ -204,6 +204,17 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
+    /// The same where the one who was woken is a worker that was stopped or killed before it accepted: somebody may wait
+    /// at a socket although our accepts are under way.
+    pub(super) fn look_for_forgotten(&mut self) {
+        let once_more = 1..=self.at_once();
+        for index in 0..self.doors.doors.len() {
+            if self.phase == Phase::Open && once_more.contains(&self.doors.armed[index]) {
+                self.pass_on(index);
+            }
+        }
+    }
+
     fn not_accepted(&mut self, index: usize, error: &io::Error) {
         match error.raw_os_error() {
             Some(errno::ECANCELED) => self.pass_on(index),

@@ -65,6 +65,8 @@ pub struct Job {
     pub arrived: Micros,
     /// All of it was there that was to be waited for.
     pub ready: Micros,
+    /// Microseconds before that in which it was on its way from a front end.
+    pub ahead_us: u64,
     /// An interpreter thread took it.
     pub started: Micros,
     /// It was finished.

@@ -28,6 +28,7 @@ mod room;
 mod rules;
 mod serve;
 mod stop;
+mod trace;
 mod tracebacker;
 mod trust;
 mod writing;

@@ -54,6 +54,7 @@ mod stats;
 mod status_page;
 mod systemd;
 mod top;
+mod tracing;
 mod trust;
 mod upgrade;
 mod wsgi;

@@ -3,6 +3,7 @@
 use super::super::draft::Draft;
 use super::super::headers;
 use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row};
+use super::super::settings::Context;
 use crate::base::{limits, text};
 
 /// The rows.
@@ -119,6 +120,24 @@ pub const ROWS: &[Row] = &[
         &["trusted-proxies"],
         Set(Takes::Value("NETWORKS"), |s, text| s.request.trusted_proxies.add(text).map(|()| None)),
         "believe X-Forwarded-For, -Proto and Forwarded from these networks, or unix; remove them from others",
+    ),
+    row(
+        &["tracing"],
+        Flag(|s| &mut s.request.tracing),
+        "every request has an X-Request-Id; traceparent, tracestate and X-Request-Start of front ends are believed",
+    ),
+    row(
+        &["trace-context"],
+        Set(Takes::Value("WHICH"), |s, text| {
+            s.request.trace_context = match text {
+                "received" => Context::Received,
+                "sampled" => Context::Sampled,
+                "unsampled" => Context::Unsampled,
+                _ => return Err("is received, sampled or unsampled".into()),
+            };
+            Ok(None)
+        }),
+        "with tracing, the traceparent of requests without one: received (none), sampled, unsampled",
     ),
     bare(&["http-raw-body"], Takes::Nothing, "pass bodies as they come")
         .accepted("there is no router between client and worker"),

@@ -163,6 +163,7 @@ mod tests {
         let values = [
             "manual",
             "epoll",
+            "sampled",
             "7",
             "007",
             "A=B",
