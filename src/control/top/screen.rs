@@ -18,6 +18,8 @@ use crate::stats::live::Live;
 const LOOKS: usize = 10;
 /// Requests a second that are remembered, for the small chart.
 const HISTORY: usize = 240;
+/// In front of the chart is room for so many characters.
+const CHART_FROM: usize = 12;
 const KEYS: &str = "q quit  s sort  r reverse  1 2 3 Tab lists  arrows PgUp PgDn scroll  Space hold";
 
 struct Screen {
@@ -176,7 +178,7 @@ impl Screen {
             (None, true) => Line::styled("paused", strong),
             (None, false) => Line::raw(self.chart(width)),
         });
-        lines.push(Line::styled(format!("{}  (by {})", Sheet::worker_names(), self.sort.name()), names));
+        lines.push(Line::styled(Sheet::worker_names(), names));
         let mut workers = sheet.workers();
         if self.reversed {
             workers.reverse();
@@ -200,16 +202,17 @@ impl Screen {
         lines
     }
 
-    /// Requests a second, the last on the right, as high as the highest.
+    /// What workers are sorted by; requests a second, the last on the right, as high as the highest.
     fn chart(&self, width: usize) -> String {
         const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         const PLAIN: [char; 8] = ['_', '_', '.', '-', '-', '=', '#', '#'];
         let marks = if self.unicode { BLOCKS } else { PLAIN };
-        let shown = self.history.len().min(width.saturating_sub(10));
+        let shown = self.history.len().min(width.saturating_sub(CHART_FROM));
         let rates = self.history.iter().skip(self.history.len() - shown);
         let most = rates.clone().copied().fold(1.0, f64::max);
         let mark = |rate: &f64| marks[((rate / most * 7.0).round() as usize).min(7)];
-        format!("          {}", rates.map(mark).collect::<String>())
+        let sorted = format!("by {}", self.sort.name());
+        format!("{sorted:<CHART_FROM$}{}", rates.map(mark).collect::<String>())
     }
 
     fn style(&self, colour: Color, modifier: Modifier) -> Style {
