@@ -72,6 +72,7 @@ fn line(criterion: &mut Criterion) {
         via: " ",
         modifier1: 0,
         modifier2: 0,
+        traced: false,
         logvars: &[],
         variables: &NoVariables,
     };

@@ -17,6 +17,9 @@ fn main() -> ExitCode {
     if argv.get(1).is_some_and(|word| word == "ctl") {
         return ExitCode::from(uwring::control::client::run(&argv[1..]));
     }
+    if argv.get(1).is_some_and(|word| word == "top") {
+        return ExitCode::from(uwring::control::top::run(&argv[1..]));
+    }
     // What is no UTF-8 cannot be an option, and stays in the environment all the same.
     let text =
         |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));

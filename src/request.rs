@@ -227,6 +227,16 @@ impl Request {
         Some(self.bytes(span(var.value_area, var.value_off, var.value_len), head, fixed))
     }
 
+    /// Where the variables stand that the environ knows as `name`.
+    pub fn positions(&self, name: &[u8], head: &[u8], fixed: &[u8]) -> Vec<usize> {
+        let is_it = |var: &Var| {
+            let own = Span { area: var.name_area, off: var.name_off, len: var.name_len.into() };
+            let own = self.bytes(own, head, fixed);
+            if var.kind == VAR_FIELD { is_key_of(name, own) } else { own == name }
+        };
+        self.vars.iter().enumerate().filter(|(_, var)| is_it(var)).map(|(at, _)| at).collect()
+    }
+
     /// The bytes of `span`; `head` and `fixed` are the areas that live elsewhere.
     pub fn bytes<'a>(&'a self, span: Span, head: &'a [u8], fixed: &'a [u8]) -> &'a [u8] {
         let area: &[u8] = match span.area {

@@ -2,11 +2,24 @@
 //! `uwring explain`, and what `uwring` says by itself. A file of such a name is meant by `./check`.
 
 mod check;
+mod completion;
 mod explain;
 mod list;
+mod man;
 mod migrate;
 
 use std::ffi::OsString;
+
+/// The commands, in one line each. `ctl` is done elsewhere (`control::client`): it reads no options.
+const COMMANDS: &[(&str, &str)] = &[
+    ("check", "show every option of a configuration, where it comes from, and what becomes of it"),
+    ("migrate", "print a configuration in uwring.toml, with nginx and systemd beside it"),
+    ("options", "list all options"),
+    ("explain", "say what a message of the log means, and what to do"),
+    ("ctl", "ask or command a running server"),
+    ("completion", "print completions for bash, zsh or fish"),
+    ("man", "print the manual page"),
+];
 
 /// What `uwring` without anything prints.
 pub const HELLO: &str = "\
@@ -32,6 +45,8 @@ pub fn run(argv: &[OsString], env: &[(String, String)]) -> Option<u8> {
         "check" => check::run(&rest, env),
         "options" => list::run(&rest),
         "explain" => explain::run(&rest),
+        "completion" => completion::run(&rest),
+        "man" => man::run(),
         "migrate" => migrate::run(&rest, env),
         _ => return None,
     })
@@ -46,4 +61,20 @@ fn say(text: &str) {
 fn take(switch: &str, argv: &[OsString]) -> (bool, Vec<OsString>) {
     let rest: Vec<OsString> = argv.iter().filter(|word| *word != switch).cloned().collect();
     (rest.len() < argv.len(), rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_command_is_known_and_in_the_list() {
+        for (name, _) in COMMANDS.iter().filter(|(name, _)| *name != "ctl") {
+            assert!(include_str!("mod.rs").contains(&format!("\"{name}\" => ")), "{name}");
+        }
+        let arms = include_str!("mod.rs")
+            .lines()
+            .filter(|line| line.trim_start().starts_with('"') && line.contains(" => "));
+        assert_eq!(arms.count(), COMMANDS.len() - 1);
+    }
 }

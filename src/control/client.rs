@@ -65,14 +65,15 @@ pub fn run(argv: &[OsString]) -> u8 {
     }
 }
 
-fn command() -> Command {
-    let switch = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
-    };
-    Command::new("uwring ctl")
-        .about("Ask a running server, or tell it what to do")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
+/// What it can be told to do, with a line about each.
+pub fn commands() -> Vec<(String, String)> {
+    let about = |command: &Command| command.get_about().map(|about| about.to_string()).unwrap_or_default();
+    command().get_subcommands().map(|command| (command.get_name().to_owned(), about(command))).collect()
+}
+
+/// With the options that say which server.
+pub(super) fn which(command: Command) -> Command {
+    command
         .arg(
             Arg::new("pid")
                 .long("pid")
@@ -96,6 +97,16 @@ fn command() -> Command {
                 .conflicts_with_all(["pid", "pidfile"])
                 .help("the server's control-socket, if it has one configured"),
         )
+}
+
+fn command() -> Command {
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    which(Command::new("uwring ctl"))
+        .about("Ask a running server, or tell it what to do")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
         .arg(switch("json", "print the answer as JSON").global(true))
         .subcommand(Command::new("status").about("Show the workers and what they have done"))
         .subcommand(
@@ -125,6 +136,11 @@ fn command() -> Command {
             ),
         )
         .subcommand(
+            Command::new("requests")
+                .about("Show the requests that run, the slowest, and the last that failed, with the time of each phase")
+                .arg(switch("stacks", "with the Python stacks of the workers that have requests")),
+        )
+        .subcommand(
             Command::new("drain")
                 .about("Go on serving, but without keep-alive and not ready for more: before a stop")
                 .arg(switch("undo", "serve as before")),
@@ -140,6 +156,9 @@ fn command() -> Command {
 fn ask(matches: &ArgMatches) -> Result<bool, Error> {
     if let Some(("dump", flags)) = matches.subcommand() {
         return super::stacks::show(matches, flags.get_one("worker").copied());
+    }
+    if let Some(("requests", flags)) = matches.subcommand() {
+        return super::requests::show(matches, flags.get_flag("stacks"));
     }
     let request = match matches.subcommand() {
         Some(("drain", flags)) => Request::Drain { undo: flags.get_flag("undo") },
@@ -292,11 +311,15 @@ fn servers(names: &str) -> Vec<(u32, String)> {
 }
 
 fn connect_to(address: &str) -> Result<UnixStream, Error> {
-    let stream = match address.strip_prefix('@') {
+    open(address).map_err(|cause| Error::Connect(address.to_owned(), cause))
+}
+
+/// Connects to a unix socket: a path, or an abstract name behind `@`.
+pub(super) fn open(address: &str) -> io::Result<UnixStream> {
+    match address.strip_prefix('@') {
         Some(name) => SocketAddr::from_abstract_name(name).and_then(|at| UnixStream::connect_addr(&at)),
         None => UnixStream::connect(address),
-    };
-    stream.map_err(|cause| Error::Connect(address.to_owned(), cause))
+    }
 }
 
 #[cfg(test)]

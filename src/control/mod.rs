@@ -10,8 +10,10 @@
 
 pub mod client;
 pub mod monitor;
+mod requests;
 pub mod server;
 mod stacks;
+pub mod top;
 pub mod words;
 
 /// How the address of every control socket begins that was not configured; the master's pid and a number that

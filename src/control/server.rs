@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ use crate::sys::{Error, credentials, identity};
 
 /// Clients at a time; one more, and the oldest is let go.
 const CLIENTS_MAX: usize = 16;
+/// How long one may keep the master waiting with the rest of a long answer.
+const WRITE_PATIENCE: Duration = Duration::from_millis(200);
 /// Clients that may wait to be accepted.
 const BACKLOG: u32 = 16;
 
@@ -210,10 +213,17 @@ impl Client {
         request.map_or(Heard::Nonsense, Heard::Request)
     }
 
-    /// An answer is far smaller than what a unix socket holds: one write, or a client that has gone.
+    /// Nearly every answer is smaller than what a unix socket holds: one write. For the rest of a larger one a client that
+    /// does not read is waited for so long.
     fn write(&mut self, answer: &impl Serialize) {
         let text = serde_json::to_string(answer).map(|text| text + "\n").map_err(io::Error::from);
-        if let Err(error) = text.and_then(|text| self.stream.write_all(text.as_bytes()))
+        let write = |text: String| {
+            self.stream.set_nonblocking(false)?;
+            self.stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+            self.stream.write_all(text.as_bytes())?;
+            self.stream.set_nonblocking(true)
+        };
+        if let Err(error) = text.and_then(write)
             && error.kind() != ErrorKind::BrokenPipe
         {
             crate::log!("[uwring] control socket: cannot answer: {error}");

@@ -1,9 +1,13 @@
 //! `uwring ctl dump`: asks for the stacks of one worker after the other.
 
 use clap::ArgMatches;
+use serde_json::{Value, json};
 
 use super::client::{Error, ask_for};
 use super::words::{Answer, Request, Stacks, Status};
+
+/// Of a worker, by its number.
+pub type Told = (u32, Stacks);
 
 /// Prints those of worker `only`, or of all; whether all have told them.
 pub fn show(matches: &ArgMatches, only: Option<u32>) -> Result<bool, Error> {
@@ -15,29 +19,42 @@ pub fn show(matches: &ArgMatches, only: Option<u32>) -> Result<bool, Error> {
     let status: Status = serde_json::from_str(&text)?;
     let wanted = |id: u32| only.is_none_or(|only| only == id);
     let workers = status.workers.iter().filter(|worker| worker.pid != 0 && wanted(worker.id));
+    let all = of(matches, workers.map(|worker| (worker.id, worker.pid)))?;
+    if matches.get_flag("json") {
+        println!("{}", json(&all));
+    } else if all.is_empty() {
+        println!("there is no such worker");
+    } else {
+        all.iter().for_each(|told| println!("{}", self::text(told)));
+    }
+    Ok(!all.is_empty() && all.iter().all(|(_, stacks)| stacks.ok))
+}
+
+/// Asks for those of `workers`: number and process.
+pub fn of(matches: &ArgMatches, workers: impl IntoIterator<Item = (u32, u32)>) -> Result<Vec<Told>, Error> {
     let mut all = Vec::new();
-    for worker in workers {
-        let text = ask_for(matches, Request::Dump(worker.pid))?;
+    for (id, pid) in workers {
+        let text = ask_for(matches, Request::Dump(pid))?;
         // One that ended meanwhile is told as an ordinary answer.
         let stacks = serde_json::from_str::<Stacks>(&text).or_else(|_| {
             serde_json::from_str::<Answer>(&text).map(|answer| Stacks {
-                pid: worker.pid,
+                pid,
                 ok: false,
                 text: answer.message,
             })
         })?;
-        all.push((worker.id, stacks));
+        all.push((id, stacks));
     }
-    if matches.get_flag("json") {
-        let json = |(id, stacks): &(u32, Stacks)| serde_json::json!({"worker": id, "pid": stacks.pid, "ok": stacks.ok, "stacks": stacks.text});
-        println!("{}", serde_json::Value::from(all.iter().map(json).collect::<Vec<_>>()));
-    } else if all.is_empty() {
-        println!("there is no such worker");
-    } else {
-        for (id, stacks) in &all {
-            let Stacks { pid, ok, text } = stacks;
-            println!("{}", if *ok { text.clone() } else { format!("*** worker {id} (pid: {pid}): {text}") });
-        }
-    }
-    Ok(!all.is_empty() && all.iter().all(|(_, stacks)| stacks.ok))
+    Ok(all)
+}
+
+/// For people.
+pub fn text((id, Stacks { pid, ok, text }): &Told) -> String {
+    if *ok { text.clone() } else { format!("*** worker {id} (pid: {pid}): {text}") }
+}
+
+/// For programs.
+pub fn json(all: &[Told]) -> Value {
+    let each = |(id, stacks): &Told| json!({"worker": id, "pid": stacks.pid, "ok": stacks.ok, "stacks": stacks.text});
+    all.iter().map(each).collect()
 }

@@ -43,6 +43,8 @@ impl Change {
 pub enum Request {
     /// How it goes.
     Status,
+    /// Everything there is to see: the live document.
+    Look,
     /// Load configuration and application anew.
     Reload {
         /// Answer when the new generation serves, or has failed.
@@ -75,6 +77,7 @@ impl Request {
         };
         match self {
             Request::Status => "status".to_owned(),
+            Request::Look => "look".to_owned(),
             Request::Reload { wait } => marked("reload", &[(wait, "wait")]),
             Request::Stop { now, wait } => marked("stop", &[(now, "now"), (wait, "wait")]),
             Request::Dump(pid) => format!("dump {pid}"),
@@ -92,6 +95,7 @@ impl Request {
         let only = |known: &[&str]| marks.iter().all(|mark| known.contains(mark));
         match word {
             "status" if only(&[]) => Some(Request::Status),
+            "look" if only(&[]) => Some(Request::Look),
             "reload" if only(&["wait"]) => Some(Request::Reload { wait: has("wait") }),
             "dump" if marks.len() == 1 => marks[0].parse().ok().map(Request::Dump),
             "drain" if only(&["undo"]) => Some(Request::Drain { undo: has("undo") }),
@@ -113,7 +117,7 @@ pub struct Stacks {
     pub text: String,
 }
 
-/// The answer to everything but [`Request::Status`].
+/// The answer to everything that has none of its own.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Whether it was done (without `wait`: begun).
@@ -198,8 +202,11 @@ mod tests {
         let workers = [Change::More(1), Change::Fewer(20), Change::Exactly(3)].map(Request::Workers);
         let drains = both.map(|undo| Request::Drain { undo });
         let workers = workers.into_iter().chain(drains).chain([Request::Dump(7)]);
-        let all =
-            [Request::Status].into_iter().chain(reloads).chain(stops.into_iter().flatten()).chain(workers);
+        let all = [Request::Status, Request::Look]
+            .into_iter()
+            .chain(reloads)
+            .chain(stops.into_iter().flatten())
+            .chain(workers);
         for request in all {
             assert!(request.text().len() < REQUEST_BYTES_MAX);
             assert_eq!(Request::parse(&request.text()), Some(request));

@@ -47,8 +47,22 @@ pub struct Record<'a> {
     pub modifier1: u8,
     pub modifier2: u8,
     pub logvars: &'a [(Vec<u8>, Vec<u8>)],
+    /// `tracing`.
+    pub traced: bool,
     /// The value of a request variable, for `%(var.NAME)`.
     pub variables: &'a dyn Variables,
+}
+
+impl<'a> Record<'a> {
+    /// `X-Request-Id`.
+    pub fn request_id(&self) -> Option<&'a [u8]> {
+        self.variables.value(b"HTTP_X_REQUEST_ID")
+    }
+
+    /// Of `traceparent`.
+    pub fn trace_id(&self) -> Option<&'a [u8]> {
+        self.variables.value(b"HTTP_TRACEPARENT").and_then(crate::proto::trace::trace_id)
+    }
 }
 
 /// Access to the request's variables by name.
@@ -179,6 +193,8 @@ pub enum Name {
     Werr,
     Rerr,
     Ioerr,
+    RequestId,
+    TraceId,
 }
 
 const NAMES: &[(&str, Name)] = &[
@@ -221,6 +237,8 @@ const NAMES: &[(&str, Name)] = &[
     ("werr", Name::Werr),
     ("rerr", Name::Rerr),
     ("ioerr", Name::Ioerr),
+    ("request_id", Name::RequestId),
+    ("trace_id", Name::TraceId),
 ];
 
 impl Line {
@@ -335,6 +353,8 @@ impl Line {
             Name::Proto => or_dash(out, r.protocol),
             Name::Uagent => or_dash(out, r.agent),
             Name::Referer => or_dash(out, r.referer),
+            Name::RequestId => or_dash(out, r.request_id().unwrap_or_default()),
+            Name::TraceId => or_dash(out, r.trace_id().unwrap_or_default()),
             Name::Ltime => self.ltime.borrow_mut().append(out, seconds(r)),
             Name::Ctime => self.ctime.borrow_mut().append(out, seconds(r)),
             Name::Ftime => self.ftime.borrow_mut().append(out, seconds(r)),

@@ -24,6 +24,11 @@ pub fn request(out: &mut Vec<u8>, r: &Record<'_>, addr: &[u8]) {
     ] {
         object.text(name, value);
     }
+    for (name, value) in [("request_id", r.request_id()), ("trace_id", r.trace_id())] {
+        if let Some(value) = value.filter(|_| r.traced) {
+            object.text(name, value);
+        }
+    }
     object.number("status", r.status.into());
     object.number("request_bytes", r.content_length);
     object.number("response_headers", r.header_count.into());

@@ -23,6 +23,7 @@ use crate::control::words::Answer;
 use crate::hooks::Stop;
 use crate::logging::relay::process::Setup;
 use crate::shared::area::Area;
+use crate::stats::snapshot::View;
 use crate::sys::exec::Handed;
 use crate::sys::process::{self, Fork};
 use crate::sys::shell;
@@ -91,6 +92,7 @@ pub struct Office {
     jobs: Jobs,
     logs: Option<Logs>,
     monitor: Option<Monitor>,
+    pub(super) view: Option<View>,
     image: Image,
     herald: Herald,
     /// Another program lies in the place of this one, and could not take over: this one does the next thing.
@@ -115,6 +117,7 @@ impl Office {
             jobs: Jobs::default(),
             logs,
             monitor: None,
+            view: None,
             image,
             herald: Herald::new(clock::now().millis()),
             stays: false,
@@ -181,6 +184,7 @@ impl Office {
             jobs: Jobs::default(),
             logs,
             monitor: None,
+            view: None,
             image,
             herald: Herald::new(clock::now().millis()),
             stays: false,
@@ -223,9 +227,9 @@ impl Office {
         self.monitor.as_ref()
     }
 
-    /// From now on this is the monitor.
-    pub fn set_monitor(&mut self, monitor: Option<Monitor>) {
-        self.monitor = monitor;
+    /// From now on this is the monitor, and this is what there is to see.
+    pub fn set_monitor(&mut self, monitor: Option<Monitor>, view: View) {
+        (self.monitor, self.view) = (monitor, Some(view));
     }
 
     /// How this program was started.
@@ -360,6 +364,7 @@ impl Office {
             Action::Pidfiles => return Outcome::Pidfiles,
             Action::Answer { client, answer, keep } => self.answer(client, &answer, keep),
             Action::Report { client, picture } => self.report(client, picture),
+            Action::Look { client } => self.look(client),
             Action::Exit(code) => return Outcome::Exit(code),
         }
         Outcome::Done
@@ -423,6 +428,10 @@ impl Office {
     /// The workers look at it when their bells ring.
     fn pause(&self, paused: bool) {
         self.shared.area.set_paused(paused);
+        self.ring_all();
+    }
+
+    fn ring_all(&self) {
         for bell in &self.shared.bells {
             // A bell that cannot be rung has rung already.
             let _ = event::signal(bell.as_raw_fd());
@@ -473,12 +482,15 @@ impl Office {
                 let ms = now.since(busy.since) / 1000;
                 crate::logging::line(&lines::died_in(id, pid, thread, &core.text(), ms));
             }
+            area.keep_killed(number, thread, pid, now);
             core.clear();
         }
         if let Some(why) = ending::of(area, area.slot(number), crashed.is_some()) {
             area.instance().count_ending(why);
         }
         area.slot(number).vacate();
+        // The kernel may have woken it for a client that nobody else was woken for.
+        self.ring_all();
     }
 
     fn dump(&mut self, client: ClientId, pid: u32) {

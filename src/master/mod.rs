@@ -58,7 +58,7 @@ use crate::options::hooks::Moment;
 use crate::options::settings::{Process, Settings};
 use crate::plugin::find::Library;
 use crate::sys::socket::Listener;
-use crate::sys::{Error as SysError, cgroup, process, signals};
+use crate::sys::{Error as SysError, cgroup, process, shell, signals};
 
 /// Reads the configuration again, for a reload.
 pub type Reread = Box<dyn Fn() -> Result<Settings, String>>;
@@ -99,7 +99,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let Start { mut settings, mut notes, warnings, reread, argv, env, handover } = start;
     let library = Library::open().map_err(startup::Error::Plugin)?;
     let image = Image::new(argv.clone(), env).map_err(failed("find this program"))?;
-    let start_dir = image.folder().clone();
+    let start_dir = settings.process.force_cwd.clone().unwrap_or_else(|| image.folder().clone());
     let master_pid = std::process::id();
     if settings.scaling.auto {
         notes.push(count_processes(&mut settings.process));
@@ -116,11 +116,12 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     startup::hook(&hooks, Moment::MasterStart)?;
     let source =
         Source { settings: settings.clone(), area: office.shared_area(), listeners: listeners.clone() };
+    let view = source.view(master_pid);
     let monitor = match doors {
         Doors::Opened(doors) => Monitor::start(doors, source),
         Doors::Left(left) => Monitor::take_over(left, source).map_err(failed("show the server"))?,
     };
-    office.set_monitor(monitor);
+    office.set_monitor(monitor, view);
     *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);
@@ -217,6 +218,7 @@ fn take_over(
 ) -> Result<House, startup::Error> {
     let failed = |cause: io::Error| SysError::call("take over", "from the running server", cause);
     startup::set_date(&settings.logging);
+    shell::choose(&settings.process.shells);
     crate::log!("{}", lines::new_program(crate::options::VERSION));
     startup::enter(&settings.process)?;
     let listeners = handover.listeners().map_err(failed)?;

@@ -169,26 +169,32 @@ impl Source {
         monitor.pushers.iter().map(each).collect()
     }
 
-    fn desk(&self, master_pid: u32) -> Desk {
-        let Settings { process, monitor, .. } = &self.settings;
+    /// What there is to look at.
+    pub fn view(&self, master_pid: u32) -> View {
+        let process = &self.settings.process;
         let folder = std::env::current_dir().unwrap_or_default();
         let (uid, gid) = identity::numbers();
+        View {
+            area: Arc::clone(&self.area),
+            listeners: self.listeners.clone(),
+            master_pid,
+            uid,
+            gid,
+            folder: folder.to_string_lossy().into_owned(),
+            threads: process.threads,
+            locks: process.locks + 1,
+            daemons: process.daemons.iter().map(|daemon| daemon.command.clone()).collect(),
+            crons: process.crons.clone(),
+            variables: crate::stats::vars::Variables::new(&host::node(), &self.listeners),
+        }
+    }
+
+    fn desk(&self, master_pid: u32) -> Desk {
+        let monitor = &self.settings.monitor;
         // A pusher turns them on, as in uWSGI.
         let metrics_on = monitor.enable_metrics || !monitor.pushers.is_empty();
         Desk {
-            view: View {
-                area: Arc::clone(&self.area),
-                listeners: self.listeners.clone(),
-                master_pid,
-                uid,
-                gid,
-                folder: folder.to_string_lossy().into_owned(),
-                threads: process.threads,
-                locks: process.locks + 1,
-                daemons: process.daemons.iter().map(|daemon| daemon.command.clone()).collect(),
-                crons: process.crons.clone(),
-                variables: crate::stats::vars::Variables::new(&host::node(), &self.listeners),
-            },
+            view: self.view(master_pid),
             style: Style {
                 minified: monitor.stats_minified,
                 no_cores: monitor.stats_no_cores,
@@ -198,6 +204,7 @@ impl Source {
             },
             figures_of_cores: !monitor.metrics_no_cores,
             metrics_path: monitor.metrics_path.clone().unwrap_or_else(|| "/metrics".to_owned()),
+            has_page: !monitor.metrics_no_status,
             patience_ms: monitor.health_timeout.saturating_mul(1000),
         }
     }

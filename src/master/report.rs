@@ -7,6 +7,7 @@ use super::state::{Picture, WorkerPicture};
 use crate::base::clock;
 use crate::control::server::ClientId;
 use crate::control::words as control;
+use crate::stats::live::Live;
 
 impl Office {
     /// All counts, to the log.
@@ -23,6 +24,13 @@ impl Office {
                 slot.tx_bytes.load(Ordering::Relaxed),
                 slot.running_time_us.load(Ordering::Relaxed) / 1000,
             );
+        }
+    }
+
+    /// All there is to see.
+    pub(super) fn look(&mut self, client: ClientId) {
+        if let (Some(control), Some(view)) = (&mut self.control, &self.view) {
+            control.answer(client, &Live::of(view));
         }
     }
 

@@ -1,8 +1,21 @@
 //! How requests are read, and what is believed of them.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::networks::Networks;
+
+/// The trace context of a request that came without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Context {
+    /// None: whoever records spans decides.
+    Received,
+    /// A new one, which asks for being recorded.
+    Sampled,
+    /// A new one, which does not.
+    Unsampled,
+}
 
 /// Requests, their limits and times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -34,10 +47,17 @@ pub struct Requests {
     pub proxies: Networks,
     /// `trusted-proxies`: whose word about the client counts.
     pub trusted_proxies: Networks,
+    /// `tracing`: every request has an id, and what a front end says of its trace is believed.
+    pub tracing: bool,
+    /// `trace-context`: what a request without one gets.
+    pub trace_context: Context,
     /// `manage-script-name`.
     pub manage_script_name: bool,
     /// `max-connections` of one worker.
     pub connections_max: u32,
+    /// `error-page-404` and the like: a status, and the HTML file that is sent with it where the server itself
+    /// answers so.
+    pub error_pages: Vec<(u16, PathBuf)>,
 }
 
 impl Default for Requests {
@@ -56,8 +76,11 @@ impl Default for Requests {
             proxy_protocol: false,
             proxies: Networks::default(),
             trusted_proxies: Networks::default(),
+            tracing: false,
+            trace_context: Context::Received,
             manage_script_name: false,
             connections_max: 20_000,
+            error_pages: Vec::new(),
         }
     }
 }

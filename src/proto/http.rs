@@ -93,6 +93,11 @@ impl Peer {
         Peer { text, trusted: address.is_none_or(|address| address.is_loopback()), address, told: None }
     }
 
+    /// Whether it is a unix socket's, or on this machine.
+    pub fn is_near(&self) -> bool {
+        self.trusted
+    }
+
     /// The client of which the proxy `sender` told; the proxy itself where it told of none.
     pub fn told(sender: &Peer, told: Told) -> Peer {
         let mut peer = match told.ends {

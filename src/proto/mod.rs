@@ -6,6 +6,7 @@ pub mod head;
 pub mod http;
 pub mod path;
 pub mod proxy;
+pub mod trace;
 pub mod uwsgi;
 
 use crate::base::limits;

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!  Instance | WorkerSlot 1 … 2N (odd generations) | 2N+1 … 4N (even ones) | CoreSlots of each slot | Tally of each
-//!  | AppCounts of each | AppCards of two generations | JobSlots | Heads of each CoreSlot | lock words
+//!  | AppCounts of each | AppCards of two generations | JobSlots | Flights of each slot | Heads of each
+//!  CoreSlot | lock words
 //! ```
 //! A generation has two *seats* for each worker number: N is replaced by N+workers, and that by N again, so that the
 //! new one can be ready before the old one leaves. During a reload two generations live, hence twice as many slots.
@@ -17,14 +18,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::core::CoreSlot;
+use super::core::{Busy, CoreSlot};
+use super::flight::{Failure, Flights, Flown};
 use super::instance::Instance;
 use super::locks::Locks;
 use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
 pub use super::shape::Shape;
 pub use super::slot::{State, Tired, WorkerSlot, bump};
 use super::tally::Tally;
-use crate::base::clock;
+use crate::base::clock::{self, Micros};
 use crate::sys::exec::Handed;
 use crate::sys::memory::SharedMap;
 pub use crate::sys::signals::Command;
@@ -78,6 +80,8 @@ unsafe impl Cells for AppCount {}
 unsafe impl Cells for AppCard {}
 // SAFETY: as above.
 unsafe impl Cells for JobSlot {}
+// SAFETY: as above.
+unsafe impl Cells for Flights {}
 // SAFETY: as above.
 unsafe impl Cells for Head {}
 
@@ -171,6 +175,27 @@ impl Area {
     /// The counters of slot `number`.
     pub fn tally(&self, number: u32) -> &Tally {
         self.cells(self.shape.tally(self.index(number)))
+    }
+
+    /// What is kept of the requests of slot `number`.
+    pub fn flights(&self, number: u32) -> &Flights {
+        self.cells(self.shape.flights(self.index(number)))
+    }
+
+    /// *The master.* Process `pid`, which had slot `number`, is gone: keeps the request that its interpreter thread
+    /// `thread` was in, unless that is told as failed already.
+    pub fn keep_killed(&self, number: u32, thread: u32, pid: u32, now: Micros) {
+        let Some(core) = self.core(number, thread) else { return };
+        let (flights, busy) = (self.flights(number), core.busy());
+        let new = |busy: &Busy| !self.shape.no_flights && !flights.has_failed(busy.arrived, thread);
+        if let Some(busy) = busy.filter(new) {
+            let mut flown = busy.flown(now, &core.bytes());
+            if !self.shape.queries {
+                flown.without_query();
+            }
+            let (core, why) = (Some(thread), Some(Failure::Killed));
+            flights.keep_failed(&Flown { core, why, pid, ..flown });
+        }
     }
 
     /// Interpreter threads of the worker in slot `number`.

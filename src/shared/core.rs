@@ -6,6 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::flight::Flown;
 use crate::base::clock::{Micros, Millis};
 
 /// Bytes of the request's description that are kept.
@@ -19,6 +20,8 @@ pub struct CoreSlot {
     serial: AtomicU64,
     /// When it was taken, microseconds; 0: no request.
     since: AtomicU64,
+    /// When it began to come.
+    arrived: AtomicU64,
     /// `harakiri`: milliseconds; 0 none.
     deadline: AtomicU64,
     /// `uwsgi.set_user_harakiri()`: the same.
@@ -40,19 +43,48 @@ pub struct Busy {
     pub serial: u64,
     /// When it was taken.
     pub since: Micros,
+    /// When it began to come.
+    pub arrived: Micros,
     /// When it has taken too long.
     pub deadline: Option<Millis>,
     /// The connection, as its worker names it.
     pub token: u64,
 }
 
+impl Busy {
+    /// As a finished one that would end now; what it waited before it was taken is told as one. `text`: of the thread's
+    /// line.
+    pub fn flown(&self, now: Micros, text: &[u8]) -> Flown {
+        let mut flown = Flown {
+            arrived: self.arrived,
+            queue_us: self.since.since(self.arrived),
+            app_us: now.since(self.since),
+            ..Flown::default()
+        };
+        let (method, uri) = method_and_uri(text);
+        flown.name(method, uri);
+        flown
+    }
+}
+
+/// Of `CLIENT - METHOD URI`.
+pub fn method_and_uri(text: &[u8]) -> (&[u8], &[u8]) {
+    let rest = text.windows(3).position(|three| three == b" - ").map_or(text, |at| &text[at + 3..]);
+    match rest.iter().position(|byte| *byte == b' ') {
+        Some(at) => (&rest[..at], &rest[at + 1..]),
+        None => (rest, b""),
+    }
+}
+
 impl CoreSlot {
-    /// *Its thread.* A request begins: its number. `text` are the parts of its description, joined and cut off.
-    pub fn begin(&self, now: Micros, patience_ms: u64, token: u64, text: &[&[u8]]) -> u64 {
+    /// *Its thread.* A request that began to come at `arrived` begins here: its number. `text` are the parts of its
+    /// description, joined and cut off.
+    pub fn begin(&self, [arrived, now]: [Micros; 2], patience_ms: u64, token: u64, text: &[&[u8]]) -> u64 {
         let serial = self.serial.load(Ordering::Relaxed) + 1;
         let deadline = if patience_ms > 0 { now.millis().after(patience_ms).0 } else { 0 };
         self.describe(text);
         self.token.store(token, Ordering::Relaxed);
+        self.arrived.store(arrived.0, Ordering::Relaxed);
         self.user_deadline.store(0, Ordering::Relaxed);
         self.deadline.store(deadline, Ordering::Relaxed);
         self.serial.store(serial, Ordering::Relaxed);
@@ -99,6 +131,7 @@ impl CoreSlot {
         let busy = Busy {
             serial: self.serial.load(Ordering::Relaxed),
             since: Micros(since),
+            arrived: Micros(self.arrived.load(Ordering::Relaxed)),
             deadline: times.into_iter().filter(|at| *at > 0).min().map(Millis),
             token: self.token.load(Ordering::Relaxed),
         };
@@ -109,11 +142,15 @@ impl CoreSlot {
 
     /// `CLIENT - METHOD URI`, as far as it is kept.
     pub fn text(&self) -> String {
-        let len = (self.text_len.load(Ordering::Relaxed) as usize).min(TEXT_BYTES);
-        let bytes: Vec<u8> =
-            self.text.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).take(len).collect();
+        let bytes = self.bytes();
         let text = String::from_utf8_lossy(&bytes);
         text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    }
+
+    /// The same, as it came.
+    pub fn bytes(&self) -> Vec<u8> {
+        let len = (self.text_len.load(Ordering::Relaxed) as usize).min(TEXT_BYTES);
+        self.text.iter().flat_map(|word| word.load(Ordering::Relaxed).to_ne_bytes()).take(len).collect()
     }
 
     /// Whoever was here is gone.
@@ -150,10 +187,16 @@ mod tests {
         let core = area.core(1, 1).expect("two cores");
         assert_eq!(core.busy(), None);
         let long = [b'x'; 300];
-        assert_eq!(core.begin(Micros(5_000_000), 2_000, 7, &[b"1.2.3.4 - GET /", &long]), 1);
+        assert_eq!(
+            core.begin([Micros(4_900_000), Micros(5_000_000)], 2_000, 7, &[b"1.2.3.4 - GET /", &long]),
+            1
+        );
         assert!(core.text().starts_with("1.2.3.4 - GET /xxx") && core.text().len() == TEXT_BYTES);
         let busy = core.busy().expect("a request");
         assert_eq!((busy.serial, busy.token, busy.deadline), (1, 7, Some(Millis(7_000))));
+        let flown = busy.flown(Micros(5_000_003), &core.bytes());
+        assert_eq!((flown.queue_us, flown.app_us, flown.method()), (100_000, 3, &b"GET"[..]));
+        assert!(flown.uri().starts_with(b"/xxx"));
         core.set_user_deadline(Some(Millis(6_000)));
         assert_eq!(core.busy().expect("a request").deadline, Some(Millis(6_000)));
         core.set_user_deadline(Some(Millis(9_000)));
@@ -163,7 +206,7 @@ mod tests {
         core.end();
         assert_eq!(core.busy(), None);
         assert_eq!(core.finished(), 1);
-        assert_eq!(core.begin(Micros(6_000_000), 0, 7, &[b"GET /a\nb"]), 2);
+        assert_eq!(core.begin([Micros(6_000_000); 2], 0, 7, &[b"GET /a\nb"]), 2);
         assert_eq!(core.text(), "GET /a?b");
         assert_eq!(core.busy().expect("a request").deadline, None);
     }

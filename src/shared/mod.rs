@@ -2,6 +2,7 @@
 
 pub mod area;
 pub mod core;
+pub mod flight;
 pub mod instance;
 pub mod locks;
 pub mod seen;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::core::CoreSlot;
+use super::flight::Flights;
 use super::instance::Instance;
 use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
 use super::slot::WorkerSlot;
@@ -21,6 +22,12 @@ pub struct Shape {
     pub jobs: u32,
     /// The heads of running requests are kept.
     pub heads: bool,
+    /// `disable-recorder`: slow and failed requests are not kept.
+    #[serde(default)]
+    pub no_flights: bool,
+    /// `recorder-query`: queries are kept, and shown.
+    #[serde(default)]
+    pub queries: bool,
 }
 
 impl Shape {
@@ -62,12 +69,16 @@ impl Shape {
             + index as usize * size_of::<JobSlot>()
     }
 
+    pub(super) fn flights(&self, slot: u32) -> usize {
+        self.job(self.jobs) + slot as usize * size_of::<Flights>()
+    }
+
     pub(super) fn head(&self, slot: u32, thread: u32) -> usize {
-        self.job(self.jobs) + self.thread(slot, thread) * size_of::<Head>()
+        self.flights(self.slots()) + self.thread(slot, thread) * size_of::<Head>()
     }
 
     pub(super) fn lock(&self, index: u32) -> usize {
-        let heads = if self.heads { self.head(self.slots(), 0) } else { self.job(self.jobs) };
+        let heads = self.head(if self.heads { self.slots() } else { 0 }, 0);
         heads + index as usize * size_of::<u32>()
     }
 

@@ -8,6 +8,8 @@ use super::slot::bump;
 /// Methods that are told apart; the last stands for all others.
 pub const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", "_OTHER"];
+/// Where connections can be.
+pub const PLACES: usize = 5;
 /// Classes of status codes: none at all, then `1xx` to `5xx`.
 pub const CLASSES: usize = 6;
 /// Upper bounds of the buckets of times, microseconds: 100 µs to 60 s.
@@ -15,6 +17,22 @@ pub const BOUNDS_US: [u64; 18] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
     2_500_000, 5_000_000, 10_000_000, 30_000_000, 60_000_000,
 ];
+
+/// Where a connection is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Place {
+    /// It waits for a request.
+    #[default]
+    Idle = 0,
+    /// A head or a body is coming.
+    Reading = 1,
+    /// Its request waits for an interpreter thread, or is with one.
+    Working = 2,
+    /// An answer is on its way out.
+    Writing = 3,
+    /// It ends.
+    Closing = 4,
+}
 
 /// Times in buckets.
 #[repr(C)]
@@ -75,8 +93,8 @@ pub struct Tally {
     pub rx_bytes: AtomicU64,
     /// Connections accepted.
     pub accepted: AtomicU64,
-    /// Connections open. A gauge.
-    pub open: AtomicU64,
+    /// Connections open, by [`Place`]. Gauges.
+    pub connections: [AtomicU64; PLACES],
     /// Requests answered by a static file.
     pub static_requests: AtomicU64,
     /// Requests answered by the internal router.

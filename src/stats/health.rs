@@ -121,7 +121,7 @@ mod tests {
             slot.set_state(State::Ready);
             area.tally(number).threads.store(1, std::sync::atomic::Ordering::Relaxed);
             if let Some(ago) = ago {
-                area.core(number, 0).expect("a core").begin(Micros((NOW.0 - ago) * 1000), 0, 1, &[]);
+                area.core(number, 0).expect("a core").begin([Micros((NOW.0 - ago) * 1000); 2], 0, 1, &[]);
             }
         }
         area.instance().set_stage(Stage::Running);

@@ -3,8 +3,10 @@
 
 mod exporter;
 pub mod figures;
+pub mod flights;
 pub mod health;
 pub mod json;
+pub mod live;
 pub mod openmetrics;
 mod page;
 pub mod snapshot;

@@ -104,10 +104,10 @@ fn requests(to: &mut Page, told: &Snapshot) {
 fn connections(to: &mut Page, told: &Snapshot) {
     let totals = &told.totals;
     to.counter("uwring_connections_accepted", "Connections accepted.", |to| to.one(totals.accepted));
-    to.gauge("uwring_connections", "Connections open: with a request in hand, or without.", |to| {
-        let active = u64::from(totals.in_hand).min(totals.open);
-        to.put(&[("state", &"active")], active);
-        to.put(&[("state", &"idle")], totals.open - active);
+    to.gauge("uwring_connections", "Connections open, by what they do.", |to| {
+        for (state, count) in totals.connections() {
+            to.put(&[("state", &state)], count);
+        }
     });
     let lines = |to: &mut Samples<'_>, value: fn(&Backlog) -> u32| {
         for socket in told.distinct_sockets() {

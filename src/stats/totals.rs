@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use crate::base::engine::Kind;
 use crate::shared::area::Area;
 use crate::shared::instance::{ENDINGS, Stage};
-use crate::shared::tally::{CLASSES, METHODS, Times};
+use crate::shared::tally::{CLASSES, METHODS, PLACES, Place, Times};
 
 /// See the module's page.
 #[derive(Clone, Copy, Debug, Default)]
@@ -40,8 +40,8 @@ pub struct Totals {
     pub write_errors: u64,
     /// Connections accepted.
     pub accepted: u64,
-    /// Connections open.
-    pub open: u64,
+    /// Connections open, by [`Place`].
+    pub connections: [u64; PLACES],
     /// Workers that ended, in the order of [`ENDINGS`].
     pub endings: [u64; ENDINGS.len()],
 }
@@ -63,6 +63,21 @@ impl Totals {
         totals
     }
 
+    /// Connections open, by what they do. Of those with a request in hand the one with the application are told apart.
+    pub fn connections(&self) -> [(&'static str, u64); 6] {
+        let of = |place: Place| self.connections[place as usize];
+        // One that runs may be writing already; one that waits is not.
+        let waiting = u64::from(self.in_hand.saturating_sub(self.running)).min(of(Place::Working));
+        [
+            ("idle", of(Place::Idle)),
+            ("reading", of(Place::Reading)),
+            ("waiting", waiting),
+            ("running", of(Place::Working) - waiting),
+            ("writing", of(Place::Writing)),
+            ("closing", of(Place::Closing)),
+        ]
+    }
+
     fn add(&mut self, area: &Area, number: u32) {
         let (slot, tally) = (area.slot(number), area.tally(number));
         let read = |cell: &std::sync::atomic::AtomicU64| cell.load(Ordering::Relaxed);
@@ -81,7 +96,9 @@ impl Totals {
         }
         // What goes up and down is of those that live.
         if slot.process() != 0 {
-            self.open += read(&tally.open);
+            for (to, from) in self.connections.iter_mut().zip(&tally.connections) {
+                *to += read(from);
+            }
             self.in_hand += slot.in_hand();
             let running = area.cores_of(number).filter(|(_, core)| core.busy().is_some()).count();
             self.running += u32::try_from(running).unwrap_or(0);
@@ -104,13 +121,13 @@ mod tests {
             tally.answered(b"GET", 200);
             tally.app.observe(10);
             bump(&tally.accepted, 2);
-            tally.open.store(5, Ordering::Relaxed);
+            tally.connections[Place::Reading as usize].store(5, Ordering::Relaxed);
             slot.set_in_hand(3);
         }
         area.slot(2).vacate();
         area.slot(3).vacate();
         let totals = Totals::of(&area);
         assert_eq!((totals.answers[0][2], totals.accepted, totals.app.counts[0]), (3, 6, 3));
-        assert_eq!((totals.open, totals.in_hand, totals.running), (5, 3, 0));
+        assert_eq!((totals.connections, totals.in_hand, totals.running), ([0, 5, 0, 0, 0], 3, 0));
     }
 }

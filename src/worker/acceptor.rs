@@ -186,6 +186,7 @@ impl<R: Reactor> Ring<R> {
         conn.deadline = Some(self.now.millis().after(patience));
         let generation = conn.generation;
         let token = Name::Conn(self.conns.insert(conn), generation).token();
+        self.census.come();
         self.plan.slot().set_connections(self.conns.len());
         self.engine.recv(raw, token);
         self.newcomers += 1;
@@ -200,6 +201,17 @@ impl<R: Reactor> Ring<R> {
             self.doors.armed[index] += 1;
             self.doors.cancelling[index] = false;
             self.engine.accept(fd, Name::Listener(index).token());
+        }
+    }
+
+    /// The same where the one who was woken is a worker that was stopped or killed before it accepted: somebody may wait
+    /// at a socket although our accepts are under way.
+    pub(super) fn look_for_forgotten(&mut self) {
+        let once_more = 1..=self.at_once();
+        for index in 0..self.doors.doors.len() {
+            if self.phase == Phase::Open && once_more.contains(&self.doors.armed[index]) {
+                self.pass_on(index);
+            }
         }
     }
 

@@ -62,7 +62,7 @@ impl<R: Reactor> Ring<R> {
         // The number of the request on its interpreter thread: without one it never was on one.
         if job.serial > 0 {
             tally.app.observe(took);
-            tally.queue.observe(job.started.since(job.arrived));
+            tally.queue.observe(job.ahead_us + job.started.since(job.arrived));
             let app = self.plan.area.app(self.plan.slot, job.app);
             if let Some(app) = app.filter(|_| job.outcome != Outcome::NoApp) {
                 app.count(raised);
@@ -130,6 +130,7 @@ impl<R: Reactor> Ring<R> {
             via: if job.via_sendfile { " via sendfile() " } else { " " },
             modifier1: request.modifier1,
             modifier2: request.modifier2,
+            traced: self.plan.settings.request.tracing,
             logvars: &job.logvars,
             variables: &Logged { received: Received { request, head, fixed }, notes: &job.notes },
         };

@@ -18,6 +18,8 @@ use super::job::Parcel;
 use crate::base::clock::{Micros, Millis};
 use crate::engine::{Chunk, Token};
 use crate::proto::http::Peer;
+use crate::shared::flight::Flown;
+use crate::shared::tally::Place;
 
 /// What is received next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +107,10 @@ pub struct Conn {
     pub served: u32,
     /// When the request that is being read began to come: the accept, or its first byte; 0 before that.
     pub arrived: Micros,
+    /// What the flight recorder keeps of the request whose answer is on its way out.
+    pub trail: Option<Box<Flown>>,
+    /// The place it is counted in.
+    pub counted: Place,
     /// When patience ends.
     pub deadline: Option<Millis>,
     /// The wheel has a reminder.
@@ -136,6 +142,8 @@ impl Conn {
             leaving: false,
             served: 0,
             arrived: Micros(0),
+            trail: None,
+            counted: Place::Idle,
             deadline: None,
             timed: false,
         }

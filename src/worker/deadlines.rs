@@ -26,7 +26,10 @@ impl<R: Reactor> Ring<R> {
         let Some(conn) = self.conn(token) else { return };
         conn.timed = false;
         match conn.deadline {
-            Some(deadline) if deadline <= now => self.too_late(token),
+            Some(deadline) if deadline <= now => {
+                self.too_late(token);
+                self.recount(token);
+            }
             Some(deadline) => {
                 conn.timed = true;
                 self.wheel.insert(deadline, token);

@@ -175,7 +175,10 @@ impl<R: Reactor> Ring<R> {
                 next = next.into_iter().chain([now.after(QUEUE_MS)]).min();
                 continue;
             }
+            let text = line.bytes();
             let client = self.take_client_away(core, busy.serial, Token(busy.token), 504);
+            let answered = self.watch.answered.iter().any(|(c, s, _)| (*c, *s) == (core, busy.serial));
+            self.record_late(core, &busy, &text, if answered { 504 } else { 0 });
             self.watch.rescue.ask(Task::Interrupt { core, serial: busy.serial });
             self.watch.late.push(Late {
                 core,

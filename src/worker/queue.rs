@@ -61,6 +61,7 @@ impl Bounds {
 impl<R: Reactor> Ring<R> {
     /// Gives a request to the interpreter, or to the queue, or refuses it.
     pub(super) fn enqueue(&mut self, mut parcel: Parcel) {
+        parcel.job.ready = self.now;
         if !self.gets_on() {
             return self.turn_away(parcel, "all threads of this worker are lost (harakiri)".to_owned());
         }

@@ -175,7 +175,10 @@ impl<R: Reactor> Ring<R> {
             job.request.keep_alive = false;
         }
         let limit = limits.limit_post;
-        if !limits.trusted_proxies.is_empty() {
+        if limits.tracing {
+            self.identify(token, &mut parcel);
+        }
+        if !self.plan.settings.request.trusted_proxies.is_empty() {
             self.weigh_claims(&mut parcel);
         }
         match parcel.job.request.body {

@@ -16,6 +16,7 @@ impl<R: Reactor> Ring<R> {
     /// The same for a request whose job is here.
     pub(super) fn refuse_job(&mut self, token: Token, parcel: Parcel, error: &Error) {
         let is_head = self.head_bytes(&parcel.job).starts_with(b"HEAD ");
+        self.record_refusal(&parcel.job, error);
         self.retire(parcel);
         self.refuse_as(token, error, is_head);
     }

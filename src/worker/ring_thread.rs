@@ -11,12 +11,14 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::acceptor::Doors;
+use super::census::Census;
 use super::connection::{Conn, Name};
 use super::gate::Gate;
 use super::handoff::Reply;
 use super::job::{Job, Parcel, Pending};
 use super::logbook::Logbook;
 use super::queue::Bounds;
+use super::recorder::Recorder;
 use super::room::Crowding;
 use super::serve::Desk;
 use super::{Plan, stop::Phase};
@@ -76,6 +78,8 @@ pub struct Ring<R> {
     pub(super) jobs: Vec<Parcel>,
     pub(super) buffers: Vec<Vec<u8>>,
     pub(super) logbook: Logbook,
+    pub(super) recorder: Recorder,
+    pub(super) census: Census,
     pub(super) now: Micros,
     pub(super) phase: Phase,
     /// What the slot's counter stood at when this process took it over.
@@ -115,6 +119,8 @@ impl<R: Reactor> Ring<R> {
             jobs: Vec::new(),
             buffers: Vec::new(),
             logbook: Logbook::new(&plan),
+            recorder: Recorder::new(&plan.area, plan.slot, now),
+            census: Census::default(),
             now,
             phase: Phase::Open,
             requests_before,
@@ -162,11 +168,12 @@ impl<R: Reactor> Ring<R> {
         self.unhold();
         self.end_sweep(sweeping);
         self.logbook.say_number(self.now);
-        self.plan.tally().open.store(self.conns.len() as u64, Ordering::Relaxed);
+        self.census.publish(self.plan.tally());
         self.time_fresh(young);
         self.expire();
         self.expire_queue();
         self.expire_recycling();
+        self.expire_flights();
         self.watch_threads();
         if self.unsent > limits::UNSENT_BYTES_MAX {
             self.close_unread();
@@ -175,6 +182,15 @@ impl<R: Reactor> Ring<R> {
     }
 
     fn handle(&mut self, event: Event) {
+        let (Event::Accepted { token, .. }
+        | Event::Received { token, .. }
+        | Event::Filled { token, .. }
+        | Event::Sent { token, .. }
+        | Event::Progress { token }
+        | Event::FileSent { token, .. }
+        | Event::Written { token, .. }
+        | Event::Readable { token }) = &event;
+        let token = *token;
         match event {
             Event::Accepted { token, result } => self.accepted(token, result),
             Event::Received { token, result } => self.received(token, result),
@@ -192,13 +208,17 @@ impl<R: Reactor> Ring<R> {
                 _ => {} // replies are read at the top of every turn
             },
         }
+        self.recount(token);
     }
 
     fn read_replies(&mut self) {
         while let Some(reply) = self.desk.handoff.reply() {
             match reply {
                 Reply::Done(parcel) => self.done(parcel),
-                Reply::Output(token, channel) => self.output(token, channel),
+                Reply::Output(token, channel) => {
+                    self.output(token, channel);
+                    self.recount(token);
+                }
                 Reply::WantBody(token, channel) => self.want_body(token, channel),
             }
         }

@@ -28,6 +28,7 @@ impl<R: Reactor> Ring<R> {
     /// The master has written a command, or a signal has come.
     pub(super) fn look_at_command(&mut self) {
         self.plan.slot().answer_poke();
+        self.look_for_forgotten();
         let (log, stacks) = self.plan.slot().take_dump();
         if crate::sys::signals::take_dump() || log {
             self.dump();

@@ -27,23 +27,27 @@ impl<R: Reactor> Ring<R> {
 
     /// A request is finished: counts it, and sends what there is to send.
     pub(super) fn conclude(&mut self, mut parcel: Parcel) {
-        if let Some(status) = self.watch.verdict(parcel.job.thread, parcel.job.serial) {
+        let verdict = self.watch.verdict(parcel.job.thread, parcel.job.serial);
+        if let Some(status) = verdict {
             let job = &mut parcel.job;
             (job.status, job.head_sent, job.body_sent, job.field_count) = (status, 0, 0, 0);
         }
         self.at_the_end(&mut parcel);
         self.account(&parcel);
+        let trail = self.record(&parcel, verdict.is_some());
         let job = &mut parcel.job;
         let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
         let (token, keep_alive, sent) = (job.token, job.keep_alive, job.sent);
         self.retire(parcel);
         if !self.take_back(token) {
+            self.lost(trail);
             return self.recycle(out);
         }
         let Some(conn) = token.and_then(|token| self.conn(token)).filter(|conn| !conn.disowned) else {
-            return;
+            return self.lost(trail);
         };
         let token = token.expect("it named a connection");
+        conn.trail = trail;
         conn.input = None;
         conn.finished = true;
         conn.after = match (conn.body_left > 0, keep_alive) {
@@ -67,6 +71,7 @@ impl<R: Reactor> Ring<R> {
                 self.output(token, channel);
             }
         }
+        self.recount(token);
     }
 
     /// An interpreter thread has sent the complete response, or tried to.
@@ -165,6 +170,9 @@ impl<R: Reactor> Ring<R> {
         self.recycle(buffer);
         let Some(conn) = self.conn(token) else { return };
         let writing = std::mem::replace(&mut conn.writing, Writing::Idle);
+        if result.is_ok() && conn.reading != Reading::Closing && writing != Writing::Stream {
+            self.landed(token);
+        }
         if writing == Writing::Final {
             // The engine has closed it, sent or not.
             if result.is_err() {
@@ -172,6 +180,7 @@ impl<R: Reactor> Ring<R> {
             }
             return self.remove(token);
         }
+        let Some(conn) = self.conn(token) else { return };
         if conn.reading == Reading::Closing {
             return self.close(token);
         }
@@ -323,7 +332,9 @@ impl<R: Reactor> Ring<R> {
             conn.leaving = true;
             return;
         }
-        let conn = self.conns.remove(index);
+        let mut conn = self.conns.remove(index);
+        self.census.gone(conn.counted);
+        self.lost(conn.trail.take());
         self.plan.slot().set_connections(self.conns.len());
         if let Some(chunk) = conn.pending {
             self.engine.release(chunk);

@@ -60,6 +60,20 @@ print('held', flush=True)
 sys.stdin.read()
 ";
 
+/// The folder of a worker's ring thread in /proc. A thread names itself.
+fn ring_thread(worker: i32) -> std::path::PathBuf {
+    let is_ring = |task: &std::path::PathBuf| {
+        std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "uwring-ring\n")
+    };
+    loop {
+        let mut tasks = std::fs::read_dir(format!("/proc/{worker}/task")).expect("its threads");
+        if let Some(ring) = tasks.find_map(|task| task.ok().map(|task| task.path()).filter(is_ring)) {
+            return ring;
+        }
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn a_worker_whose_ring_thread_is_stuck_is_replaced() {
     if uwring_only("it has no such thread") || !has(&["python3"]) {
@@ -67,11 +81,7 @@ fn a_worker_whose_ring_thread_is_stuck_is_replaced() {
     }
     let server = watched(2);
     let worker = server.workers()[0];
-    let tasks = std::fs::read_dir(format!("/proc/{worker}/task")).expect("its threads");
-    let ring = tasks
-        .map(|task| task.expect("a thread").path())
-        .find(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name == "uwring-ring\n"))
-        .expect("a ring thread");
+    let ring = ring_thread(worker);
     let mut holder = Command::new("python3")
         .args(["-c", HOLD])
         .arg(ring.file_name().expect("a number"))
@@ -248,4 +258,29 @@ def application(environ, start_response):
     send(master, Signal::SIGTERM);
     assert_eq!(server.process.expect_end().code(), Some(0));
     server.log().wait_for("goodbye to uWSGI.");
+}
+
+#[test]
+fn who_waits_is_not_forgotten_where_a_stopped_worker_was_woken() {
+    if uwring_only("connections wake all of its workers") {
+        return;
+    }
+    let server = Server::app("wait").processes(2).ini("stuck-worker-timeout = 60").start();
+    let stopped = server.workers()[0];
+    send(stopped, Signal::SIGSTOP);
+    // A thread that is on its way to the stop may accept yet.
+    for task in std::fs::read_dir(format!("/proc/{stopped}/task")).expect("its threads") {
+        let stat = task.expect("a thread").path().join("stat");
+        while !std::fs::read_to_string(&stat).expect("a thread").contains(") T ") {
+            std::thread::yield_now();
+        }
+    }
+    // Each alone: nobody else's connection makes the other worker look.
+    for _ in 0..6 {
+        let answer = server.socket().uwsgi(&Packet::get("/")).expect(200).text();
+        assert_ne!(answer, stopped.to_string());
+    }
+    send(stopped, Signal::SIGCONT);
+    assert_eq!(server.log().count(|line| line.contains("sign of life")), 0);
+    assert_eq!(server.stop().code(), Some(0));
 }

@@ -76,7 +76,7 @@ fn a_server_that_starts_is_not_ready_and_one_that_stops_no_longer() {
 fn a_server_whose_workers_are_stuck_is_not_live() {
     let Some(builder) = looked_at(Server::app("wait").ini("health-timeout = 1")) else { return };
     let server = builder.start();
-    assert_eq!(statuses(&server), [200; 3]);
+    until(|| statuses(&server), &[200; 3]);
     let gate = Gate::new(server.path("gate"));
     let mut client = server.in_flight(&gate);
     until(
@@ -109,6 +109,7 @@ fn request_sockets_answer_where_it_is_wanted_only() {
 
     let Some(builder) = looked_at(Server::app("wait").http().ini("health-checks = true")) else { return };
     let server = builder.start();
+    until(|| statuses(&server), &[200; 3]);
     let gate = Gate::new(server.path("gate"));
     // The interpreter is taken: the ring thread answers.
     let mut client = server.in_flight(&gate);

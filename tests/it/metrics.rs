@@ -204,7 +204,10 @@ fn what_waits_and_what_runs_is_seen() {
     clients.push(server.send_to(&gate));
     let told = until(&server, "two in hand", |told| told["http_server_active_requests"] == 2.0);
     assert_eq!((told["uwring_requests_waiting"], told["uwsgi_worker_busy{worker_id=\"1\"}"]), (1.0, 1.0));
-    assert_eq!(told["uwring_connections{state=\"active\"}"], 2.0);
+    assert_eq!(
+        told["uwring_connections{state=\"running\"}"] + told["uwring_connections{state=\"waiting\"}"],
+        2.0
+    );
     assert!(
         told["uwsgi_worker_rss_bytes{worker_id=\"1\"}"] > 1e6
             && told["uwring_worker_pss_bytes{worker_id=\"1\"}"] > 1e5
@@ -239,7 +242,7 @@ fn a_full_line_is_seen_on_tcp_too() {
 fn other_paths_are_not_found_and_the_path_can_be_chosen() {
     let Some(server) = started(Server::app("hello").ini("metrics-path = /private/metrics")) else { return };
     let address = Address::Unix(server.path("metrics.sock"));
-    for path in ["/", "/metrics", "/private"] {
+    for path in ["/metrics", "/private", "/-/", "/-/status.txt"] {
         address.get(path).expect(404);
     }
     let response = address.get("/private/metrics?x").expect(200);

@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, RawFd};
 
 use super::Role;
 use super::http::{self, Asked};
+use super::site;
 use crate::base::clock;
 use crate::stats::figures::{self, Figure};
 use crate::stats::health::Health;
@@ -20,6 +21,8 @@ pub struct Desk {
     pub style: Style,
     /// Where metrics are, beginning with `/`.
     pub metrics_path: String,
+    /// Whether there is a status page.
+    pub has_page: bool,
     /// Whether figures by uWSGI's names are of single threads too.
     pub figures_of_cores: bool,
     /// `health-timeout`, milliseconds.
@@ -72,6 +75,11 @@ impl Desk {
                 http::response("200 OK", format.content_type(), "", page.as_bytes(), head_only)
             }
             Role::Metrics | Role::Agent => {
+                let page = self.has_page && role == Role::Metrics;
+                if let Some(answer) = page.then(|| site::answer(&self.view, asked.path, head_only)).flatten()
+                {
+                    return answer;
+                }
                 let (status, text) = match self.health().answer(asked.path) {
                     Some(Ok(())) => ("200 OK", "ok\n".to_owned()),
                     Some(Err(why)) => ("503 Service Unavailable", format!("{why}\n")),

@@ -10,6 +10,7 @@ pub mod desk;
 mod http;
 mod plain;
 pub mod push;
+pub mod site;
 mod uring;
 
 use std::io;
@@ -195,6 +196,7 @@ mod tests {
             view,
             style: Style { minified: true, ..Style::default() },
             metrics_path: "/metrics".to_owned(),
+            has_page: true,
             figures_of_cores: true,
             patience_ms: 0,
         }

@@ -40,6 +40,7 @@ fn record(logvars: &[(Vec<u8>, Vec<u8>)]) -> Record<'_> {
         via: " ",
         modifier1: 0,
         modifier2: 0,
+        traced: false,
         logvars,
         variables: &None_,
     }

@@ -22,6 +22,10 @@ impl State {
                 actions.push(Action::Report { client, picture: self.picture() });
                 return;
             }
+            Request::Look => {
+                actions.push(Action::Look { client });
+                return;
+            }
             Request::Reload { wait } => match self.cannot_reload() {
                 Some(why) => Answer::failed(why),
                 None => {

@@ -255,6 +255,11 @@ pub enum Action {
         /// What the state machine knows of it.
         picture: Picture,
     },
+    /// Show a client of the control socket all there is to see.
+    Look {
+        /// Whom.
+        client: ClientId,
+    },
     /// End the master.
     Exit(i32),
 }

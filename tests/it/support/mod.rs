@@ -11,6 +11,7 @@ mod process;
 mod server;
 
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -146,8 +147,20 @@ impl Gate {
     }
 
     /// Waits until somebody reads, and lets that one on.
+    #[track_caller]
     pub fn open(&self) {
-        drop(std::fs::File::options().write(true).open(&self.0).expect("open the fifo"));
+        let begun = std::time::Instant::now();
+        // Without a reader an open that does not wait fails: one that waits would do so for ever where the server died.
+        let open = || {
+            std::fs::File::options()
+                .write(true)
+                .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+                .open(&self.0)
+        };
+        while let Err(error) = open() {
+            assert!(begun.elapsed() < PATIENCE, "nobody waits at the gate {}: {error}", self.0.display());
+            std::thread::yield_now();
+        }
     }
 }
 

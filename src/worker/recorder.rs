@@ -1,0 +1,172 @@
+//! The flight recorder's pen: which requests are worth keeping (`shared::flight`). Of a request whose answer an interpreter
+//! thread has sent, one comparison tells. Where the ring thread sends it, or its rest, what is to be kept travels with the
+//! connection until that is out, in a box that is used again.
+
+use super::direct::Sent;
+use super::job::{Job, Parcel, Stage};
+use super::ring_thread::Ring;
+use crate::base::clock::Micros;
+use crate::engine::{Reactor, Token};
+use crate::plugin::host::Outcome;
+use crate::proto::Error;
+use crate::shared::area::Area;
+use crate::shared::core::Busy;
+use crate::shared::flight::{Failure, Flown};
+
+/// Boxes kept for reuse.
+const SPARES: usize = 128;
+
+/// See the module's page.
+#[derive(Debug)]
+pub struct Recorder {
+    /// `disable-recorder`.
+    off: bool,
+    /// `recorder-query`.
+    query: bool,
+    /// A request that took longer, microseconds, is among the slowest.
+    floor_us: u64,
+    /// When the floor falls by itself.
+    floor_until: Micros,
+    #[expect(clippy::vec_box, reason = "the boxes travel: a connection has room for one pointer")]
+    spares: Vec<Box<Flown>>,
+}
+
+impl Recorder {
+    /// Of the worker in slot `number`, which takes over what those before it have kept.
+    pub fn new(area: &Area, number: u32, now: Micros) -> Recorder {
+        let (off, query) = (area.shape().no_flights, area.shape().queries);
+        let never = (u64::MAX, Micros(u64::MAX));
+        let (floor_us, floor_until) = if off { never } else { area.flights(number).floor(now) };
+        Recorder { off, query, floor_us, floor_until, spares: Vec::new() }
+    }
+}
+
+/// Why a request counts as failed whose answer is made.
+fn failure(job: &Job) -> Option<Failure> {
+    match job.outcome {
+        Outcome::Exception | Outcome::LastException => Some(Failure::Exception),
+        _ if job.sent == Sent::Failed || matches!(job.stage, Stage::Broken) => Some(Failure::Gone),
+        _ if job.status >= 500 => Some(Failure::Status),
+        _ => None,
+    }
+}
+
+/// The phases of a request that is finished.
+fn times(job: &Job, to: &mut Flown) {
+    let on_core = job.serial > 0;
+    // What the ring thread answers by itself never waited.
+    let ready = if on_core { job.ready } else { job.started };
+    to.arrived = job.arrived;
+    to.read_us = ready.since(job.arrived);
+    to.queue_us = job.started.since(ready);
+    to.app_us = job.finished.since(job.started);
+    to.write_us = 0;
+    to.status = job.status;
+    to.pid = std::process::id();
+    to.core = on_core.then_some(job.thread);
+}
+
+impl<R: Reactor> Ring<R> {
+    /// A request is finished. What is to be kept of it when its answer is out, if that is still to be sent. `late`: it
+    /// was told as failed already.
+    pub(super) fn record(&mut self, parcel: &Parcel, late: bool) -> Option<Box<Flown>> {
+        if self.recorder.off {
+            return None;
+        }
+        let job = &parcel.job;
+        let why = if late { None } else { failure(job) };
+        let over = job.sent != Sent::No || late;
+        if over && why.is_none() && job.finished.since(job.arrived) <= self.recorder.floor_us {
+            return None;
+        }
+        let mut flown = self.recorder.spares.pop().unwrap_or_default();
+        times(job, &mut flown);
+        flown.why = why;
+        self.name(job, &mut flown);
+        if !over {
+            return Some(flown);
+        }
+        self.keep(flown);
+        None
+    }
+
+    /// A request is refused.
+    pub(super) fn record_refusal(&mut self, job: &Job, error: &Error) {
+        let Some(status) = error.status.filter(|status| *status >= 500 && !self.recorder.off) else { return };
+        let mut flown = self.recorder.spares.pop().unwrap_or_default();
+        let ready = if job.ready == Micros(0) { self.now } else { job.ready };
+        *flown = Flown {
+            arrived: job.arrived,
+            read_us: ready.since(job.arrived),
+            queue_us: self.now.since(ready),
+            status,
+            pid: std::process::id(),
+            why: Some(Failure::Refused),
+            text: std::mem::take(&mut flown.text),
+            ..Flown::default()
+        };
+        self.name(job, &mut flown);
+        self.keep(flown);
+    }
+
+    /// A request takes too long.
+    pub(super) fn record_late(&mut self, core: u32, busy: &Busy, text: &[u8], status: u16) {
+        if !self.recorder.off {
+            let flown = busy.flown(self.now, text);
+            let (core, why) = (Some(core), Some(Failure::Harakiri));
+            self.keep(Box::new(Flown { core, why, status, pid: std::process::id(), ..flown }));
+        }
+    }
+
+    /// The answer on a connection is out.
+    pub(super) fn landed(&mut self, token: Token) {
+        let now = self.now;
+        if let Some(mut flown) = self.conn(token).and_then(|conn| conn.trail.take()) {
+            flown.write_us = now.since(flown.ended());
+            self.keep(flown);
+        }
+    }
+
+    /// Nobody takes this answer any more.
+    pub(super) fn lost(&mut self, trail: Option<Box<Flown>>) {
+        if let Some(mut flown) = trail {
+            flown.write_us = self.now.since(flown.ended());
+            flown.why = flown.why.or(Some(Failure::Gone));
+            self.keep(flown);
+        }
+    }
+
+    /// Time passes: what was slow long ago is not any more.
+    pub(super) fn expire_flights(&mut self) {
+        if self.recorder.floor_until <= self.now {
+            let flights = self.plan.area.flights(self.plan.slot);
+            (self.recorder.floor_us, self.recorder.floor_until) = flights.floor(self.now);
+        }
+    }
+
+    fn name(&self, job: &Job, flown: &mut Flown) {
+        let (request, head) = (&job.request, self.head_bytes(job));
+        let fixed = self.doors.door(job.listener).site.text();
+        flown.name(request.bytes(request.method, head, fixed), request.bytes(request.uri, head, fixed));
+    }
+
+    fn keep(&mut self, mut flown: Box<Flown>) {
+        let slow = flown.total_us() > self.recorder.floor_us;
+        if slow || flown.why.is_some() {
+            let flights = self.plan.area.flights(self.plan.slot);
+            if !self.recorder.query {
+                flown.without_query();
+            }
+            if flown.why.is_some() {
+                flights.keep_failed(&flown);
+            }
+            if slow {
+                flights.keep_slow(&flown, self.now);
+                (self.recorder.floor_us, self.recorder.floor_until) = flights.floor(self.now);
+            }
+        }
+        if self.recorder.spares.len() < SPARES {
+            self.recorder.spares.push(flown);
+        }
+    }
+}
