@@ -1,11 +1,13 @@
 //! The epoll engine, for where io_uring is denied: the same promises with the system calls every Linux has.
 //!
 //! An operation is tried as soon as it is submitted where it is likely to succeed, and otherwise when the kernel says
-//! that it will (level-triggered). What ended at once comes out of the next [`Reactor::wait`] like everything else:
+//! that it will. What ended at once comes out of the next [`Reactor::wait`] like everything else:
 //! * *Sends* are always tried at once; most answers fit, and are one `send`.
-//! * *Receives* are tried at once on a connection that was just accepted, and while they fill their buffers. Otherwise
-//!   they wait for the kernel's word, which costs no system call while the connection stays registered. It leaves when
-//!   bytes come that nobody wants yet, so idle clients cost nothing and eager ones one call.
+//! * *Receives* are tried at once on a connection that was just accepted, when the kernel has said that there is something,
+//!   and while they fill their buffers. Otherwise they wait for the kernel's word. A connection is registered when it has
+//!   to wait for the first time, edge-triggered, and stays: later requests on it cost no further call. What the kernel
+//!   says while nobody asks is remembered (`Place::likely`). A receive that does not fill its buffer has taken all there
+//!   was: the next word comes with the next bytes.
 //! * *Listening sockets* are registered while there are accepts to serve, exclusively: the kernel wakes one worker for a
 //!   connection, and nobody is woken who would not take it.
 //! * *Files* are read and written by threads (`helpers`) where the kernel would have to wait for a disk or a reader.
@@ -41,10 +43,11 @@ const BATCHES_MAX: usize = 16;
 /// Threads that wait for disks.
 const DISK_THREADS: usize = 4;
 
-const READ: EpollFlags = EpollFlags::EPOLLIN;
+const READ: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLRDHUP);
 const WRITE: EpollFlags = EpollFlags::EPOLLOUT;
 /// The kernel reports these asked or not; whoever waits finds out what they mean by trying.
 const ENDS: EpollFlags = EpollFlags::EPOLLERR.union(EpollFlags::EPOLLHUP);
+const EDGE: EpollFlags = EpollFlags::EPOLLET;
 
 /// What the kernel hands back with an event: which kind of thing it is about, in the top byte.
 const TAG_CONNECTION: u64 = 0;
@@ -64,35 +67,21 @@ enum Writer {
     File { token: Token, out: Outgoing, fetching: bool },
 }
 
-impl Writer {
-    fn waits_for_socket(&self) -> bool {
-        !matches!(self, Writer::File { fetching: true, .. })
-    }
-}
-
 /// What is known of one descriptor.
 struct Place {
     /// What it is registered for; empty: not at all.
     armed: EpollFlags,
     /// A receive may succeed at once.
     likely: bool,
+    /// The kernel has told of an end: what a receive finds there, and no further word.
+    ended: bool,
     reader: Option<Reader>,
     writer: Option<Box<Writer>>,
 }
 
 impl Default for Place {
     fn default() -> Place {
-        Place { armed: EpollFlags::empty(), likely: true, reader: None, writer: None }
-    }
-}
-
-impl Place {
-    /// What the operations here wait for.
-    fn wanted(&self) -> EpollFlags {
-        let mut wanted = EpollFlags::empty();
-        wanted.set(READ, self.reader.is_some());
-        wanted.set(WRITE, self.writer.as_ref().is_some_and(|writer| writer.waits_for_socket()));
-        wanted
+        Place { armed: EpollFlags::empty(), likely: true, ended: false, reader: None, writer: None }
     }
 }
 
@@ -112,6 +101,8 @@ pub struct Epoll {
     lazy: Vec<Event>,
     /// The last wait asked nothing of the kernel.
     skipped: bool,
+    /// How often the kernel was asked.
+    asked: u64,
     room: Vec<EpollEvent>,
     bell: Arc<Bell>,
     /// For what waits for a disk, and for a log's reader: the one must not wait for the other.
@@ -124,7 +115,7 @@ impl Epoll {
     pub fn new() -> io::Result<Epoll> {
         let bell = Arc::new(Bell::new()?);
         let epoll = nix::sys::epoll::Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(bell.as_ref(), EpollEvent::new(READ | EpollFlags::EPOLLET, TAG_BELL << 56))?;
+        epoll.add(bell.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN | EDGE, TAG_BELL << 56))?;
         Ok(Epoll {
             epoll,
             stock: Stock::new(limits::POOL_BUFFERS, limits::POOL_BUFFER_BYTES)?,
@@ -135,6 +126,7 @@ impl Epoll {
             ready: Vec::new(),
             lazy: Vec::new(),
             skipped: false,
+            asked: 1,
             room: vec![EpollEvent::empty(); BATCH],
             disks: Lane::new("uwring-disk", DISK_THREADS, Arc::clone(&bell)),
             streams: Lane::new("uwring-stream", 1, Arc::clone(&bell)),
@@ -150,39 +142,43 @@ impl Epoll {
         &mut self.places[index]
     }
 
-    /// Registers `fd` for `wanted` and nothing else.
+    /// Registers `fd` for `wanted` and nothing else. What is so already is told.
     fn arm(&mut self, fd: RawFd, wanted: EpollFlags) -> io::Result<()> {
-        let place = &mut self.places[index(fd)];
-        let armed = std::mem::replace(&mut place.armed, wanted);
-        if armed == wanted {
-            return Ok(());
-        }
+        let armed = self.places[index(fd)].armed;
         // SAFETY: callers own the descriptor and do not close it during the call; it is not kept.
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        let mut event = EpollEvent::new(wanted | EDGE, TAG_CONNECTION << 56 | index(fd) as u64);
         if wanted.is_empty() {
-            return Ok(self.epoll.delete(borrowed)?);
-        }
-        let mut event = EpollEvent::new(wanted, TAG_CONNECTION << 56 | index(fd) as u64);
-        let armed = if armed.is_empty() {
-            self.epoll.add(borrowed, event)
+            self.epoll.delete(borrowed)?;
+        } else if armed.is_empty() {
+            self.epoll.add(borrowed, event)?;
         } else {
-            self.epoll.modify(borrowed, &mut event)
-        };
-        Ok(armed?)
+            self.epoll.modify(borrowed, &mut event)?;
+        }
+        self.places[index(fd)].armed = wanted;
+        Ok(())
     }
 
-    /// Also waits for `what`. Where the kernel refuses, the operation is over.
-    fn await_(&mut self, fd: RawFd, what: EpollFlags, events: &mut Vec<Event>) {
+    /// The receive on `fd` waits for the kernel's word. Where that is refused, it is over.
+    fn await_bytes(&mut self, fd: RawFd, events: &mut Vec<Event>) {
         let armed = self.places[index(fd)].armed;
-        let Err(error) = self.arm(fd, armed | what) else { return };
-        let errno = error.raw_os_error().unwrap_or(libc::EIO);
-        self.places[index(fd)].armed = armed;
-        if what == READ {
-            if let Some(reader) = self.places[index(fd)].reader.take() {
-                events.push(failed(reader, io::Error::from_raw_os_error(errno)));
-            }
-        } else if let Some(writer) = self.places[index(fd)].writer.take() {
-            self.finish_write(fd, *writer, Err(error), events);
+        if armed.contains(READ) {
+            return;
+        }
+        if let Err(error) = self.arm(fd, armed | READ)
+            && let Some(reader) = self.places[index(fd)].reader.take()
+        {
+            events.push(failed(reader, error));
+        }
+    }
+
+    /// The same for what is to be written. The kernel is asked each time: a file's slice may have gone without filling the
+    /// socket, and then there would be no word.
+    fn await_room(&mut self, fd: RawFd, writer: Box<Writer>, events: &mut Vec<Event>) {
+        let armed = self.places[index(fd)].armed;
+        match self.arm(fd, armed | WRITE) {
+            Ok(()) => self.places[index(fd)].writer = Some(writer),
+            Err(error) => self.finish_write(fd, *writer, Err(error), events),
         }
     }
 
@@ -194,7 +190,7 @@ impl Epoll {
         if self.places[index(fd)].likely {
             self.read(fd, &mut ready);
         } else {
-            self.await_(fd, READ, &mut ready);
+            self.await_bytes(fd, &mut ready);
         }
         self.ready = ready;
     }
@@ -229,15 +225,16 @@ impl Epoll {
                 (Event::Filled { token, result, buffer }, full)
             }
         };
-        self.places[index(fd)].likely = full;
+        let place = &mut self.places[index(fd)];
+        place.likely = full || place.ended;
         events.push(event);
     }
 
     fn wait_to_read(&mut self, fd: RawFd, reader: Reader, events: &mut Vec<Event>) {
         let place = &mut self.places[index(fd)];
-        place.likely = false;
+        (place.likely, place.ended) = (false, false);
         place.reader = Some(reader);
-        self.await_(fd, READ, events);
+        self.await_bytes(fd, events);
     }
 
     /// Goes on with what waits to be written to `fd`.
@@ -257,21 +254,20 @@ impl Epoll {
                 Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
                 Err(e) => return self.finish_write(fd, *writer, Err(e), events),
             },
+            Writer::File { fetching: true, .. } => {
+                self.places[index(fd)].writer = Some(writer);
+                return;
+            }
             Writer::File { .. } => return self.file_on(fd, writer, false, events),
         }
-        self.wait_to_write(fd, writer, events);
-    }
-
-    fn wait_to_write(&mut self, fd: RawFd, writer: Box<Writer>, events: &mut Vec<Event>) {
-        self.places[index(fd)].writer = Some(writer);
-        self.await_(fd, WRITE, events);
+        self.await_room(fd, writer, events);
     }
 
     /// The end of a write that had to wait.
     fn finish_write(&mut self, fd: RawFd, writer: Writer, result: io::Result<()>, events: &mut Vec<Event>) {
         let armed = self.places[index(fd)].armed;
         if armed.contains(WRITE) {
-            // A socket mostly takes more: that would be reported at once.
+            // Else each reading by a peer on a unix socket would be told.
             let _ = self.arm(fd, armed - WRITE);
         }
         match writer {
@@ -325,17 +321,13 @@ impl Epoll {
     }
 
     fn connection_is_ready(&mut self, fd: RawFd, flags: EpollFlags, events: &mut Vec<Event>) {
-        let wanted = self.places[index(fd)].wanted();
-        let useful = flags & wanted | if flags.intersects(ENDS) { wanted } else { EpollFlags::empty() };
-        if useful.is_empty() {
-            // Told again and again otherwise. A refusal would have no other effect.
-            let _ = self.arm(fd, wanted);
-            return;
-        }
-        if useful.contains(READ) {
+        let place = &mut self.places[index(fd)];
+        if flags.intersects(READ | ENDS) {
+            place.likely = true;
+            place.ended |= flags.intersects(EpollFlags::EPOLLRDHUP | ENDS);
             self.read(fd, events);
         }
-        if useful.contains(WRITE) {
+        if flags.intersects(WRITE | ENDS) {
             self.write_on(fd, events);
         }
     }
@@ -417,7 +409,7 @@ impl Reactor for Epoll {
         // SAFETY: the caller keeps the descriptor as long as the engine; it is only borrowed for this call.
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
         // Each write to it is told once, read or not.
-        if let Err(errno) = self.epoll.add(borrowed, EpollEvent::new(READ | EpollFlags::EPOLLET, tag)) {
+        if let Err(errno) = self.epoll.add(borrowed, EpollEvent::new(EpollFlags::EPOLLIN | EDGE, tag)) {
             crate::log!("[uwring] epoll_ctl on descriptor {fd}: {errno}");
         }
     }
@@ -452,6 +444,7 @@ impl Reactor for Epoll {
             return Ok(());
         }
         self.man_doors()?;
+        self.asked += 1;
         self.ask(timeout, events)
     }
 

@@ -136,7 +136,7 @@ pub trait Reactor {
     /// Submits what was asked for, and waits for nothing.
     fn submit(&mut self) -> io::Result<()>;
     /// Submits what was asked for and waits for events, at most `timeout` (`None`: until there is one).
-    /// Appends to `events`. With a timeout of zero, whoever waits to be accepted is among them, so far as accepts go.
+    /// Appends to `events`. With a timeout of zero, one at least of those who wait to be accepted is among them.
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()>;
     /// The bytes of a received chunk.
     fn bytes<'a>(&'a self, chunk: &'a Chunk) -> &'a [u8];

@@ -56,6 +56,8 @@ promises! {
     a_socket_that_does_not_wait_is_waited_for,
     a_reader_of_the_log_that_is_slow_holds_up_nobody,
     pieces_of_a_body_are_appended,
+    bytes_and_the_end_that_come_together_are_both_told,
+    many_who_wait_are_all_accepted,
     a_write_to_a_file_is_where_it_should_be,
     a_watched_descriptor_reports_each_wake_up,
 }
@@ -318,4 +320,49 @@ fn a_write_to_a_file_is_where_it_should_be<R: Made>() {
     assert!(
         matches!(&told, Some(Event::Written { result: Err(e), .. }) if e.raw_os_error() == Some(libc::ENOSPC))
     );
+}
+
+fn bytes_and_the_end_that_come_together_are_both_told<R: Made>() {
+    let mut engine = R::made();
+    for waits in [true, false] {
+        let (ours, mut theirs) = pair();
+        let fd = ours.as_raw_fd();
+        if waits {
+            engine.recv(fd, T);
+            engine.wait(Some(Duration::ZERO), &mut Vec::new()).expect("works");
+        }
+        theirs.write_all(b"the last").expect("open");
+        drop(theirs);
+        if !waits {
+            engine.recv(fd, T);
+        }
+        let Some(Event::Received { result: Ok(Some(chunk)), .. }) = events(&mut engine).pop() else {
+            panic!()
+        };
+        assert_eq!(engine.bytes(&chunk), b"the last");
+        engine.release(chunk);
+        engine.recv(fd, T);
+        assert!(matches!(events(&mut engine)[..], [Event::Received { token: T, result: Ok(None) }]));
+        engine.close(ours);
+    }
+}
+
+fn many_who_wait_are_all_accepted<R: Made>() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("s");
+    let listener = UnixListener::bind(&path).expect("a free name");
+    let mut engine = R::made();
+    engine.adopt(listener.as_raw_fd()).expect("set");
+    let _clients: Vec<_> = (0..20).map(|_| UnixStream::connect(&path).expect("listening")).collect();
+    (0..30).for_each(|_| engine.accept(listener.as_raw_fd(), T));
+    let mut accepted = Vec::new();
+    loop {
+        let before = accepted.len();
+        engine.wait(Some(Duration::ZERO), &mut accepted).expect("works");
+        if accepted.len() == before {
+            break;
+        }
+    }
+    assert_eq!(accepted.len(), 20);
+    assert!(accepted.iter().all(|event| matches!(event, Event::Accepted { token: T, result: Ok(_) })));
 }

@@ -8,7 +8,9 @@ use std::os::fd::{BorrowedFd, RawFd};
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 
-use super::{Epoll, Place, READ, TAG_DOOR};
+use super::{Epoll, Place, TAG_DOOR};
+
+const GUESTS: EpollFlags = EpollFlags::EPOLLIN;
 use crate::engine::{Event, Token};
 use crate::sys::net;
 
@@ -18,13 +20,15 @@ pub(super) struct Door {
     /// Accepts to serve, by their tokens.
     accepts: VecDeque<Token>,
     armed: bool,
+    /// At which asking of the kernel somebody was there.
+    seen: u64,
 }
 
 impl Epoll {
     pub(super) fn expect_guest(&mut self, listener: RawFd, token: Token) {
         let known = self.doors.iter().position(|door| door.fd == listener);
         let number = known.unwrap_or_else(|| {
-            self.doors.push(Door { fd: listener, accepts: VecDeque::new(), armed: false });
+            self.doors.push(Door { fd: listener, accepts: VecDeque::new(), armed: false, seen: 0 });
             self.doors.len() - 1
         });
         self.doors[number].accepts.push_back(token);
@@ -53,10 +57,10 @@ impl Epoll {
                 self.epoll.delete(fd)?;
             } else {
                 let tag = TAG_DOOR << 56 | number as u64;
-                let alone = EpollEvent::new(READ | EpollFlags::EPOLLEXCLUSIVE, tag);
+                let alone = EpollEvent::new(GUESTS | EpollFlags::EPOLLEXCLUSIVE, tag);
                 match self.epoll.add(fd, alone) {
                     // Not every kernel that is called Linux knows it. Without, all workers are woken and one is first.
-                    Err(Errno::EINVAL) => self.epoll.add(fd, EpollEvent::new(READ, tag))?,
+                    Err(Errno::EINVAL) => self.epoll.add(fd, EpollEvent::new(GUESTS, tag))?,
                     added => added?,
                 }
             }
@@ -65,9 +69,11 @@ impl Epoll {
         Ok(())
     }
 
-    /// Somebody waits at a door.
+    /// Somebody waits at a door. Mostly that is one: only if somebody was there the last time too, all are accepted at once.
     pub(super) fn welcome(&mut self, number: usize, events: &mut Vec<Event>) {
-        let fd = self.doors[number].fd;
+        let door = &mut self.doors[number];
+        let (fd, crowded) = (door.fd, door.seen + 1 == self.asked);
+        door.seen = self.asked;
         while let Some(&token) = self.doors[number].accepts.front() {
             let result = net::accept_now(fd);
             match &result {
@@ -78,6 +84,9 @@ impl Epoll {
             }
             self.doors[number].accepts.pop_front();
             events.push(Event::Accepted { token, result });
+            if !crowded {
+                return;
+            }
         }
     }
 }

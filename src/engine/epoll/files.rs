@@ -38,10 +38,10 @@ impl Epoll {
                 self.disks.give(Job::Fetch { fd, file: Arc::clone(&out.file), at });
                 self.place(fd).writer = Some(writer);
             }
-            Step::Full => self.wait_to_write(fd, writer, events),
+            Step::Full => self.await_room(fd, writer, events),
             Step::Progress => {
                 events.push(Event::Progress { token: *token });
-                self.wait_to_write(fd, writer, events);
+                self.await_room(fd, writer, events);
             }
             Step::Over(result) => self.finish_write(fd, *writer, result, events),
         }

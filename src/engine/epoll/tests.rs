@@ -8,7 +8,7 @@ use super::*;
 const T: Token = Token(7);
 const NOW: Option<Duration> = Some(Duration::ZERO);
 
-/// What the kernel would tell at once.
+/// What the kernel would tell at once: of what is told once, that was it.
 fn pending(engine: &Epoll) -> usize {
     engine.epoll.wait(&mut [EpollEvent::empty(); 8], EpollTimeout::ZERO).expect("asked")
 }
@@ -25,7 +25,11 @@ fn registered(engine: &mut Epoll) -> (OwnedFd, UnixStream) {
 
 fn received(engine: &mut Epoll) -> Vec<u8> {
     let mut events = Vec::new();
-    while events.is_empty() {
+    // As patient as a busy machine may need.
+    for _ in 0..90 {
+        if !events.is_empty() {
+            break;
+        }
         engine.wait(Some(Duration::from_secs(1)), &mut events).expect("works");
     }
     let Some(Event::Received { token: T, result: Ok(Some(chunk)) }) = events.pop() else {
@@ -37,17 +41,19 @@ fn received(engine: &mut Epoll) -> Vec<u8> {
 }
 
 #[test]
-fn a_connection_stays_registered_and_is_left_when_bytes_come_that_nobody_wants() {
+fn a_connection_stays_registered_and_what_comes_unasked_is_told_once() {
     let mut engine = Epoll::new().expect("epoll");
     let (ours, mut theirs) = registered(&mut engine);
     assert_eq!(engine.places[index(ours.as_raw_fd())].armed, READ);
     theirs.write_all(b"too early").expect("open");
-    assert_eq!(pending(&engine), 1);
     let mut events = Vec::new();
     engine.wait(NOW, &mut events).expect("works");
     assert!(events.is_empty() && pending(&engine) == 0, "{events:?}");
     engine.recv(ours.as_raw_fd(), T);
     assert_eq!(received(&mut engine), b"too early");
+    engine.recv(ours.as_raw_fd(), T);
+    theirs.write_all(b"in time").expect("open");
+    assert_eq!(received(&mut engine), b"in time");
 }
 
 #[test]
