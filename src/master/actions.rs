@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -16,6 +16,7 @@ use super::jobs::Jobs;
 use super::lines;
 use super::logs::Logs;
 use super::monitor::Monitor;
+use super::processes::Processes;
 use super::state::{Action, Command, Event};
 use crate::base::clock;
 use crate::control::server::{ClientId, Server};
@@ -27,7 +28,6 @@ use crate::stats::snapshot::View;
 use crate::sys::exec::Handed;
 use crate::sys::process::{self, Fork};
 use crate::sys::shell;
-use crate::sys::signals::{self, Signal};
 use crate::sys::{cgroup, event, memory, packets};
 
 /// What came of an action.
@@ -84,8 +84,7 @@ pub struct Office {
     /// Closed by the master's end, whatever it dies of: that is what it is for.
     far_life: OwnedFd,
     channels: HashMap<u32, MasterEnd>,
-    /// Who can be killed, without a chance to hit a newcomer with the same number.
-    processes: HashMap<u32, OwnedFd>,
+    processes: Processes,
     pub(super) control: Option<Server>,
     dumps: Dumps,
     /// Daemons and cron jobs.
@@ -111,7 +110,7 @@ impl Office {
             shared,
             far_life: far,
             channels: HashMap::new(),
-            processes: HashMap::new(),
+            processes: Processes::default(),
             control,
             dumps,
             jobs: Jobs::default(),
@@ -181,7 +180,7 @@ impl Office {
             shared,
             far_life: far_life.take()?,
             channels: channels.collect::<io::Result<_>>()?,
-            processes: HashMap::new(),
+            processes: Processes::default(),
             control: control.map(Server::take_over).transpose()?,
             dumps: Dumps::take_over(dumps, waiting)?,
             jobs: Jobs::default(),
@@ -192,7 +191,7 @@ impl Office {
             herald: Herald::new(clock::now().millis()),
             stays: false,
         };
-        pids.iter().for_each(|pid| office.remember(*pid));
+        pids.iter().for_each(|pid| office.processes.remember(*pid));
         Ok(office)
     }
 
@@ -310,7 +309,7 @@ impl Office {
         });
         for (_, report) in &all {
             if let Report::Forked { pid, .. } = report {
-                self.remember(*pid);
+                self.processes.remember(*pid);
             }
         }
         all
@@ -341,7 +340,7 @@ impl Office {
             }
             Action::Fork { generation, worker } => return self.fork(generation, worker),
             Action::Tell { generation, worker, command } => self.tell(generation, worker, command),
-            Action::Kill { pid } => self.kill(pid),
+            Action::Kill { pid } => self.processes.kill(pid),
             Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
             Action::Bury { pid, crashed } => self.bury(pid, crashed),
             Action::Announce => self.herald.announce(),
@@ -394,7 +393,7 @@ impl Office {
             Ok(Fork::Child) => Outcome::Template { generation, channel: template },
             Ok(Fork::Parent(pid)) => {
                 self.channels.insert(generation, master);
-                self.remember(pid);
+                self.processes.remember(pid);
                 Outcome::Event(Event::TemplateForked { generation, pid })
             }
             Err(cause) => failed(cause),
@@ -442,37 +441,8 @@ impl Office {
         }
     }
 
-    fn remember(&mut self, pid: u32) {
-        self.forget_ended();
-        // Without a descriptor (a kernel or a sandbox that gives none) the number has to do.
-        if let Ok(pidfd) = process::pidfd(pid) {
-            self.processes.insert(pid, pidfd);
-        }
-    }
-
-    /// Templates are buried by nobody; their descriptors go when the next process comes.
-    fn forget_ended(&mut self) {
-        self.processes.retain(|_, pidfd| {
-            event::readable(&[pidfd.as_fd()], Some(0)).is_ok_and(|ended| ended == [false])
-        });
-    }
-
-    fn kill(&self, pid: u32) {
-        let sent = match self.processes.get(&pid) {
-            Some(pidfd) => signals::send(pidfd, Signal::SIGKILL),
-            None => signals::send_to_number(pid, Signal::SIGKILL),
-        };
-        // That it is gone already is what was wanted.
-        if let Err(cause) = sent
-            && cause.kind() != io::ErrorKind::NotFound
-            && cause.raw_os_error() != Some(crate::sys::errno::ESRCH)
-        {
-            crate::log!("[uwring] master: cannot kill process {pid}: {cause}");
-        }
-    }
-
     fn bury(&mut self, pid: u32, crashed: Option<u32>) {
-        self.processes.remove(&pid);
+        self.processes.forget(pid);
         for lock in self.shared.area.locks().release_all_of(pid) {
             crate::log!("[deadlock-detector] process {pid} died holding user lock {lock}: released");
         }

@@ -23,6 +23,7 @@ pub mod logs;
 pub mod lord;
 pub mod monitor;
 pub mod pidfile;
+mod processes;
 pub mod pulse;
 pub mod report;
 pub mod scaling;
