@@ -19,6 +19,8 @@ pub struct Answer {
     pub body: Body,
     /// The connection ends with it.
     pub close: bool,
+    /// Nobody has said what to answer: a page of `error-page-…` may take its place.
+    pub plain: bool,
 }
 
 /// The body of an [`Answer`].
@@ -45,7 +47,7 @@ impl Answer {
         let line = line.into();
         let status =
             line.iter().take(3).filter(|b| b.is_ascii_digit()).fold(0, |n, b| n * 10 + u16::from(b - b'0'));
-        Answer { status, line, fields: Vec::new(), field_count: 0, body, close: false }
+        Answer { status, line, fields: Vec::new(), field_count: 0, body, close: false, plain: false }
     }
 
     /// Plain text.
@@ -53,6 +55,12 @@ impl Answer {
         let mut answer = Answer::new(line, Body::Bytes(text.into()));
         answer.field("Content-Type", b"text/plain");
         answer
+    }
+
+    /// The reason of the status as plain text, as the server says it by itself.
+    pub fn reason(line: &str) -> Answer {
+        let reason = line.split_once(' ').map_or(line, |(_, reason)| reason);
+        Answer { plain: true, ..Answer::text(line, reason) }
     }
 
     /// Adds a field; control bytes in the value become blanks, so that none makes a second field.

@@ -187,8 +187,9 @@ table! {
 
     // Kernel and workers.
     NO_RING "UWR-E050" "io_uring is not available"
-        "The kernel is older than Linux 6.1, or a seccomp profile or sysctl kernel.io_uring_disabled denies it."
-        "The message says which is likely. In containers: docs/containers.md."
+        "`engine = io_uring` is set, and the kernel is older than Linux 6.1, or a seccomp profile or the sysctl \
+         kernel.io_uring_disabled denies it."
+        "The message says which is likely, docs/engines.md how it is allowed. With `engine = auto` uwring runs on epoll there."
     WORKER_START "UWR-E060" "worker cannot start"
         "A worker was forked and could not begin: descriptors, threads, memory."
         "The message names what failed; see `ulimit -a` and the limits of the container."

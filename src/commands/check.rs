@@ -245,7 +245,7 @@ mod tests {
             ("http", "done"),
             ("module", "done"),
             ("thunder-lock", "accepted"),
-            ("http-websockets", "planned"),
+            ("http-websockets", "accepted"),
             ("set", "done"),
             ("x", "placeholder"),
             ("chdir", "done"),

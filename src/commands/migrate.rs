@@ -227,7 +227,7 @@ mod tests {
             "processes = 4 ",
             "http-socket = [\":8080\", \"/tmp/x.sock\"]",
             "# thunder-lock = 1: ",
-            "# http-websockets = 1: not implemented yet",
+            "# http-websockets = 1: ",
             "# User=www-data",
             "proxy_pass http://127.0.0.1:8080;",
             "# daemonize: systemd keeps",

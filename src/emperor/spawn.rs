@@ -35,7 +35,7 @@ pub fn start(found: &Found, program: &Path, policy: &Emperor) -> io::Result<(u32
             // In the vassal's own process, so that it holds up nobody else.
             // As in uWSGI the configuration's name is its argument.
             let hook = format!("{hook} \"$UWSGI_VASSAL_CONFIG\"");
-            let mut shell = Command::new("/bin/sh");
+            let mut shell = Command::new(shell::program());
             shell
                 .arg("-c")
                 .arg(format!("export UWSGI_VASSAL_PID=$$\n{hook}\nexec \"$0\" \"$@\""))
@@ -65,7 +65,7 @@ pub fn start(found: &Found, program: &Path, policy: &Emperor) -> io::Result<(u32
 /// Runs the hook for a vassal that is gone, beside everything else.
 pub fn buried(found: &Found, pid: u32, policy: &Emperor) {
     let Some(hook) = &policy.stop_hook else { return };
-    let mut command = Command::new("/bin/sh");
+    let mut command = Command::new(shell::program());
     command
         .arg("-c")
         .arg(format!("{hook} \"$UWSGI_VASSAL_CONFIG\""))

@@ -220,7 +220,7 @@ impl Ring {
             return self.submit_accept(slot);
         }
         if matches!(&result, Err(e) if e.raw_os_error() == Some(libc::EAGAIN)) {
-            // Another program that has this socket made it one that does not wait.
+            // Another program made the shared socket one that does not wait, and older kernels heed that.
             let listener = *listener;
             *polled = true;
             return self.submit_poll(slot, listener, libc::POLLIN, false);

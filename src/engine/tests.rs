@@ -53,6 +53,10 @@ promises! {
     a_send_to_nobody_fails,
     a_file_is_sent_from_its_offset_and_a_short_one_is_told,
     connections_are_accepted_until_cancelled,
+    a_socket_that_does_not_wait_is_waited_for,
+    a_reader_of_the_log_that_is_slow_holds_up_nobody,
+    pieces_of_a_body_are_appended,
+    a_write_to_a_file_is_where_it_should_be,
     a_watched_descriptor_reports_each_wake_up,
 }
 
@@ -234,4 +238,84 @@ fn a_watched_descriptor_reports_each_wake_up<R: Made>() {
         event.write(1).expect("room");
         assert!(matches!(events(&mut ring)[..], [Event::Readable { token: T }]));
     }
+}
+
+/// Whoever shares a listening socket can make it one that waits, or not.
+fn a_socket_that_does_not_wait_is_waited_for<R: Made>() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("s");
+    let listener = UnixListener::bind(&path).expect("a free name");
+    let mut engine = R::made();
+    engine.adopt(listener.as_raw_fd()).expect("set");
+    listener.set_nonblocking(true).expect("set");
+    for _ in 0..2 {
+        engine.accept(listener.as_raw_fd(), T);
+        let mut early = Vec::new();
+        engine.wait(Some(Duration::ZERO), &mut early).expect("works");
+        assert!(early.is_empty(), "{early:?}");
+        let _client = UnixStream::connect(&path).expect("listening");
+        assert!(matches!(events(&mut engine)[..], [Event::Accepted { token: T, result: Ok(_) }]));
+    }
+}
+
+fn a_reader_of_the_log_that_is_slow_holds_up_nobody<R: Made>() {
+    let mut engine = R::made();
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let log = Arc::new(File::from(OwnedFd::from(writer)));
+    let lines: Vec<u8> = (0..1_000_000u32).map(|i| i.to_le_bytes()[1]).collect();
+    engine.write(&log, Token(8), lines.clone(), None);
+    let (ours, mut theirs) = pair();
+    engine.recv(ours.as_raw_fd(), T);
+    theirs.write_all(b"hello").expect("open");
+    assert!(matches!(events(&mut engine)[..], [Event::Received { token: T, result: Ok(Some(_)) }]));
+    let reader = std::thread::spawn(move || {
+        let mut got = vec![0; 1_000_000];
+        reader.read_exact(&mut got).map(|()| got)
+    });
+    let told = events(&mut engine).pop();
+    assert!(matches!(&told, Some(Event::Written { token: Token(8), result: Ok(()), .. })), "{told:?}");
+    assert_eq!(reader.join().expect("no panic").expect("all of it"), lines);
+}
+
+fn pieces_of_a_body_are_appended<R: Made>() {
+    let mut engine = R::made();
+    let (ours, mut theirs) = pair();
+    theirs.write_all(b"head and body").expect("open");
+    let mut body = Vec::new();
+    for (max, whole) in [(4, &b"head"[..]), (4, b"head and"), (100, b"head and body")] {
+        engine.recv_into(ours.as_raw_fd(), T, body, max);
+        let Some(Event::Filled { token: T, result: Ok(n), buffer }) = events(&mut engine).pop() else {
+            panic!()
+        };
+        assert_eq!((buffer.as_slice(), n), (whole, max.min(5)));
+        body = buffer;
+    }
+    drop(theirs);
+    engine.recv_into(ours.as_raw_fd(), T, body, 4);
+    let told = events(&mut engine).pop();
+    assert!(
+        matches!(&told, Some(Event::Filled { result: Ok(0), buffer, .. }) if buffer.len() == 13),
+        "{told:?}"
+    );
+}
+
+fn a_write_to_a_file_is_where_it_should_be<R: Made>() {
+    let mut engine = R::made();
+    let file = Arc::new(crate::sys::tempfile::unlinked().expect("a temporary folder"));
+    for (offset, bytes) in [(0, &b"abc"[..]), (3, b"def"), (1, b"B")] {
+        engine.write(&file, T, bytes.to_vec(), Some(offset));
+        let Some(Event::Written { token: T, result: Ok(()), buffer }) = events(&mut engine).pop() else {
+            panic!()
+        };
+        assert_eq!(buffer, bytes);
+    }
+    let mut all = String::new();
+    (&*file).rewind().and_then(|()| (&*file).read_to_string(&mut all)).expect("a file");
+    assert_eq!(all, "aBcdef");
+    let full = Arc::new(File::options().write(true).open("/dev/full").expect("a device"));
+    engine.write(&full, T, b"x".to_vec(), Some(0));
+    let told = events(&mut engine).pop();
+    assert!(
+        matches!(&told, Some(Event::Written { result: Err(e), .. }) if e.raw_os_error() == Some(libc::ENOSPC))
+    );
 }

@@ -1,15 +1,13 @@
 //! Doing what `hook-…` and `exec-…` say, in the process and at the moment they name.
 
+mod waiting;
+
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::Duration;
 
 use crate::options::hooks::{Action, Hook, Moment};
 use crate::sys::{Error, files, identity, process, shell};
-
-/// How often something that is waited for is looked at.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Why a process ends instead of going on.
 #[derive(Debug)]
@@ -64,12 +62,12 @@ pub fn perform(action: &Action) -> Result<(), Stop> {
         }
         Action::Write { path, text, append } => write(path, text, *append).map_err(failed("write", path)),
         Action::Unlink(path) => std::fs::remove_file(path).map_err(failed("unlink", path)),
-        Action::WaitFor(path) => {
-            crate::log!("waiting for {path} ...");
-            while !Path::new(path).exists() {
-                std::thread::sleep(LOOK);
+        Action::WaitFor(thing, on, seconds) => {
+            if waiting::wait(*thing, on, *seconds) {
+                return Ok(());
             }
-            Ok(())
+            let why = format!("it is not there after {seconds} seconds");
+            Err(failed("wait for", on)(io::Error::new(io::ErrorKind::TimedOut, why)))
         }
         Action::Say(text) => {
             crate::logging::line(text);

@@ -66,7 +66,7 @@ impl Alarms {
 
 /// Runs a command that reads the message. Its end is nobody's business: the master collects it with the others.
 fn tell(command: &str, message: &str) {
-    let mut shell = Command::new("/bin/sh");
+    let mut shell = Command::new(shell::program());
     shell.args(["-c", command]).stdin(Stdio::piped());
     if let Err(error) = shell::feed_program(&mut shell, |input| {
         // An empty pipe takes it at once; a command that reads nothing may be gone.

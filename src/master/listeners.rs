@@ -160,6 +160,9 @@ fn manner(settings: &Sockets) -> Manner {
         reuse_port: settings.reuse_port,
         keepalive: settings.keepalive,
         freebind: settings.freebind,
+        send_buffer: settings.send_buffer,
+        receive_buffer: settings.receive_buffer,
+        fast_open: settings.fast_open,
     }
 }
 

@@ -58,7 +58,7 @@ use crate::options::hooks::Moment;
 use crate::options::settings::{Process, Settings};
 use crate::plugin::find::Library;
 use crate::sys::socket::Listener;
-use crate::sys::{Error as SysError, cgroup, process, signals};
+use crate::sys::{Error as SysError, cgroup, process, shell, signals};
 
 /// Reads the configuration again, for a reload.
 pub type Reread = Box<dyn Fn() -> Result<Settings, String>>;
@@ -99,7 +99,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let Start { mut settings, mut notes, warnings, reread, argv, env, handover } = start;
     let library = Library::open().map_err(startup::Error::Plugin)?;
     let image = Image::new(argv.clone(), env).map_err(failed("find this program"))?;
-    let start_dir = image.folder().clone();
+    let start_dir = settings.process.force_cwd.clone().unwrap_or_else(|| image.folder().clone());
     let master_pid = std::process::id();
     if settings.scaling.auto {
         notes.push(count_processes(&mut settings.process));
@@ -218,6 +218,7 @@ fn take_over(
 ) -> Result<House, startup::Error> {
     let failed = |cause: io::Error| SysError::call("take over", "from the running server", cause);
     startup::set_date(&settings.logging);
+    shell::choose(&settings.process.shells);
     crate::log!("{}", lines::new_program(crate::options::VERSION));
     startup::enter(&settings.process)?;
     let listeners = handover.listeners().map_err(failed)?;

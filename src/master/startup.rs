@@ -26,7 +26,7 @@ use crate::options::settings::{Logging, Process, Settings, is_elsewhere};
 use crate::shared::area::{Area, Shape};
 use crate::sys::identity::{self, Identity};
 use crate::sys::socket::{Kind, Listener};
-use crate::sys::{Error as SysError, files, host, limits, process};
+use crate::sys::{Error as SysError, files, host, limits, process, shell};
 
 /// Descriptors a worker needs beside its connections: files of the application, its databases.
 const SPARE_FILES: u64 = 1024;
@@ -167,6 +167,11 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     banner();
     notes.iter().chain(warnings).for_each(|line| crate::logging::line(line));
     let hooks = &settings.process.hooks;
+    shell::choose(&settings.process.shells);
+    if let Some(folder) = &settings.process.force_cwd {
+        std::env::set_current_dir(folder)
+            .map_err(|cause| SysError::call("chdir to", folder.display().to_string(), cause))?;
+    }
     hook(hooks, Moment::Asap)?;
     let identity = wanted_identity(&settings.process)?;
     // Named from where the server was started.
@@ -186,7 +191,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     set_limits(&settings.process)?;
     raise_limits(settings);
     give_away(settings, &identity, &listeners, &doors)?;
-    for moment in [Moment::PreJail, Moment::PostJail, Moment::InJail, Moment::AsRoot] {
+    for moment in [Moment::First, Moment::PreJail, Moment::PostJail, Moment::InJail, Moment::AsRoot] {
         hook(hooks, moment)?;
     }
     drop_privileges(&identity, &settings.process.capabilities)?;
@@ -288,7 +293,9 @@ fn open_log(settings: &Settings) -> Result<Option<Setup>, Error> {
     match &settings.process.daemonize {
         Some(_) => process::daemonize().map_err(|cause| SysError::call("daemonize", "", cause))?,
         // A listening socket may have come as standard input.
-        None if !listeners::is_stdin() => process::null_stdin().map_err(null)?,
+        None if !settings.process.honour_stdin && !listeners::is_stdin() => {
+            process::null_stdin().map_err(null)?;
+        }
         None => {}
     }
     if setup.is_some() {

@@ -22,6 +22,8 @@ use crate::plugin::{Plugin, host};
 use crate::shared::area::Area;
 use crate::shared::seen::AppCard;
 use crate::sys::process::{self, Fork};
+use crate::sys::shell;
+use crate::sys::socket::Listener;
 use crate::sys::{event, signals, title};
 use crate::worker::{self, Plan, office};
 
@@ -58,6 +60,7 @@ fn prepare(seat: &Taken) -> Result<(), i32> {
     // As the server was started, not as the interpreter was.
     title::show(&seat.argv);
     titles::set(&seat.settings.process, "template");
+    shell::choose(&seat.settings.process.shells);
     if seat.settings.process.no_orphans {
         follow(seat.master_pid);
     }
@@ -143,6 +146,8 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
     let control = Arc::clone(shared.bell(slot));
     let Shared { area, life, notify, stacks, bells } = shared;
     drop(bells);
+    let mapped = |listener: &Listener| settings.sockets.is_for(listener.index, worker);
+    let listeners = listeners.into_iter().filter(mapped).collect();
     let settings = Arc::new(settings);
     worker::run(Plan {
         id: worker,

@@ -5,7 +5,11 @@
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 
+use super::expand::magic;
+use super::hooks::Action;
+use super::monitor::{Carbon, Push};
 use super::settings::{Settings, SocketProtocol, SocketSpec};
+use super::waits::Patience;
 
 /// Threads in place of greenlets, at most.
 const GREENLET_THREADS_MAX: u32 = 64;
@@ -30,6 +34,20 @@ pub struct Draft {
     pub greenlets: Option<u32>,
     /// `http-to`: who answers in place of this server, if it is another.
     pub http_to: Vec<String>,
+    /// `wait-for-…-timeout`.
+    pub patience: Patience,
+    /// `daemons-honour-stdin`.
+    pub daemons_read: bool,
+    /// `http-modifier1`: 0, or 30 for those who count on it.
+    pub http_modifier: u8,
+    /// `carbon` and its family.
+    pub carbon: Carbon,
+    /// `statsd-all-gauges`.
+    pub statsd_gauges: bool,
+    /// `statsd-no-workers`.
+    pub statsd_totals: bool,
+    /// `cron-harakiri`, seconds; 0: none.
+    pub cron_harakiri: u64,
     /// `show-config`.
     pub show_config: bool,
     /// `no-server`.
@@ -94,6 +112,24 @@ impl Draft {
         // Greenlets are cheaper than threads: more of these than that help nobody.
         if let (1, Some(greenlets)) = (settings.process.threads, self.greenlets) {
             settings.process.threads = greenlets.clamp(1, GREENLET_THREADS_MAX);
+        }
+        for hook in &mut settings.process.hooks {
+            if let Action::WaitFor(thing, _, seconds) = &mut hook.action {
+                *seconds = self.patience.with(*thing);
+            }
+        }
+        for pusher in &mut settings.monitor.pushers {
+            if let Push::Statsd { gauges, totals, .. } = &mut pusher.to {
+                (*gauges, *totals) = (self.statsd_gauges, self.statsd_totals);
+            }
+        }
+        let socket = settings.sockets.specs.first().map_or("", |spec| &spec.address);
+        settings.monitor.pushers.extend(self.carbon.pushers(&magic::hostname(), socket));
+        for daemon in settings.process.daemons.iter_mut().filter(|_| self.daemons_read) {
+            daemon.reads = true;
+        }
+        for cron in settings.process.crons.iter_mut().filter(|cron| cron.harakiri == 0) {
+            cron.harakiri = self.cron_harakiri;
         }
         settings
     }

@@ -2,11 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::waits::{PATIENCE_S, Thing};
+
 /// A moment, in the order in which they come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Moment {
     /// `asap`: before anything else, as whoever started the server.
     Asap,
+    /// `wait-for-…`, `file-write`: before all that is done with the rights of whoever started the server.
+    First,
     /// `pre-jail`: before the server becomes somebody else.
     PreJail,
     /// `post-jail`: after that.
@@ -72,8 +76,8 @@ pub enum Action {
     },
     /// `unlink`.
     Unlink(String),
-    /// `wait_for_fs`, `wait_for_file`, `wait_for_dir`, `wait_for_socket`.
-    WaitFor(String),
+    /// `wait_for_fs` and the like: what, which, and the seconds it may take.
+    WaitFor(Thing, String, u64),
     /// `print`, `log`.
     Say(String),
     /// `exit`.
@@ -102,6 +106,7 @@ pub fn parse(text: &str) -> Result<Action, String> {
         let (path, text) = pair("FILE TEXT")?;
         Ok(Action::Write { path, text: text + end, append })
     };
+    let wait = |thing: Thing| Ok(Action::WaitFor(thing, own(), PATIENCE_S));
     match name.trim() {
         "exec" => Ok(Action::Run(own())),
         "safeexec" => Ok(Action::TryRun(own())),
@@ -126,7 +131,12 @@ pub fn parse(text: &str) -> Result<Action, String> {
         "append" => write(true, ""),
         "appendn" => write(true, "\n"),
         "unlink" => Ok(Action::Unlink(own())),
-        "wait_for_fs" | "wait_for_file" | "wait_for_dir" | "wait_for_socket" => Ok(Action::WaitFor(own())),
+        "wait_for_fs" => wait(Thing::Path),
+        "wait_for_file" => wait(Thing::File),
+        "wait_for_dir" => wait(Thing::Folder),
+        "wait_for_mountpoint" => wait(Thing::Mount),
+        "wait_for_iface" => wait(Thing::Interface),
+        "wait_for_socket" => wait(Thing::Socket),
         "print" | "log" => Ok(Action::Say(own())),
         "exit" => {
             let code = if argument.is_empty() { Ok(0) } else { argument.parse() };

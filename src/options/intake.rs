@@ -12,6 +12,7 @@ mod expanding;
 mod fence;
 mod finishing;
 mod reading;
+mod surroundings;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -52,6 +53,10 @@ pub struct Intake<'a> {
     /// `whitelist` and `blacklist`.
     fence: Fence,
     fallback: Option<String>,
+    /// `ienv`, `early-envdir`.
+    early_env: Vec<(String, Option<String>)>,
+    /// `inject-before`, `inject-after`.
+    injected: (String, String),
     strict: bool,
     /// Go on without what is refused.
     lenient: bool,
@@ -94,6 +99,8 @@ impl<'a> Intake<'a> {
             declared: HashMap::new(),
             fence: Fence::default(),
             fallback: None,
+            early_env: Vec::new(),
+            injected: Default::default(),
             strict: false,
             lenient: false,
             checking,
@@ -233,6 +240,9 @@ impl<'a> Intake<'a> {
             }
             Step::End | Step::Else => Ok(()),
             Step::Declare => self.declare(&value, origin),
+            Step::SetEnv => self.set_env(key, &value, origin),
+            Step::SetEnvs => self.set_envs(key, &value, origin),
+            Step::Inject(behind) => self.inject(behind, &value, origin),
             Step::Resolve => self.resolve_host(key, &value, origin),
             Step::Say => {
                 self.notes.push(value);

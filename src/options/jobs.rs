@@ -23,6 +23,8 @@ pub struct Daemon {
     pub reload_signal: Option<i32>,
     /// Folder it starts in.
     pub folder: Option<PathBuf>,
+    /// It reads the server's standard input.
+    pub reads: bool,
     /// Whom it runs as.
     pub uid: Option<String>,
     /// The same.
@@ -44,6 +46,8 @@ pub struct Cron {
     pub weekday: i32,
     /// Not while the last one still runs.
     pub unique: bool,
+    /// Seconds after which it is killed; 0: never.
+    pub harakiri: u64,
     /// For `/bin/sh -c`.
     pub command: String,
 }
@@ -111,7 +115,7 @@ impl Cron {
         if command.is_empty() {
             return Err("a command behind the five numbers".to_owned());
         }
-        Ok(Cron { minute, hour, day, month, weekday, unique, command })
+        Ok(Cron { minute, hour, day, month, weekday, unique, harakiri: 0, command })
     }
 
     /// `[KEY=VALUE,… ]COMMAND`.
@@ -121,7 +125,8 @@ impl Cron {
             _ => ("", value),
         };
         let command = command.trim().to_owned();
-        let mut cron = Cron { minute: -1, hour: -1, day: -1, month: -1, weekday: -1, unique: false, command };
+        let mut cron = Cron::plain("-1 -1 -1 -1 -1 true", false)?;
+        cron.command = command;
         for pair in keys.split(',').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, "1"));
             let number = value.parse::<i32>().map_err(|_| format!("a number for {key}"))?;
@@ -132,7 +137,14 @@ impl Cron {
                 "month" => cron.month = number,
                 "week" | "weekday" => cron.weekday = number,
                 "unique" => cron.unique = number != 0,
-                other => return Err(format!("minute, hour, day, month, week or unique, and not {other}")),
+                "harakiri" => {
+                    cron.harakiri = u64::try_from(number).map_err(|_| "seconds for harakiri".to_owned())?;
+                }
+                other => {
+                    return Err(format!(
+                        "minute, hour, day, month, week, unique or harakiri, and not {other}"
+                    ));
+                }
             }
         }
         Ok(cron)
@@ -184,7 +196,8 @@ mod tests {
         for wrong in ["* * * * * x", "1 2 3 4", "1 2 3 4 5", ""] {
             assert!(Cron::plain(wrong, false).is_err(), "{wrong}");
         }
-        let keyed = Cron::keyed("minute=-2,unique=1 echo a b").expect("a time");
+        let keyed = Cron::keyed("minute=-2,unique=1,harakiri=9 echo a b").expect("a time");
+        assert_eq!(keyed.harakiri, 9);
         assert_eq!(
             (keyed.minute, keyed.hour, keyed.unique, keyed.command.as_str()),
             (-2, -1, true, "echo a b")

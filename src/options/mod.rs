@@ -32,6 +32,7 @@ mod sense;
 pub mod settings;
 mod sources;
 mod table;
+pub mod waits;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -86,7 +86,59 @@ pub enum Push {
         address: String,
         /// Before the names, without the dot.
         prefix: String,
+        /// `statsd-all-gauges`: counters are told as they stand, too.
+        gauges: bool,
+        /// `statsd-no-workers`: nothing of single workers.
+        totals: bool,
     },
+    /// Lines for Graphite, over TCP.
+    Carbon {
+        /// `host:port`.
+        address: String,
+        /// Before the names, without the dot.
+        prefix: String,
+        /// `carbon-no-workers`.
+        totals: bool,
+    },
+}
+
+/// What the `carbon-…` options say of all `carbon`s.
+#[derive(Clone, Debug)]
+pub struct Carbon {
+    /// `carbon`: where to.
+    pub addresses: Vec<String>,
+    /// `carbon-freq`, seconds.
+    pub seconds: u64,
+    /// `carbon-root`.
+    pub root: String,
+    /// `carbon-id`: the name of this server; without it the name of its first socket.
+    pub id: Option<String>,
+    /// `carbon-hostname-dots`: what stands for the dots in the name of the machine.
+    pub dots: String,
+    /// `carbon-no-workers`.
+    pub totals: bool,
+}
+
+impl Default for Carbon {
+    fn default() -> Carbon {
+        let (addresses, root, dots) = (Vec::new(), "uwsgi".to_owned(), "_".to_owned());
+        Carbon { addresses, seconds: 60, root, id: None, dots, totals: false }
+    }
+}
+
+impl Carbon {
+    /// One pusher for each address. `host`: this machine; `socket`: the first socket.
+    pub fn pushers(&self, host: &str, socket: &str) -> Vec<Pusher> {
+        let id = self.id.clone().unwrap_or_else(|| socket.replace(['.', '/', ':'], "_"));
+        let prefix: Vec<String> = [self.root.clone(), host.replace('.', &self.dots), id].into();
+        let prefix = prefix.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+        let push = |address: &String| Push::Carbon {
+            address: address.clone(),
+            prefix: prefix.clone(),
+            totals: self.totals,
+        };
+        self.addresses.iter().map(|address| Pusher { to: push(address), seconds: self.seconds }).collect()
+    }
 }
 
 impl Push {
@@ -96,6 +148,7 @@ impl Push {
             Push::File { path, .. } => format!("file {}", path.display()),
             Push::Socket { address, .. } => format!("socket {address}"),
             Push::Statsd { address, .. } => format!("statsd {address}"),
+            Push::Carbon { address, .. } => format!("carbon {address}"),
         }
     }
 }
@@ -118,7 +171,8 @@ pub fn pusher(text: &str) -> Result<Pusher, String> {
             addressed("").map(|(address, prefix)| Pusher { to: Push::Socket { address, prefix }, seconds: 0 })
         }
         "statsd" => addressed("uwsgi")
-            .map(|(address, prefix)| Pusher { to: Push::Statsd { address, prefix }, seconds: 0 }),
+            .map(|(address, prefix)| Push::Statsd { address, prefix, gauges: false, totals: false })
+            .map(|to| Pusher { to, seconds: 0 }),
         other => {
             Err(format!("file:, socket: or statsd:, not {other:?} (let Prometheus scrape metrics = ADDRESS)"))
         }
@@ -158,7 +212,16 @@ mod tests {
             assert_eq!((pusher.to.name().as_str(), pusher.seconds), (name, seconds));
         }
         let statsd = pusher("statsd:h:1").expect("read");
-        assert_eq!(statsd.to, Push::Statsd { address: "h:1".to_owned(), prefix: "uwsgi".to_owned() });
+        let (address, prefix) = ("h:1".to_owned(), "uwsgi".to_owned());
+        assert_eq!(statsd.to, Push::Statsd { address, prefix, gauges: false, totals: false });
+        let mut carbon = Carbon { addresses: vec!["g:2003".to_owned()], ..Carbon::default() };
+        let prefix = |carbon: &Carbon| match carbon.pushers("a.example", "127.0.0.1:80").remove(0).to {
+            Push::Carbon { prefix, .. } => prefix,
+            other => other.name(),
+        };
+        assert_eq!(prefix(&carbon), "uwsgi.a_example.127_0_0_1_80");
+        (carbon.root, carbon.id, carbon.dots) = (String::new(), Some("shop".to_owned()), "-".to_owned());
+        assert_eq!(prefix(&carbon), "a-example.shop");
         for text in ["mongodb:x", "statsd", "file:freq=x", "file:pth=/a"] {
             assert!(pusher(text).is_err(), "{text}");
         }

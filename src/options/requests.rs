@@ -1,5 +1,7 @@
 //! How requests are read, and what is believed of them.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::base::networks::Networks;
@@ -53,6 +55,9 @@ pub struct Requests {
     pub manage_script_name: bool,
     /// `max-connections` of one worker.
     pub connections_max: u32,
+    /// `error-page-404` and the like: a status, and the HTML file that is sent with it where the server itself
+    /// answers so.
+    pub error_pages: Vec<(u16, PathBuf)>,
 }
 
 impl Default for Requests {
@@ -75,6 +80,7 @@ impl Default for Requests {
             trace_context: Context::Received,
             manage_script_name: false,
             connections_max: 20_000,
+            error_pages: Vec::new(),
         }
     }
 }

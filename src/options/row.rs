@@ -120,6 +120,12 @@ pub enum Step {
     End,
     /// `declare-option`.
     Declare,
+    /// `ienv`: a variable that `$( )` finds from here on.
+    SetEnv,
+    /// `early-envdir`: a folder of them.
+    SetEnvs,
+    /// `inject-before`, `inject-after` (the flag is true): a text for each file of options read from here on.
+    Inject(bool),
     /// `resolve`.
     Resolve,
     /// `fallback-config`.

@@ -181,6 +181,14 @@ pub struct Process {
     pub heartbeat: u64,
     /// `locks`: user locks beside lock 0.
     pub locks: u32,
+    /// `honour-stdin`: standard input stays what it is.
+    pub honour_stdin: bool,
+    /// `force-cwd`: the folder of a reload, in place of that of the start.
+    pub force_cwd: Option<PathBuf>,
+    /// `thread-stack-size`, bytes of each interpreter thread but the first.
+    pub stack_bytes: Option<usize>,
+    /// `binsh`: shells for commands, the first that is there.
+    pub shells: Vec<PathBuf>,
 }
 
 impl Default for Process {
@@ -231,6 +239,10 @@ impl Default for Process {
             alarm_segfault: Vec::new(),
             alarm_freq: 3,
             locks: 0,
+            honour_stdin: false,
+            force_cwd: None,
+            stack_bytes: None,
+            shells: Vec::new(),
         }
     }
 }
@@ -265,6 +277,22 @@ pub struct Sockets {
     pub keepalive: bool,
     /// `freebind`.
     pub freebind: bool,
+    /// `socket-sndbuf`, bytes.
+    pub send_buffer: Option<u32>,
+    /// `socket-rcvbuf`, bytes.
+    pub receive_buffer: Option<u32>,
+    /// `tcp-fastopen`.
+    pub fast_open: Option<u32>,
+    /// `map-socket`: number of the socket, and the workers which alone accept there.
+    pub map: Vec<(usize, Vec<u32>)>,
+}
+
+impl Sockets {
+    /// Whether this worker accepts on the socket of that number.
+    pub fn is_for(&self, index: usize, worker: u32) -> bool {
+        let mut maps = self.map.iter().filter(|(socket, _)| *socket == index).peekable();
+        maps.peek().is_none() || maps.any(|(_, workers)| workers.contains(&worker))
+    }
 }
 
 /// The Python application.
@@ -308,6 +336,14 @@ pub struct Python {
     pub auto_reload_s: u32,
     /// `py-auto-reload-ignore`: modules.
     pub auto_reload_ignore: Vec<String>,
+    /// `pymodule-alias`: a name and a module or file.
+    pub aliases: Vec<String>,
+    /// `post-pymodule-alias`.
+    pub late_aliases: Vec<String>,
+    /// `py-executable`: `sys.executable`.
+    pub executable: Option<String>,
+    /// `no-site`: the module `site` is not imported.
+    pub no_site: bool,
     /// `reload-on-exception`.
     pub reload_on_exception: bool,
     /// `reload-on-exception-type`: names of classes.

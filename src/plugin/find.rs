@@ -186,6 +186,7 @@ pub fn become_python(
         1 => argv.push("-O".into()),
         _ => argv.push("-OO".into()),
     }
+    argv.extend(settings.python.no_site.then(|| OsString::from("-S")));
     let numbers = [exec::number(seat).to_string(), std::process::id().to_string()];
     argv.extend(["-c", BOOT].map(OsString::from));
     argv.push(library.name());

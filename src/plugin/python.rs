@@ -95,12 +95,18 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
         ("reload-on-exception-type", &python.reload_on_type),
         ("reload-on-exception-value", &python.reload_on_value),
         ("reload-on-exception-repr", &python.reload_on_repr),
+        ("pymodule-alias", &python.aliases),
+        ("post-pymodule-alias", &python.late_aliases),
     ] {
         list.extend(values.iter().map(|value| (name, value.clone())));
     }
     list.extend(python.mounts.iter().map(|(at, what)| ("mount", format!("{at}={what}"))));
-    for (name, value) in [("callable", &python.callable), ("home", &python.home), ("pyargv", &python.pyargv)]
-    {
+    for (name, value) in [
+        ("callable", &python.callable),
+        ("home", &python.home),
+        ("pyargv", &python.pyargv),
+        ("py-executable", &python.executable),
+    ] {
         list.extend(value.iter().map(|value| (name, value.clone())));
     }
     for (name, is_on) in [

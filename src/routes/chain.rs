@@ -245,14 +245,14 @@ fn file(scene: &Scene<'_>, path: PathBuf) -> Answer {
     let now = scene.wall_us / 1_000_000;
     let asked = scene.value(b"PATH_INFO").unwrap_or_default();
     let answer = scene.files.send(&path, Ask { values: scene, path: asked, now });
-    answer.unwrap_or_else(|| Answer::text("404 Not Found", "Not Found"))
+    answer.unwrap_or_else(|| Answer::reason("404 Not Found"))
 }
 
 /// The answer of `file`: the bytes and nothing else.
 fn plain_file(path: PathBuf, status: Vec<u8>, kind: &[u8]) -> Answer {
     let status = if status.is_empty() { b"200 OK".to_vec() } else { with_reason(&status) };
     let Ok(Opened::File(file, meta)) = look_through(&path) else {
-        return Answer::text("404 Not Found", "Not Found");
+        return Answer::reason("404 Not Found");
     };
     let mut answer = Answer::new(status, Body::File { file, offset: 0, len: meta.len() });
     if !kind.is_empty() {

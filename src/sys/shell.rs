@@ -3,14 +3,33 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::{Pid, setsid};
 
 use super::{Error, identity};
+
+/// What runs commands where `binsh` says nothing.
+const SHELL: &str = "/bin/sh";
+
+static CHOSEN: OnceLock<PathBuf> = OnceLock::new();
+
+/// Runs commands with the first of these shells that is there, from now on.
+pub fn choose(shells: &[PathBuf]) {
+    if let Some(shell) = shells.iter().find(|shell| shell.exists()) {
+        // The first choice of a process counts: a reload is another process.
+        let _ = CHOSEN.set(shell.clone());
+    }
+}
+
+/// What commands are run with.
+pub fn program() -> &'static Path {
+    CHOSEN.get().map_or(Path::new(SHELL), PathBuf::as_path)
+}
 
 /// How a command is run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,13 +42,18 @@ pub struct Manner<'a> {
     pub uid: Option<&'a str>,
     /// As this group.
     pub gid: Option<&'a str>,
+    /// It reads what this process would.
+    pub reads: bool,
 }
 
 /// Starts `command` in a session of its own, with nothing to read: its process id. Its end is told like every
 /// child's.
 pub fn start(command: &str, manner: Manner<'_>) -> Result<u32, Error> {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", command]).stdin(Stdio::null());
+    let mut shell = Command::new(program());
+    shell.args(["-c", command]);
+    if !manner.reads {
+        shell.stdin(Stdio::null());
+    }
     if let Some(folder) = manner.folder {
         shell.current_dir(folder);
     }
@@ -47,7 +71,7 @@ pub fn start(command: &str, manner: Manner<'_>) -> Result<u32, Error> {
 /// Runs `command` to its end. That it succeeds is asked for.
 pub fn run(command: &str) -> Result<(), Error> {
     let failed = |cause| Error::call("run", command, cause);
-    let mut shell = Command::new("/bin/sh");
+    let mut shell = Command::new(program());
     shell.args(["-c", command]).stdin(Stdio::null());
     prepare(&mut shell, false);
     let status = shell.status().map_err(failed)?;

@@ -63,10 +63,10 @@ pub struct Job {
     pub since: Millis,
     /// It began to come.
     pub arrived: Micros,
-    /// All of it was there that was to be waited for.
-    pub ready: Micros,
     /// Microseconds before that in which it was on its way from a front end.
     pub ahead_us: u64,
+    /// All of it was there that was to be waited for.
+    pub ready: Micros,
     /// An interpreter thread took it.
     pub started: Micros,
     /// It was finished.

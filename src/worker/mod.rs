@@ -16,6 +16,7 @@ mod health;
 mod job;
 mod logbook;
 pub mod office;
+mod pages;
 mod preface;
 mod queue;
 mod reading;
@@ -143,6 +144,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     let desk: &'static Desk = Box::leak(Box::new(Desk {
         handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
         rules: rules::Rules::new(&plan.settings, plan.id),
+        pages: pages::Pages::read(&plan.settings.request.error_pages),
         claims: direct::Claims::new(plan.settings.process.threads),
         plan: Arc::clone(&plan),
     }));
@@ -275,7 +277,12 @@ fn start_interpreters(plan: &Arc<Plan>) -> Result<Vec<thread::JoinHandle<()>>, E
             // Signals are not blocked here: a command started from this thread would inherit that.
             let body = move || plugin.serve(number);
             let name = format!("uWSGIWorker{}Core{number}", plan.id);
-            thread::Builder::new().name(name).spawn(body).map_err(Error::Thread)
+            let builder = thread::Builder::new().name(name);
+            let builder = match plan.settings.process.stack_bytes {
+                Some(bytes) => builder.stack_size(bytes),
+                None => builder,
+            };
+            builder.spawn(body).map_err(Error::Thread)
         })
         .collect()
 }

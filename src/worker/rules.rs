@@ -205,7 +205,8 @@ impl<R: Reactor> Ring<R> {
 
 impl Desk {
     /// Writes an answer of the server's own. What it sends of a file waits in the job's channel.
-    pub(super) fn answer(&self, job: &mut Job, mut answer: Answer) {
+    pub(super) fn answer(&self, job: &mut Job, answer: Answer) {
+        let mut answer = self.pages.dress(answer);
         answer.add_length();
         let len = answer.length();
         let head = Head {

@@ -10,11 +10,13 @@ use super::channel::{Channel, FilePart};
 use super::direct::{self, Claims, Sent};
 use super::handoff::{Handoff, Reply};
 use super::job::{Job, Parcel, Pending, Stage};
+use super::pages::Pages;
 use super::rules::Rules;
 use super::{Plan, office};
 use crate::base::clock;
 use crate::plugin::host::{Host, Outcome, Refusal};
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
+use crate::response::Answer;
 use crate::shared::core::CoreSlot;
 
 /// What interpreter threads share.
@@ -27,6 +29,8 @@ pub struct Desk {
     pub claims: Claims,
     /// What the configuration does to requests and answers by itself.
     pub rules: Option<Rules>,
+    /// `error-page-…`.
+    pub pages: Pages,
 }
 
 thread_local! {
@@ -148,21 +152,8 @@ impl Desk {
 
     /// The answer to a request whose application left none.
     fn answer_for_it(&self, job: &mut Job) {
-        const TEXT: &[u8] = b"Internal Server Error";
         job.out.clear();
-        let fields = b"Content-Type: text/plain\r\nContent-Length: 21\r\n";
-        let head = Head {
-            status: 500,
-            status_line: b"500 Internal Server Error",
-            fields,
-            field_count: 2,
-            content_length: Some(TEXT.len() as u64),
-            has_date: false,
-            close: false,
-        };
-        let mut body = self.start(job, &head, Length::Known(TEXT.len() as u64));
-        job.body_sent += body.push(&mut job.out, TEXT);
-        job.stage = Stage::Started(body);
+        self.answer(job, Answer::reason("500 Internal Server Error"));
     }
 
     /// Ends the body, or notes that it could not be ended as promised.

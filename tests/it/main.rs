@@ -52,6 +52,7 @@ mod stacks;
 mod static_files;
 mod stats;
 mod status_page;
+mod surroundings;
 mod systemd;
 mod top;
 mod tracing;

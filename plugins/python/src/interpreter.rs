@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyList, PyType};
 
 use crate::config::{Config, config};
 use crate::host::{log, symbol};
-use crate::{autoreload, interrupt, module, traceback};
+use crate::{autoreload, interrupt, load, module, traceback};
 
 // Start ---------------------------------------------------------------------------------------------------
 
@@ -50,10 +50,29 @@ fn prepare(py: Python<'_>, config: &Config) -> PyResult<()> {
         path.insert(0, folder)?;
         log(&format!("added {}/ to pythonpath.", folder.trim_end_matches('/')));
     }
+    if let Some(executable) = config.value("py-executable") {
+        sys.setattr("executable", executable)?;
+    }
     redirect_output(py, &sys)?;
     // Whoever tells a stuck worker's stacks later must not have to import anything then.
     py.import("traceback")?;
-    module::install(py)
+    aliases(py, config, "pymodule-alias")?;
+    module::install(py)?;
+    aliases(py, config, "post-pymodule-alias")
+}
+
+/// `NAME=MODULE` or `NAME=FILE`: what `import NAME` will give.
+fn aliases(py: Python<'_>, config: &Config, setting: &str) -> PyResult<()> {
+    let modules = py.import("sys")?.getattr("modules")?;
+    for (name, what) in config.values(setting).filter_map(|pair| pair.split_once('=')) {
+        let module = if what.contains('/') || what.ends_with(".py") {
+            load::run_file_as(py, name, what)?.into_any()
+        } else {
+            py.import(what)?.into_any()
+        };
+        modules.set_item(name, module)?;
+    }
+    Ok(())
 }
 
 /// As uWSGI does without a terminal: `print` goes to the log, line by line.

@@ -280,23 +280,27 @@ fn text_of(value: &Bound<'_, PyAny>) -> Option<String> {
 /// Runs a file as a module named after its path, as uWSGI names it.
 fn run_file<'py>(py: Python<'py>, path: &str) -> PyResult<Bound<'py, PyModule>> {
     let stem = path.strip_suffix(".py").unwrap_or(path);
-    let name = format!("uwsgi_file_{}", stem.replace(['/', '.'], "_"));
+    run_file_as(py, &format!("uwsgi_file_{}", stem.replace(['/', '.'], "_")), path)
+}
+
+/// Runs a file as the module of this name.
+pub fn run_file_as<'py>(py: Python<'py>, name: &str, path: &str) -> PyResult<Bound<'py, PyModule>> {
     if path.ends_with(".pyc") {
         let machinery = py.import("importlib.machinery")?;
-        let loader = machinery.getattr("SourcelessFileLoader")?.call1((&name, path))?;
-        return Ok(loader.call_method1("load_module", (&name,))?.cast_into::<PyModule>()?);
+        let loader = machinery.getattr("SourcelessFileLoader")?.call1((name, path))?;
+        return Ok(loader.call_method1("load_module", (name,))?.cast_into::<PyModule>()?);
     }
     let source = std::fs::read(path)?;
-    let module = PyModule::new(py, &name)?;
+    let module = PyModule::new(py, name)?;
     module.setattr("__file__", path)?;
     let builtins = py.import("builtins")?;
     // Bytes: the source may say its own encoding.
     let code = builtins.call_method1("compile", (PyBytes::new(py, &source), path, "exec"))?;
     let modules = py.import("sys")?.getattr("modules")?;
-    modules.set_item(&name, &module)?;
+    modules.set_item(name, &module)?;
     if let Err(error) = builtins.call_method1("exec", (code, module.dict())) {
         // As an import that failed: half a module must not be found by the next one.
-        modules.del_item(&name)?;
+        modules.del_item(name)?;
         return Err(error);
     }
     Ok(module)

@@ -3,18 +3,21 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::UdpSocket;
+use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use super::desk::Desk;
+use crate::base::clock;
 use crate::options::monitor::{Push, Pusher};
 use crate::stats::figures::{Figure, Kind};
 
 /// How often the log hears of one that fails: once in so many times.
 const SAY_EVERY: u32 = 100;
+/// How long a server of Graphite may take.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Starts them.
 pub fn start(pushers: Vec<Pusher>, desk: &'static Desk) {
@@ -54,13 +57,20 @@ fn push(to: &Push, desk: &Desk, told: &mut HashMap<String, u64>) -> io::Result<(
         Push::Socket { address, prefix } => {
             send(address, format!("{prefix}{}", desk.statistics()).as_bytes())
         }
-        Push::Statsd { address, prefix } => {
+        Push::Statsd { address, prefix, gauges, totals } => {
             let figures = desk.figures();
-            for figure in &figures {
-                send(address, words(figure, prefix, told).as_bytes())?;
+            for figure in figures.iter().filter(|figure| !totals || !is_of_one(&figure.name)) {
+                let words = if *gauges { stand(figure, prefix) } else { words(figure, prefix, told) };
+                send(address, words.as_bytes())?;
             }
             *told = counters(&figures);
             Ok(())
+        }
+        Push::Carbon { address, prefix, totals } => {
+            let now = clock::wall() / 1_000_000;
+            let lines: String =
+                desk.figures().iter().filter_map(|figure| line(figure, prefix, *totals, now)).collect();
+            connect(address)?.write_all(lines.as_bytes())
         }
     }
 }
@@ -87,6 +97,51 @@ fn words(figure: &Figure, prefix: &str, told: &HashMap<String, u64>) -> String {
     format!("{prefix}.{}:{value}|{kind}", figure.name)
 }
 
+/// The same with `statsd-all-gauges`.
+fn stand(figure: &Figure, prefix: &str) -> String {
+    format!("{prefix}.{}:{}|g", figure.name, figure.value)
+}
+
+/// Whether it is about one worker: 0 stands for all.
+fn is_of_one(name: &str) -> bool {
+    name.starts_with("worker.") && !name.starts_with("worker.0.")
+}
+
+/// What Graphite is told, by the names of uWSGI's plugin; `None`: nothing of this one.
+fn line(figure: &Figure, prefix: &str, totals: bool, now: u64) -> Option<String> {
+    let (worker, name) = match figure.name.strip_prefix("worker.") {
+        Some(rest) => rest.split_once('.')?,
+        None => ("0", figure.name.as_str()),
+    };
+    let name = match name {
+        "avg_response_time" => "avg_rt",
+        "total_tx" => "tx",
+        "requests" | "rss_size" | "vsz_size" => name,
+        _ => return None,
+    };
+    let value = figure.value;
+    match worker {
+        _ if totals && worker != "0" => None,
+        "0" => Some(format!("{prefix}.{name} {value} {now}\n")),
+        _ => Some(format!("{prefix}.worker{worker}.{name} {value} {now}\n")),
+    }
+}
+
+/// To the first address of that name that answers.
+fn connect(address: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no such address");
+    for address in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_write_timeout(Some(PATIENCE))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
 fn counters(figures: &[Figure]) -> HashMap<String, u64> {
     let counters = figures.iter().filter(|figure| figure.kind == Kind::Counter);
     counters.map(|figure| (figure.name.clone(), figure.value)).collect()
@@ -104,6 +159,23 @@ mod tests {
         assert_eq!(words(&figure(Kind::Counter, 3), "x", &told), "x.a.b:0|c");
         assert_eq!(words(&figure(Kind::Absolute, 12), "x", &told), "x.a.b:12|g");
         assert_eq!(words(&figure(Kind::Counter, 12), "x", &HashMap::new()), "x.a.b:12|c");
+    }
+
+    #[test]
+    fn graphite_hears_the_names_of_uwsgis_plugin() {
+        let line = |name: &str, totals| {
+            let name = name.to_owned();
+            line(&Figure { name, oid: String::new(), kind: Kind::Gauge, value: 7 }, "u.h.i", totals, 99)
+        };
+        assert_eq!(line("worker.0.requests", true).as_deref(), Some("u.h.i.requests 7 99\n"));
+        assert_eq!(line("worker.3.total_tx", false).as_deref(), Some("u.h.i.worker3.tx 7 99\n"));
+        assert_eq!(line("rss_size", true).as_deref(), Some("u.h.i.rss_size 7 99\n"));
+        for (name, totals) in
+            [("worker.3.total_tx", true), ("worker.1.core.0.requests", false), ("core.x", false)]
+        {
+            assert_eq!(line(name, totals), None, "{name}");
+        }
+        assert!(is_of_one("worker.2.tx") && !is_of_one("worker.0.tx") && !is_of_one("rss_size"));
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::sys::{shell, time};
 
 /// A minute, seconds.
 const MINUTE: u64 = 60;
+/// SIGKILL.
+const KILL: i32 = 9;
 
 /// All of them, and those that run.
 #[derive(Debug, Default)]
@@ -30,11 +32,37 @@ impl Crons {
     pub fn deadline(&self, now: Millis) -> Option<Millis> {
         let wall_ms = clock::wall() / 1000;
         let left_ms = MINUTE * 1000 - wall_ms % (MINUTE * 1000);
-        (!self.list.is_empty()).then(|| if self.seen.is_none() { now } else { now.after(left_ms) })
+        let minute =
+            (!self.list.is_empty()).then(|| if self.seen.is_none() { now } else { now.after(left_ms) });
+        let ends = self.running.values().filter_map(|(index, since)| self.end_of(*index, *since));
+        minute.into_iter().chain(ends).min()
+    }
+
+    /// When the time of one that runs is over.
+    fn end_of(&self, index: usize, since: Millis) -> Option<Millis> {
+        let seconds = self.list[index].harakiri;
+        (seconds > 0).then(|| since.after(seconds.saturating_mul(1000)))
+    }
+
+    /// Kills those that run for too long. Looked at again later: nobody knows what the kernel is waiting for.
+    fn kill_late(&mut self, now: Millis) {
+        let late = |(_, (index, since)): &(&u32, &(usize, Millis))| {
+            self.end_of(*index, *since).is_some_and(|end| end <= now)
+        };
+        let late: Vec<u32> = self.running.iter().filter(late).map(|(pid, _)| *pid).collect();
+        for pid in late {
+            let Some((index, since)) = self.running.get_mut(&pid) else { continue };
+            *since = now;
+            let command = &self.list[*index].command;
+            crate::log!("[uwsgi-cron] command \"{command}\" (pid {pid}) exceeded its time: killed");
+            // It may be gone by now, and is collected then.
+            let _ = shell::signal(pid, KILL);
+        }
     }
 
     /// Runs what is due in this minute, once.
     pub fn tick(&mut self, now: Millis) {
+        self.kill_late(now);
         let seconds = clock::wall() / 1_000_000;
         if self.list.is_empty() || self.seen == Some(seconds / MINUTE) {
             return;
@@ -88,6 +116,7 @@ fn parts(seconds: u64) -> Option<[i32; 5]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::process;
 
     #[test]
     fn a_unique_job_does_not_overlap_itself() {
@@ -100,6 +129,28 @@ mod tests {
         assert_eq!(crons.due(parts), [1]);
         assert!(crons.ended(7, Millis(5)) && !crons.ended(9, Millis(5)));
         assert_eq!(crons.due(parts), [0, 1]);
+    }
+
+    #[test]
+    fn a_job_that_runs_too_long_is_killed() {
+        let mut job = Cron::plain("-1 -1 -1 -1 -1 sleep 1000", false).expect("a time");
+        job.harakiri = 5;
+        let mut crons = Crons::new(&[job]);
+        crons.tick(Millis(1_000));
+        let pid = *crons.running.keys().next().expect("it runs");
+        assert_eq!(crons.deadline(Millis(1_000)).map(|at| at <= Millis(6_000)), Some(true));
+        crons.tick(Millis(5_999));
+        assert_eq!(process::peek(pid), None);
+        // The shell makes a session of its own a moment after the fork; the next look kills what this one missed.
+        let mut now = Millis(6_000);
+        while process::peek(pid).is_none() {
+            crons.tick(now);
+            now = now.after(5_000);
+            std::thread::yield_now();
+        }
+        assert_eq!(process::peek(pid), Some(process::Status::Killed(9)));
+        process::bury(pid);
+        assert!(crons.ended(pid, now));
     }
 
     #[test]

@@ -157,6 +157,7 @@ impl Kept {
             folder: folder.as_deref(),
             uid: uid.as_deref(),
             gid: gid.as_deref(),
+            reads: self.spec.reads,
         };
         match shell::start(command, manner) {
             Ok(pid) => {

@@ -6,6 +6,9 @@ impl Intake<'_> {
     /// The value of a variable.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         self.asked.borrow_mut().insert(name.to_owned());
+        if let Some(value) = self.early_variable(name) {
+            return value.clone();
+        }
         self.env.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
     }
 

@@ -16,6 +16,7 @@ impl Intake<'_> {
         }
         let mut draft = Draft::default();
         self.expand_all()?;
+        draft.process.env = std::mem::take(&mut self.early_env);
         // Applying `inherit` adds to the list, which then ends in what was inherited.
         while let Some(index) = self.list.iter().position(|entry| !entry.applied) {
             self.list[index].applied = true;

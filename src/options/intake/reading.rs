@@ -41,9 +41,13 @@ impl Intake<'_> {
         let first = self.first_file.get_or_insert_with(|| of_file.clone());
         // A mark of the byte order is of no use in UTF-8; uWSGI takes it for a part of the first line.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let text = magic::replace(text, &of_file, first, &self.process);
+        let (before, behind) = &self.injected;
+        let text = [before, text, behind].concat();
+        // Lines are told as the file has them.
+        let shift = before.matches('\n').count();
+        let text = magic::replace(&text, &of_file, first, &self.process);
         let found = format.read(&text, section).map_err(|Unreadable { line, why }| Error::Structure {
-            origin: Origin(format!("{file}:{line}")),
+            origin: Origin(format!("{file}:{}", line.saturating_sub(shift))),
             what: why,
         })?;
         if found.is_none() {
@@ -58,7 +62,7 @@ impl Intake<'_> {
         }
         self.depth += 1;
         for found in found.into_iter().flatten() {
-            let origin = Origin(format!("{file}:{}", found.line));
+            let origin = Origin(format!("{file}:{}", found.line.saturating_sub(shift)));
             self.add(found.key, Some(found.value), &origin)?;
         }
         self.depth -= 1;

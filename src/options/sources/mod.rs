@@ -2,6 +2,7 @@
 
 pub mod argv;
 pub mod env;
+pub mod envdir;
 pub mod ini;
 pub mod json;
 pub mod resource;

@@ -1,5 +1,5 @@
-//! Verdicts for the names without a row. What the site can be served without is *planned*, and a warning says so; what
-//! would change what the site does is *refused*; what has nothing to do here is *accepted*.
+//! Verdicts for the names without a row. What would change what the site does is *refused*, and what to do instead is
+//! told; what has nothing to do here is *accepted*.
 
 use super::super::row::Verdict::{self, Accepted, Planned, Refused};
 
@@ -7,7 +7,25 @@ use super::super::row::Verdict::{self, Accepted, Planned, Refused};
 const VERDICTS: &[(&str, Verdict)] = &[
     // What this Emperor does not do.
     ("early-emperor", Accepted("an Emperor does nothing before it rules")),
-    ("emperor-*", Planned),
+    ("emperor-*", Refused(ATTRIBUTE)),
+    ("emperor-subreaper", Accepted("vassals always collect what their daemons leave behind")),
+    ("emperor-tyrant-initgroups", Refused("name the groups with add-gid in the vassal's configuration")),
+    ("emperor-broodlord", Refused("nobody comes to help; see cheaper in the vassal's configuration")),
+    ("emperor-use-fork-server", Refused(EMPEROR)),
+    ("emperor-fork-server-attr", Refused(EMPEROR)),
+    ("emperor-command-socket", Refused("touch, add or remove the vassals' configurations")),
+    ("emperor-trigger-socket", Refused("use vassals-start-hook and vassals-stop-hook")),
+    ("emperor-wait-for-command*", Refused("add a vassal's configuration when it is to start")),
+    ("emperor-stats*", Refused("each vassal has its own: `vassals-set = stats=%n.stats.sock`")),
+    ("vassal-fork-base", Refused(EMPEROR)),
+    ("zeus", Refused("run each Emperor as a service of its own")),
+    ("hook-as-emperor-setns", Refused(ISOLATE)),
+    ("hook-as-on-config-vassal", Refused("use hook-as-vassal")),
+    ("hook-as-vassal-before-drop", Refused("use vassals-start-hook, or hook-as-root in the vassal itself")),
+    ("hook-as-mule", Accepted("says nothing without a mule")),
+    ("hook-as-gateway", Accepted("there are no gateways")),
+    ("call-*", Refused(FUNCTION)),
+    ("after-request-*", Refused(FUNCTION)),
     (
         "emperor-on-demand-*",
         Refused("start the vassal always; with systemd, a .socket unit starts it on demand"),
@@ -49,6 +67,14 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("http-post-buffering*", Accepted(NO_ROUTER)),
     ("http-resubscribe*", Accepted(NO_ROUTER)),
     ("http-use-base", Accepted(NO_ROUTER)),
+    ("http-stats*", Accepted("there is no router; `stats` and `metrics` tell of all connections")),
+    ("http-ss", Accepted("there is no router; `stats` and `metrics` tell of all connections")),
+    ("http-manage-source", Refused("let a streaming server take these connections")),
+    ("http-manage-rtsp", Refused("let a streaming server take these connections")),
+    (
+        "http-path-info-no-decode-slashes",
+        Refused("read REQUEST_URI, where slashes are as the client wrote them"),
+    ),
     ("http-manage-expect", Accepted("`Expect: 100-continue` is always answered")),
     ("http-backend-http", Refused(ROUTER)),
     ("subscribe*", Refused(SUBSCRIBE)),
@@ -89,8 +115,31 @@ const VERDICTS: &[(&str, Verdict)] = &[
         "legion*",
         Refused("servers do not elect a lord among themselves: use keepalived, or a lock in a database"),
     ),
-    ("snmp*", Planned),
-    ("carbon-*", Accepted("says nothing without carbon")),
+    ("snmp*", Refused("serve metrics, and let an exporter of Prometheus translate them")),
+    ("udp", Refused("the master listens to no datagrams: metrics for numbers, a syslog server for lines")),
+    ("multicast*", Accepted("says nothing without udp, which is refused")),
+    ("multicast", Refused("servers do not announce themselves: name them in the web server in front")),
+    ("metric*", Refused("count with prometheus_client in the application; `metrics` shows the server's own")),
+    ("metric-dir*", Accepted("says nothing without metric, which is refused")),
+    ("metrics-dir*", Accepted("`metrics` and `stats` serve the numbers")),
+    ("metric-threshold", Refused(THRESHOLD)),
+    ("metric-alarm", Refused(THRESHOLD)),
+    ("alarm-metric", Refused(THRESHOLD)),
+    ("rrdtool", Refused("let a collector ask `metrics` or `stats` for the numbers")),
+    ("rrdtool-*", Accepted("says nothing without rrdtool, which is refused")),
+    ("zabbix-template", Refused("this is a command of uWSGI's own binary")),
+    ("nagios", Refused("ask with uwring ctl status, or serve metrics and its health checks")),
+    ("ping-timeout", Accepted("says nothing without ping")),
+    ("notify-socket", Refused("use uwring ctl, or master-fifo")),
+    ("exception-handler", Refused("use the exception hooks of the framework, or of an APM agent")),
+    ("log-zeromq", Refused("use logger = socket:, rsyslog: or file:")),
+    ("notfound-log", Accepted("says nothing without the plugin notfound")),
+    ("alarm-cheap", Accepted("an alarm never holds up anybody")),
+    ("alarm-msg-size", Accepted("messages are of any size")),
+    ("st", Refused(SUBSCRIBE)),
+    ("carbon-*", Accepted("a server that does not answer is tried again with the next figures")),
+    ("carbon-use-metrics", Accepted("the figures are the same")),
+    ("carbon-idle-avg", Accepted("an average is sent as it stands")),
     ("symcall*", Refused(OTHER)),
     ("dumbloop*", Refused(OTHER)),
     // Other ways to run code.
@@ -98,6 +147,10 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("tornado", Refused(LOOP)),
     ("stackless", Refused(LOOP)),
     ("loop", Refused(LOOP)),
+    ("async", Refused(LOOP)),
+    ("greenlet", Accepted("says nothing without async, which is refused")),
+    ("ugreen", Accepted("says nothing without async, which is refused")),
+    ("coroae", Refused(OTHER)),
     ("gevent-wait-for-hub", Accepted("requests are served by threads")),
     ("cgi*", Refused(OTHER)),
     ("php*", Refused(OTHER)),
@@ -124,6 +177,17 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("ini-paste*", Refused("write a wsgi-file that calls paste.deploy.loadapp")),
     ("paste-*", Accepted("says nothing without paste")),
     ("python-raw", Refused(LOAD)),
+    ("py", Refused("run the script with Python itself")),
+    ("python-version", Refused("ask python3 --version")),
+    ("command-mode", Refused("run the command itself, or with attach-daemon")),
+    ("dynamic-apps", Refused("load the applications with mount: a request does not choose code here")),
+    ("early-python", Accepted("Python starts when there is something for it to do")),
+    ("reload-os-env", Accepted("a reload is a new interpreter, with the environment as it is then")),
+    ("py-master-check-signals", Accepted("the master runs no Python")),
+    ("skip-atexit-teardown", Accepted("a worker that ends runs its exit handlers and tears down nothing")),
+    ("wsgi-strict", Accepted("an application that returns bytes is served all the same")),
+    ("profiler", Refused("use py-spy, or cProfile as a middleware of the application")),
+    ("mode", Accepted("uwsgi.mode has it")),
     ("eval", Refused(LOAD)),
     ("pyrun", Refused("run the script with Python itself")),
     ("pyshell*", Refused("run python -i with the application's virtualenv")),
@@ -141,15 +205,57 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("refork*", Refused(ISOLATE)),
     ("re-fork*", Refused(ISOLATE)),
     ("mount-*", Refused("mount it before the start: a .mount unit of systemd, or the container")),
-    ("mount-check", Planned),
+    ("mount-check", Refused(MOUNT)),
+    ("mountpoint-check", Refused(MOUNT)),
+    ("check-mount*", Refused(MOUNT)),
     ("umount-*", Refused("unmount it before the start: a .mount unit of systemd, or the container")),
     ("cgroup*", Refused("MemoryMax=, CPUQuota= and the like in a systemd unit")),
     ("allowed-modifiers", Accepted("only modifiers 0 and 30 are served")),
+    ("remap-modifier", Refused("set uwsgi_modifier1 in the web server in front")),
+    ("fastcgi-modifier*", Accepted("says nothing without fastcgi-socket, which is refused")),
+    ("scgi-modifier*", Accepted("says nothing without scgi-socket, which is refused")),
+    ("raw-modifier*", Accepted("says nothing without raw-socket, which is refused")),
+    ("master-as-root", Refused(RIGHTS)),
+    ("drop-after-apps", Refused(RIGHTS)),
+    ("drop-after-init", Accepted("nothing between needs the rights of root")),
+    ("flock*", Refused("start it by `flock --nonblock FILE uwring …`")),
+    ("curl-cron", Refused("use cron with the command `curl URL`")),
+    ("cron-curl", Refused("use cron with the command `curl URL`")),
+    ("cron-curl-legion", Refused(LEGION)),
+    ("curl-cron-legion", Refused(LEGION)),
+    ("cron-legion", Refused(LEGION)),
+    ("unique-cron-legion", Refused(LEGION)),
+    ("unique-legion-cron", Refused(LEGION)),
+    ("signal", Refused(SIGNALS)),
+    ("touch-signal", Refused("use touch-exec or hook-touch")),
+    ("fs-signal", Refused("use touch-exec or hook-touch")),
+    ("timer", Refused(SIGNALS)),
+    ("signal-timer", Refused(SIGNALS)),
+    ("rbtimer", Refused(SIGNALS)),
+    ("signal-rbtimer", Refused(SIGNALS)),
+    ("rpc-max", Accepted("nothing registers functions for others to call")),
+    ("touch-mules-reload", Accepted("says nothing without a mule")),
+    ("touch-spoolers-reload", Accepted("says nothing without a spooler")),
+    ("reload-on-fd", Refused("let whoever writes there call `uwring ctl reload`")),
+    ("brutal-reload-on-fd", Refused("let whoever writes there call `uwring ctl reload`")),
+    ("alarm-fd", Refused("let whoever writes there run the alarm's command")),
+    ("propagate-touch", Accepted("a touch always reloads everything")),
+    ("safe-fd", Accepted("descriptors that the server was started with stay open")),
+    ("fd-safe", Accepted("descriptors that the server was started with stay open")),
+    ("pty-*", Accepted("says nothing without pty-socket, which is refused")),
+    ("pty-socket", Refused("use screen, tmux or systemd-run --pty")),
+    ("pty-connect", Refused(BINARY)),
+    ("pty-uconnect", Refused(BINARY)),
+    ("pty-exec", Refused("run the command with attach-daemon")),
     // The internal router: rules that protect, redirect or rewrite.
     ("route*", Refused(ROUTE)),
     ("error-route*", Refused(ROUTE)),
     ("response-route*", Refused(ROUTE)),
-    ("final-route*", Planned),
+    ("final-route*", Refused(ROUTE)),
+    ("geoip-c*", Refused("let the web server in front look them up, and pass them on in a header")),
+    ("geoip-use-disk", Accepted("says nothing without a database")),
+    ("check-cache", Refused("let the web server in front cache answers")),
+    ("upload-progress", Refused("let the page show it: XMLHttpRequest has upload progress events")),
     ("router-list", Accepted(LISTS)),
     ("routers-list", Accepted(LISTS)),
     // Where a configuration is kept.
@@ -196,6 +302,20 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("write-errors-exception-only", Accepted("a client that is gone raises nothing in the application")),
     ("body-read-warning", Accepted("a body that is not read makes no trouble")),
     ("start_response-nodelay", Accepted("heads are sent with the first byte of the body")),
+    ("so-send-timeout", Accepted(SLOW)),
+    ("socket-send-timeout", Accepted(SLOW)),
+    ("so-write-timeout", Accepted(SLOW)),
+    ("socket-write-timeout", Accepted(SLOW)),
+    ("tcp-fast-open-client", Accepted("the server itself connects to nobody in a request")),
+    ("tcp-fastopen-client", Accepted("the server itself connects to nobody in a request")),
+    ("die-on-no-workers", Accepted("a worker that ends is replaced")),
+    ("response-headers-limit", Accepted("heads of answers may be of any size")),
+    ("websocket*", Accepted("says nothing without uwsgi.websocket_…, which is not there")),
+    ("ksm", Accepted("what is imported once is shared by all workers anyway")),
+    ("never-swap", Accepted("locked memory is not inherited: workers of uWSGI are swapped all the same")),
+    ("mem-collector-freq", Accepted("memory is looked at every second")),
+    ("clock", Accepted("the kernel's clocks are read")),
+    ("backtrace-depth", Accepted("all of a stack is told")),
     ("use-abort", Accepted("crashes leave a core as the kernel is set up")),
     ("check-interval", Accepted("the master waits for events and polls nothing")),
     ("max-apps", Accepted("any number of applications is loaded")),
@@ -221,6 +341,16 @@ const OTHER: &str = "only Python is served here: keep uWSGI, or that language's 
 const LOAD: &str = "load the application with module, wsgi-file or mount";
 const ISOLATE: &str = "use a systemd unit (PrivateTmp=, RootDirectory=, ProtectSystem=…) or a container";
 const ROUTE: &str = "write the rule in the configuration of the web server in front";
+const ATTRIBUTE: &str = "write it into the vassal's configuration";
+const FUNCTION: &str = "functions of C are not called: use exec-… or hook-… with a command";
+const THRESHOLD: &str = "let Prometheus or another collector compare what `metrics` shows, and tell";
+const MOUNT: &str = "with systemd: BindsTo= the .mount unit";
+const RIGHTS: &str =
+    "give what it needs to the user, or let a daemon of its own do it; sockets are opened as root anyway";
+const LEGION: &str = "servers do not elect a lord among themselves: use cron on one of them";
+const SIGNALS: &str =
+    "the application's uwsgi.register_signal is not there: use cron, or a thread that sleeps";
+const SLOW: &str = "a client that takes nothing is given up after socket-timeout";
 const BINARY: &str = "this is a command of uWSGI's own binary";
 const ALGORITHMS: &str = "they are spare, spare2, backlog, backlog2, busyness and manual";
 const LISTS: &str = "nothing to list: `uwring options` shows what there is";
@@ -246,7 +376,6 @@ mod tests {
         assert_eq!(verdict("http-use-pattern"), Refused(ROUTER));
         assert_eq!(verdict("route-host"), Refused(ROUTE));
         assert_eq!(verdict("router-list"), Accepted(LISTS));
-        assert_eq!(verdict("alarm-backlog"), Planned);
     }
 
     #[test]

@@ -35,7 +35,23 @@ pub const ROWS: &[Row] = &[
     ),
     row(&["strict"], Now(Takes::Nothing, Step::Strict), "end at options nobody knows"),
     row(
-        &["declare-option"],
+        &["ienv"],
+        Now(PAIR, Step::SetEnv),
+        "set a variable in the environment, which $(NAME) finds from here on",
+    ),
+    row(
+        &["early-envdir"],
+        Now(Takes::Value("FOLDER"), Step::SetEnvs),
+        "the same for a folder: each file is named like a variable and holds its value",
+    ),
+    row(
+        &["inject-before"],
+        Now(FILE, Step::Inject(false)),
+        "put this text before each file of options read from here on",
+    ),
+    row(&["inject-after"], Now(FILE, Step::Inject(true)), "the same, behind each file"),
+    row(
+        &["declare-option", "declare-option2"],
         Now(PAIR, Step::Declare),
         "make an option: NAME=OPTION=VALUE;OPTION=VALUE, with $1 to $9 for the words of its value",
     ),

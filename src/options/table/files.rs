@@ -116,7 +116,7 @@ pub const ROWS: &[Row] = &[
         "types of files by their suffix (default /etc/mime.types, and a table of our own)",
     ),
     row(
-        &["file-serve-mode"],
+        &["file-serve-mode", "fileserve-mode"],
         Set(Takes::Value("MODE"), |draft, value| {
             draft.files.mode = files::mode(value)?;
             Ok(None)

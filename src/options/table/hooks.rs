@@ -4,9 +4,11 @@ use super::super::draft::Draft;
 use super::super::hooks::{self, Action, Hook, Moment};
 use super::super::row::{Kind::*, Reading, Row, Takes, row};
 use super::super::settings::Touch;
+use super::super::waits::{PATIENCE_S, Thing};
 
 const HOOK: Takes = Takes::Value("ACTION:ARGUMENT");
 const COMMAND: Takes = Takes::Value("COMMAND");
+const FILE: Takes = Takes::Value("PATH");
 
 macro_rules! hook {
     ($name:literal, $moment:ident, $help:literal) => {
@@ -55,7 +57,66 @@ pub const ROWS: &[Row] = &[
     exec!("exec-as-user-atexit", AsUserAtExit, "run a command when the server ends"),
     exec!("exec-pre-app", PreApp, "run a command before the application is imported"),
     exec!("exec-post-app", PostApp, "run a command when the application is imported"),
+    row(
+        &["file-write"],
+        Set(Takes::Value("FILE=TEXT"), write),
+        "write this line to a file before privileges are given up",
+    ),
+    row(
+        &["wait-for-fs"],
+        Set(Takes::Value("PATH"), |s, on| wait(s, Thing::Path, on)),
+        "wait until this path is there, before privileges are given up",
+    ),
+    row(&["wait-for-file"], Set(FILE, |s, on| wait(s, Thing::File, on)), "the same for a file"),
+    row(&["wait-for-dir"], Set(FILE, |s, on| wait(s, Thing::Folder, on)), "the same for a folder"),
+    row(
+        &["wait-for-mountpoint"],
+        Set(FILE, |s, on| wait(s, Thing::Mount, on)),
+        "the same for a folder on which something is mounted",
+    ),
+    row(
+        &["wait-for-interface", "wait-interface", "wait-for-iface", "wait-iface"],
+        Set(Takes::Value("NAME"), |s, on| wait(s, Thing::Interface, on)),
+        "the same for a network interface",
+    ),
+    row(
+        &["wait-for-socket"],
+        Set(Takes::Value("ADDRESS"), |s, on| wait(s, Thing::Socket, on)),
+        "wait until somebody listens there, before the application is imported",
+    ),
+    row(
+        &["wait-for-fs-timeout"],
+        Seconds(|s| &mut s.patience.paths),
+        "end if a path is not there after so long (default 60)",
+    ),
+    row(
+        &[
+            "wait-for-interface-timeout",
+            "wait-interface-timeout",
+            "wait-for-iface-timeout",
+            "wait-iface-timeout",
+        ],
+        Seconds(|s| &mut s.patience.interfaces),
+        "the same for interfaces",
+    ),
+    row(&["wait-for-socket-timeout"], Seconds(|s| &mut s.patience.sockets), "the same for sockets"),
 ];
+
+/// `file-write = FILE=TEXT`, before privileges are given up.
+fn write(draft: &mut Draft, pair: &str) -> Reading {
+    let (path, text) = pair.split_once('=').ok_or("FILE=TEXT")?;
+    let action = Action::Write { path: path.to_owned(), text: format!("{text}\n"), append: false };
+    draft.process.hooks.push(Hook { moment: Moment::First, action });
+    Ok(None)
+}
+
+/// A server that is waited for may need what hooks have done by then.
+fn wait(draft: &mut Draft, thing: Thing, on: &str) -> Reading {
+    let moment = if thing == Thing::Socket { Moment::PreApp } else { Moment::First };
+    let action = Action::WaitFor(thing, on.to_owned(), PATIENCE_S);
+    draft.process.hooks.push(Hook { moment, action });
+    Ok(None)
+}
 
 fn add(draft: &mut Draft, moment: Moment, text: &str) -> Reading {
     let action = hooks::parse(text)?;

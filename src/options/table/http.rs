@@ -2,7 +2,8 @@
 
 use super::super::draft::Draft;
 use super::super::headers;
-use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row};
+use super::super::routes;
+use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row, switch};
 use super::super::settings::Context;
 use crate::base::{limits, text};
 
@@ -105,7 +106,47 @@ pub const ROWS: &[Row] = &[
         .accepted("there is no router between client and worker"),
     bare(&["http-processes", "http-workers"], Takes::Value("N"), "number of HTTP router processes")
         .accepted("there is no router between client and worker"),
-    bare(&["http-websockets"], Takes::Nothing, "let the HTTP router pass websockets"),
+    bare(&["http-websockets"], Takes::Nothing, "let the HTTP router pass websockets").accepted(
+        "no router holds them up; but uwsgi.websocket_… is not there: serve websockets by a server for them",
+    ),
+    row(
+        &["http-var"],
+        Set(Takes::Value("NAME=VALUE"), |s, pair| route(s, &format!("addvar:{pair}"))),
+        "set this variable in each request",
+    ),
+    row(
+        &["http-server-name-as-http-host"],
+        Set(Takes::Value("YES"), |s, value| {
+            let on = switch(Some(value), &mut None);
+            if on { route(s, "addvar:SERVER_NAME=${HTTP_HOST}") } else { Ok(None) }
+        }),
+        "let SERVER_NAME be what the client has asked for",
+    ),
+    row(
+        &["http-modifier1", "http-socket-modifier1"],
+        Set(Takes::Value("N"), |s, value| match value.trim().parse() {
+            Ok(number @ (0 | 30)) => {
+                s.http_modifier = number;
+                Ok(None)
+            }
+            _ => Err("0: requests are for Python".to_owned()),
+        }),
+        "who answers requests that come over HTTP: 0, Python",
+    ),
+    bare(&["http-modifier2", "http-socket-modifier2"], Takes::Value("N"), "a word for who answers")
+        .accepted("Python listens to no such word"),
+    row(
+        &["error-page-404"],
+        Set(Takes::Value("FILE"), |s, file| page(s, 404, file)),
+        "send this HTML file where the server itself finds nothing",
+    ),
+    row(
+        &["error-page-500"],
+        Set(Takes::Value("FILE"), |s, file| page(s, 500, file)),
+        "send this HTML file where the application has failed, or there is none",
+    ),
+    bare(&["error-page-403"], Takes::Value("FILE"), "send this HTML file where the server itself forbids")
+        .accepted("the server itself forbids nothing: a file outside its folder is not found"),
     row(
         &["enable-proxy-protocol", "http-enable-proxy-protocol"],
         Flag(|s| &mut s.request.proxy_protocol),
@@ -180,6 +221,18 @@ pub const ROWS: &[Row] = &[
     bare(&["vhost", "vhost-host"], Takes::Nothing, "choose the application by the Host of the request")
         .accepted("what the configuration loads serves all hosts; a mount for one host is an error"),
 ];
+
+fn page(draft: &mut Draft, status: u16, file: &str) -> Reading {
+    draft.request.error_pages.push((status, file.into()));
+    Ok(None)
+}
+
+/// A rule before the others.
+fn route(draft: &mut Draft, action: &str) -> Reading {
+    let rule = routes::rule(routes::Chain::Request, routes::Looks::Run, action)?;
+    draft.routes.request.insert(0, rule);
+    Ok(None)
+}
 
 fn buffer_size(draft: &mut Draft, value: &str) -> Reading {
     let mut remark = None;

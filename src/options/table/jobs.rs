@@ -60,9 +60,20 @@ pub const ROWS: &[Row] = &[
     row(
         &["cron2"],
         Set(Takes::Value("KEYS=VALUES COMMAND"), |s, text| cron(s, Cron::keyed(text))),
-        "run a command at these times: minute=, hour=, day=, month=, week=, unique=",
+        "run a command at these times: minute=, hour=, day=, month=, week=, unique=, harakiri=",
     ),
-    bare(&["cache2"], Takes::Value("KEYS=VALUES"), "make a cache shared by the workers"),
+    row(
+        &["cron-harakiri"],
+        Seconds(|s| &mut s.cron_harakiri),
+        "kill a command of cron that runs longer than this",
+    ),
+    row(
+        &["daemons-honour-stdin"],
+        Flag(|s| &mut s.daemons_read),
+        "let programs beside the server read its standard input (see honour-stdin)",
+    ),
+    bare(&["cache2", "cache"], Takes::Value("KEYS=VALUES"), "make a cache shared by the workers")
+        .refused("the application's uwsgi.cache_… are not there: use Redis, memcached or a database"),
     bare(&["sharedarea"], Takes::Value("PAGES"), "make memory shared by the workers")
         .short('A')
         .refused("the application's uwsgi.sharedarea_… are not there: use multiprocessing.shared_memory"),
@@ -70,7 +81,9 @@ pub const ROWS: &[Row] = &[
         .refused("let nginx, HAProxy or Caddy choose the server"),
     bare(&["subscribe2"], Takes::Value("KEYS=VALUES"), "announce this server to a router")
         .refused("name this server in the configuration of the web server in front"),
-    bare(&["cgi-mode"], Takes::Nothing, "begin answers with a Status header").short('c'),
+    bare(&["cgi-mode"], Takes::Nothing, "begin answers with a Status header")
+        .short('c')
+        .refused("leave it out: web servers understand the status line of HTTP"),
     bare(&["test"], Takes::Value("MODULE"), "import a module and end")
         .short('J')
         .refused("import it with python -c"),

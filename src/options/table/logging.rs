@@ -74,22 +74,22 @@ pub const ROWS: &[Row] = &[
         "put the format of log-date in place of %(ftime)",
     ),
     row(
-        &["logger"],
+        &["logger", "worker-logger"],
         Set(Takes::Value("LOGGER"), |s, v| push(&mut s.logging.loggers, logger::logger(v))),
         "write the log there: [NAME ]file:PATH, stdio, fd:N, socket:ADDRESS, syslog, rsyslog:HOST",
     ),
     row(
-        &["req-logger", "logger-req"],
+        &["req-logger", "logger-req", "worker-logger-req"],
         Set(Takes::Value("LOGGER"), |s, v| push(&mut s.logging.req_loggers, logger::logger(v))),
         "write the log of requests there",
     ),
     row(
-        &["log-encoder"],
+        &["log-encoder", "worker-log-encoder"],
         Set(Takes::Value("ENCODER"), |s, v| push(&mut s.logging.encoders, logger::encoder(v))),
         "dress lines of the log: prefix, suffix, nl, format or json, with its text",
     ),
     row(
-        &["log-req-encoder"],
+        &["log-req-encoder", "worker-log-req-encoder"],
         Set(Takes::Value("ENCODER"), |s, v| push(&mut s.logging.req_encoders, logger::encoder(v))),
         "dress lines of the log of requests",
     ),

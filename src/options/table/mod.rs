@@ -186,6 +186,9 @@ mod tests {
             "cmd=true",
             "unix",
             "name log:",
+            "0:1",
+            "30",
+            ".",
         ];
         for row in rows() {
             let mut draft = Draft::default();
@@ -248,7 +251,7 @@ mod tests {
     fn the_known_names_are_all_there() {
         assert!(KNOWN.lines().count() > 1100);
         assert!(matches!(find("fastrouter-to"), Some(Known::NameOnly(Takes::Value(_), _))));
-        assert!(matches!(find("carbon-no-workers"), Some(Known::NameOnly(Takes::Nothing, _))));
+        assert!(matches!(find("carbon-resolve-names"), Some(Known::NameOnly(Takes::Nothing, _))));
         assert!(matches!(find("processes"), Some(Known::Row(_))));
         assert!(find("no-such-option").is_none());
     }

@@ -2,7 +2,7 @@
 
 use super::super::draft::Draft;
 use super::super::monitor;
-use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
+use super::super::row::{Kind::*, Reading, Row, Takes, row};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -87,7 +87,40 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.monitor.recorder_query),
         "keep the queries of these requests, and show those of running ones (they may hold secrets)",
     ),
-    bare(&["carbon"], Takes::Value("ADDRESS"), "send statistics to a carbon server"),
+    row(
+        &["carbon"],
+        List(|s| &mut s.carbon.addresses, "HOST:PORT"),
+        "send statistics to this server of Graphite",
+    ),
+    row(&["carbon-freq"], Seconds(|s| &mut s.carbon.seconds), "so often (default 60)"),
+    row(
+        &["carbon-root"],
+        Set(Takes::Value("NAME"), |s, name| {
+            name.clone_into(&mut s.carbon.root);
+            Ok(None)
+        }),
+        "what the names there begin with (default uwsgi)",
+    ),
+    row(
+        &["carbon-id"],
+        Text(|s| &mut s.carbon.id, "NAME"),
+        "what this server is called there (default: its first socket)",
+    ),
+    row(
+        &["carbon-hostname-dots"],
+        Set(Takes::Value("TEXT"), |s, dots| {
+            dots.clone_into(&mut s.carbon.dots);
+            Ok(None)
+        }),
+        "what stands for the dots in this machine's name there (default _)",
+    ),
+    row(&["carbon-no-workers"], Flag(|s| &mut s.carbon.totals), "send nothing of single workers"),
+    row(
+        &["statsd-all-gauges"],
+        Flag(|s| &mut s.statsd_gauges),
+        "tell StatsD how counters stand, not what came",
+    ),
+    row(&["statsd-no-workers"], Flag(|s| &mut s.statsd_totals), "tell StatsD nothing of single workers"),
 ];
 
 fn push(draft: &mut Draft, value: &str) -> Reading {

@@ -2,6 +2,7 @@
 
 use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row};
+use super::super::sources::envdir;
 use crate::base::engine::Kind as Engine;
 
 /// The rows.
@@ -112,6 +113,11 @@ pub const ROWS: &[Row] = &[
     ),
     row(&["umask"], Mode(|s| &mut s.process.umask), "mode bits to withhold from new files, in octal"),
     row(&["env"], Set(Takes::Value("NAME=VALUE"), env), "set a variable in the environment"),
+    row(
+        &["envdir"],
+        Set(Takes::Value("FOLDER"), envdir),
+        "set variables from a folder: each file is named like one and holds its value",
+    ),
     row(&["unenv"], Set(Takes::Value("NAME"), unenv), "remove a variable from the environment"),
     row(
         &["auto-procname"],
@@ -176,7 +182,22 @@ pub const ROWS: &[Row] = &[
     row(&["prio"], Set(Takes::Value("NICE"), prio), "be nice to others by so much (-20 to 19)"),
     bare(&["binary-path"], Takes::Value("FILE"), "path of the server's binary, for reloads")
         .accepted("the running binary is found through /proc"),
-    bare(&["honour-stdin"], Takes::Nothing, "do not replace the standard input by /dev/null"),
+    row(
+        &["honour-stdin"],
+        Flag(|s| &mut s.process.honour_stdin),
+        "do not replace the standard input by /dev/null",
+    ),
+    row(
+        &["force-cwd"],
+        Path(|s| &mut s.process.force_cwd, "FOLDER"),
+        "read the configuration from this folder, also at a reload",
+    ),
+    row(
+        &["thread-stack-size", "thread-stacksize", "threads-stack-size", "threads-stacksize"],
+        Set(Takes::Value("KB"), stack),
+        "size of the stack of each thread that calls the application, beside the first",
+    ),
+    row(&["binsh"], Paths(|s| &mut s.process.shells, "FILE"), "run commands with this shell, if it is there"),
     row(
         &["cpu-affinity"],
         Count(|s| &mut s.process.affinity),
@@ -209,6 +230,14 @@ fn processes(draft: &mut Draft, value: &str) -> Reading {
     Ok(remark)
 }
 
+fn stack(draft: &mut Draft, value: &str) -> Reading {
+    let mut remark = None;
+    let kilobytes = number(Some(value), &mut remark)?;
+    let bytes = usize::try_from(kilobytes.saturating_mul(1024)).unwrap_or(usize::MAX);
+    draft.process.stack_bytes = Some(bytes).filter(|bytes| *bytes > 0);
+    Ok(remark)
+}
+
 fn prio(draft: &mut Draft, value: &str) -> Reading {
     match value.trim().parse() {
         Ok(nice @ -20..=19) => draft.process.nice = Some(nice),
@@ -233,6 +262,13 @@ fn env(draft: &mut Draft, value: &str) -> Reading {
         return Ok(Some("no variable is named, so none is set".to_owned()));
     }
     draft.process.env.push((name.to_owned(), value));
+    Ok(None)
+}
+
+fn envdir(draft: &mut Draft, folder: &str) -> Reading {
+    let all =
+        envdir::read(std::path::Path::new(folder)).map_err(|why| format!("a folder of variables: {why}"))?;
+    draft.process.env.extend(all);
     Ok(None)
 }
 

@@ -1,7 +1,7 @@
 //! Rows: the Python application.
 
 use super::super::draft::Draft;
-use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, row};
+use super::super::row::{Field, Kind::*, Reading, Row, Takes, always, bare, row};
 
 /// The rows.
 pub const ROWS: &[Row] = &[
@@ -18,7 +18,7 @@ pub const ROWS: &[Row] = &[
         "name of the application in its module (default application)",
     ),
     row(
-        &["mount"],
+        &["mount", "worker-mount"],
         Set(Takes::Value("PATH=APP"), mount),
         "serve this application (a module or a file) under this path",
     ),
@@ -34,7 +34,7 @@ pub const ROWS: &[Row] = &[
         "Python to serve with where there is no virtualenv: a path, or a name like python3.12",
     ),
     row(
-        &["pythonpath", "python-path", "pp"],
+        &["pythonpath", "python-path", "pp", "early-pythonpath", "early-python-path"],
         List(|s| &mut s.python.pythonpath, "FOLDER"),
         "put this folder (or glob) at the front of sys.path",
     ),
@@ -45,10 +45,33 @@ pub const ROWS: &[Row] = &[
         "import this too, where the application is imported",
     ),
     row(
-        &["shared-import", "shared-pyimport", "shared-py-import", "shared-python-import"],
+        &[
+            "shared-import",
+            "shared-pyimport",
+            "shared-py-import",
+            "shared-python-import",
+            "early-pyimport",
+            "early-python-import",
+        ],
         List(|s| &mut s.python.shared_imports, "MODULE"),
-        "import this in all processes, before the application",
+        "import this first, in all processes",
     ),
+    row(
+        &["pymodule-alias"],
+        Set(Takes::Value("NAME=MODULE"), |s, pair| alias(s, pair, |s| &mut s.python.aliases)),
+        "let `import NAME` give this module or file, before anything is imported",
+    ),
+    row(
+        &["post-pymodule-alias"],
+        Set(Takes::Value("NAME=MODULE"), |s, pair| alias(s, pair, |s| &mut s.python.late_aliases)),
+        "the same, for modules that import uwsgi themselves",
+    ),
+    row(
+        &["py-executable", "py-sys-executable"],
+        Text(|s| &mut s.python.executable, "FILE"),
+        "what sys.executable says (default: the interpreter itself)",
+    ),
+    row(&["no-site"], Flag(|s| &mut s.python.no_site), "start Python without its module site (-S)"),
     row(
         &["wsgi-disable-file-wrapper"],
         Flag(|s| &mut s.python.no_file_wrapper),
@@ -167,6 +190,14 @@ fn mount(draft: &mut Draft, value: &str) -> Reading {
         return Err(format!("a path for all hosts: let the web server choose a server for {at}"));
     }
     draft.python.mounts.push((at.to_owned(), app.to_owned()));
+    Ok(None)
+}
+
+fn alias(draft: &mut Draft, pair: &str, field: Field<Vec<String>>) -> Reading {
+    if !pair.contains('=') {
+        return Err("NAME=MODULE or NAME=FILE.py".to_owned());
+    }
+    field(draft).push(pair.to_owned());
     Ok(None)
 }
 

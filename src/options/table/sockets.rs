@@ -81,8 +81,26 @@ pub const ROWS: &[Row] = &[
         .refused("use uwsgi-socket or http-socket; every web server with SCGI speaks one of them"),
     bare(&["shared-socket"], ADDRESS, "open a socket before privileges are dropped, for use as =N")
         .refused("name the address in socket or http itself: it is opened before privileges are dropped"),
-    bare(&["socket-sndbuf"], Takes::Value("BYTES"), "size of the kernel's send buffer"),
-    bare(&["socket-rcvbuf"], Takes::Value("BYTES"), "size of the kernel's receive buffer"),
+    row(
+        &["socket-sndbuf"],
+        CountIfSet(|s| &mut s.sockets.send_buffer),
+        "size of the kernel's send buffer of each TCP connection, bytes (SO_SNDBUF)",
+    ),
+    row(
+        &["socket-rcvbuf"],
+        CountIfSet(|s| &mut s.sockets.receive_buffer),
+        "size of the kernel's receive buffer of each TCP connection, bytes (SO_RCVBUF)",
+    ),
+    row(
+        &["tcp-fastopen", "tcp-fast-open"],
+        CountIfSet(|s| &mut s.sockets.fast_open),
+        "let so many clients send a request in their first packet (TCP_FASTOPEN)",
+    ),
+    row(
+        &["map-socket"],
+        Set(Takes::Value("SOCKET:WORKERS"), map),
+        "let only these workers accept on the socket of this number, counted from 0",
+    ),
 ];
 
 fn plain(draft: &mut Draft, address: &str) -> Reading {
@@ -109,6 +127,16 @@ fn protocol(draft: &mut Draft, value: &str) -> Reading {
         "auto" => SocketProtocol::Auto,
         _ => return Err("uwsgi, http or auto".to_owned()),
     };
+    Ok(None)
+}
+
+/// `0:1,2`.
+fn map(draft: &mut Draft, value: &str) -> Reading {
+    let expected = || "SOCKET:WORKER,WORKER, as 0:1,2".to_owned();
+    let (socket, workers) = value.split_once(':').ok_or_else(expected)?;
+    let socket = socket.trim().parse().map_err(|_| expected())?;
+    let workers = workers.split(',').map(|worker| worker.trim().parse().map_err(|_| expected()));
+    draft.sockets.map.push((socket, workers.collect::<Result<_, _>>()?));
     Ok(None)
 }
 
@@ -141,6 +169,19 @@ mod tests {
         protocol(&mut draft, "auto").unwrap();
         assert_eq!(draft.protocol, SocketProtocol::Auto);
         assert_eq!(protocol(&mut draft, "raw"), Err("uwsgi, http or auto".to_owned()));
+    }
+
+    #[test]
+    fn sockets_are_mapped_to_workers() {
+        let mut draft = Draft::default();
+        map(&mut draft, "0:1, 2").unwrap();
+        map(&mut draft, "0:4").unwrap();
+        let of_first: Vec<u32> = (1..=5).filter(|worker| draft.sockets.is_for(0, *worker)).collect();
+        assert_eq!(of_first, [1, 2, 4]);
+        assert!((1..=5).all(|worker| draft.sockets.is_for(1, worker)));
+        for wrong in ["0", "x:1", "0:", "0:x"] {
+            assert!(map(&mut draft, wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

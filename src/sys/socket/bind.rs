@@ -31,6 +31,12 @@ pub struct Manner {
     pub keepalive: bool,
     /// `IP_FREEBIND`.
     pub freebind: bool,
+    /// `SO_SNDBUF`, bytes, inherited by connections.
+    pub send_buffer: Option<u32>,
+    /// `SO_RCVBUF`, the same.
+    pub receive_buffer: Option<u32>,
+    /// `TCP_FASTOPEN`: connections that may wait with a request in their first packet.
+    pub fast_open: Option<u32>,
 }
 
 /// A socket that listens.
@@ -154,7 +160,28 @@ fn set_options(fd: &OwnedFd, manner: Manner) -> Result<(), (&'static str, Errno)
         // Of the socket, whatever its family: IPv6 looks at the same flag.
         net::setsockopt(fd, sockopt::IpFreebind, &true).map_err(|errno| ("setsockopt IP_FREEBIND", errno))?;
     }
-    Ok(())
+    let bytes = |wanted: u32| usize::try_from(wanted).unwrap_or(usize::MAX);
+    if let Some(wanted) = manner.send_buffer {
+        net::setsockopt(fd, sockopt::SndBuf, &bytes(wanted))
+            .map_err(|errno| ("setsockopt SO_SNDBUF", errno))?;
+    }
+    if let Some(wanted) = manner.receive_buffer {
+        net::setsockopt(fd, sockopt::RcvBuf, &bytes(wanted))
+            .map_err(|errno| ("setsockopt SO_RCVBUF", errno))?;
+    }
+    manner.fast_open.map_or(Ok(()), |waiting| fast_open(fd, waiting))
+}
+
+/// nix knows this option for connecting sockets only.
+fn fast_open(fd: &OwnedFd, waiting: u32) -> Result<(), (&'static str, Errno)> {
+    let waiting = libc::c_int::try_from(waiting).unwrap_or(libc::c_int::MAX);
+    let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).expect("four bytes");
+    // SAFETY: the kernel reads one int, which outlives the call, on a descriptor we own.
+    let done = unsafe {
+        let value = std::ptr::from_ref(&waiting).cast();
+        libc::setsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN, value, size)
+    };
+    Errno::result(done).map(drop).map_err(|errno| ("setsockopt TCP_FASTOPEN", errno))
 }
 
 /// Listens. Not nix's call: its `Backlog` ends at 4,096, `net.core.somaxconn` need not.
@@ -174,7 +201,15 @@ mod tests {
 
     use super::*;
 
-    const MANNER: Manner = Manner { backlog: 16, reuse_port: false, keepalive: false, freebind: false };
+    const MANNER: Manner = Manner {
+        backlog: 16,
+        reuse_port: false,
+        keepalive: false,
+        freebind: false,
+        send_buffer: None,
+        receive_buffer: None,
+        fast_open: None,
+    };
 
     fn bound(text: &str) -> Result<Made, Error> {
         bind(&Address::parse(text).expect("an address"), MANNER)
