@@ -21,9 +21,12 @@ pub fn start() {
     if seconds == 0 || host::worker_id() != 1 {
         return;
     }
+    // How the files are now: a change that comes before the thread's first turn is one as well.
+    let mut known = Known::new();
+    changed(&mut known, all_files());
     let look = move || {
         host::block_signals();
-        watch(Duration::from_secs(seconds));
+        watch(known, Duration::from_secs(seconds));
     };
     match std::thread::Builder::new().name("py-auto-reload".to_owned()).spawn(look) {
         Ok(_) => host::log("Python auto-reloader enabled"),
@@ -31,24 +34,26 @@ pub fn start() {
     }
 }
 
-fn watch(period: Duration) {
-    let mut known = Known::new();
+fn watch(mut known: Known, period: Duration) {
     loop {
-        let files = Python::attach(|py| {
-            files(py).unwrap_or_else(|error| {
-                traceback::log(py, error);
-                Vec::new()
-            })
-        });
-        if let Some((module, file)) = changed(&mut known, files) {
+        std::thread::sleep(period);
+        if let Some((module, file)) = changed(&mut known, all_files()) {
             host::log(&format!(
                 "[uwsgi-python-reloader] module/file {module} has been modified ({})",
                 file.display()
             ));
             host::control(CONTROL_RELOAD, 0);
         }
-        std::thread::sleep(period);
     }
+}
+
+fn all_files() -> Vec<(String, PathBuf)> {
+    Python::attach(|py| {
+        files(py).unwrap_or_else(|error| {
+            traceback::log(py, error);
+            Vec::new()
+        })
+    })
 }
 
 /// The first that changed since it was seen last. All are seen then: one reload is enough for several changes.

@@ -47,7 +47,7 @@ def application(environ, start_response):
         file.truncate(SIZE)
         body = environ["wsgi.file_wrapper"](file)
     elif path == "/page":
-        body = [b"x" * 250_000]
+        body = [b"x" * 1_000_000]
     elif path == "/pieces":
         body = (b"%d," % n for n in range(10_000))
     elif path == "/length":
