@@ -54,7 +54,8 @@ pub fn meant(words: &str) -> Vec<&'static Known> {
 
 macro_rules! table {
     ($($name:ident $id:literal $says:literal $cause:literal $fix:literal)*) => {
-        $(#[doc = $says] pub const $name: Id = Id($id);)*
+        // As code: what is in brackets is no link.
+        $(#[doc = concat!("`", $says, "`")] pub const $name: Id = Id($id);)*
         /// All of them, in the order of their numbers.
         pub const ALL: &[Known] = &[$(Known { id: $id, says: $says, cause: $cause, fix: $fix }),*];
     };
