@@ -44,6 +44,8 @@ fn workers_sockets_and_reloads_are_told() {
     for _ in 0..3 {
         get(&server);
     }
+    // A request is counted before its line is written, which may be after its answer.
+    server.log().wait_n(3, |line| line.contains("] GET / => ")).expect("three lines");
     let seen = get(&server).json();
     let workers = seen["workers"].as_array().expect("a list").clone();
     let keys = "avg_rt delta_requests exceptions id last_spawn pid requests respawn_count rss running_time signals status \
