@@ -81,10 +81,7 @@ pub fn hooks(list: &[Action], found: &Found, pid: Option<u32>) {
             }
             continue;
         };
-        let mut command = Command::new(shell::program());
-        command.arg("-c").arg(hook).stdin(Stdio::null()).envs(variables(found));
-        command.envs(pid.map(|pid| ("UWSGI_VASSAL_PID", pid.to_string())));
-        if let Err(error) = shell::start_program(&mut command) {
+        if let Err(error) = beside(hook, found, pid) {
             crate::log!("[emperor] hook {hook}: {error}");
         }
     }
@@ -93,16 +90,17 @@ pub fn hooks(list: &[Action], found: &Found, pid: Option<u32>) {
 /// Runs the hook for a vassal that is gone, beside everything else.
 pub fn buried(found: &Found, pid: u32, policy: &Emperor) {
     let Some(hook) = &policy.stop_hook else { return };
-    let mut command = Command::new(shell::program());
-    command
-        .arg("-c")
-        .arg(format!("{hook} \"$UWSGI_VASSAL_CONFIG\""))
-        .stdin(Stdio::null())
-        .envs(variables(found));
-    command.env("UWSGI_VASSAL_PID", pid.to_string());
-    if let Err(error) = shell::start_program(&mut command) {
+    if let Err(error) = beside(&format!("{hook} \"$UWSGI_VASSAL_CONFIG\""), found, Some(pid)) {
         crate::log!("[emperor] vassals-stop-hook {hook}: {error}");
     }
+}
+
+/// Starts a command that is told of a vassal, and perhaps of its process.
+fn beside(script: &str, found: &Found, pid: Option<u32>) -> io::Result<u32> {
+    let mut command = Command::new(shell::program());
+    command.arg("-c").arg(script).stdin(Stdio::null()).envs(variables(found));
+    command.envs(pid.map(|pid| ("UWSGI_VASSAL_PID", pid.to_string())));
+    shell::start_program(&mut command)
 }
 
 /// What hooks are told.

@@ -447,9 +447,7 @@ impl Office {
             crate::log!("[deadlock-detector] process {pid} died holding user lock {lock}: released");
         }
         let area = &self.shared.area;
-        let Some(number) = (1..=area.slot_count()).find(|number| area.slot(*number).process() == pid) else {
-            return;
-        };
+        let Some(number) = area.slot_with(pid) else { return };
         let now = clock::now();
         for (thread, core) in area.cores_of(number) {
             if let (Some(id), Some(busy)) = (crashed, core.busy()) {
@@ -469,8 +467,7 @@ impl Office {
 
     fn dump(&mut self, client: ClientId, pid: u32) {
         let area = &self.shared.area;
-        let found = (1..=area.slot_count()).find(|number| area.slot(*number).process() == pid && pid != 0);
-        match found {
+        match area.slot_with(pid) {
             Some(number) => {
                 area.slot(number).want_stacks();
                 // A bell that cannot be rung has rung already.

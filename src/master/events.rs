@@ -136,7 +136,7 @@ impl Ears {
         }
         office.pass_stacks_on();
         let mut events = self.gather(office);
-        if needs.knocks && listeners.iter().any(|listener| net::is_readable(listener.as_raw_fd())) {
+        if needs.knocks && clients_wait(listeners) {
             events.push(Event::Knocked);
         }
         let sample = self.sampler.as_mut().and_then(|sampler| sampler.look(office.area(), listeners));
@@ -156,10 +156,7 @@ impl Ears {
         let now = clock::now().millis();
         let patience_ms = office.herald_mut().patience_ms();
         let templates: &[u32] = if summary.paused { &[] } else { &summary.templates };
-        let waiting = || {
-            let fds: Vec<BorrowedFd<'_>> = listeners.iter().map(|listener| listener.fd.as_fd()).collect();
-            event::readable(&fds, Some(0)).is_ok_and(|waiting| waiting.contains(&true))
-        };
+        let waiting = || clients_wait(listeners);
         let found = self.pulse.look(office.area(), templates, waiting, self.threads, patience_ms, now);
         let mut events = Vec::new();
         if let Some(found) = found {
@@ -332,4 +329,9 @@ fn ready_workers(office: &Office) -> Vec<Event> {
     let serves = |doing| matches!(doing, Doing::Ready | Doing::Draining);
     let slots = office.area().slots().filter(|slot| serves(slot.state()));
     slots.map(|slot| Event::Ready { pid: slot.process() }).collect()
+}
+
+/// Whether somebody waits to be accepted.
+fn clients_wait(listeners: &[Listener]) -> bool {
+    listeners.iter().any(|listener| net::is_readable(listener.as_raw_fd()))
 }

@@ -111,7 +111,7 @@ impl Pulse {
                 doing: process::doing(pid),
                 silent: slot.is_silent(),
                 wanted: clients_wait || slot.in_hand() > 0,
-                connections: slot.connections.load(std::sync::atomic::Ordering::Relaxed),
+                connections: slot.connections(),
                 requests: slot.requests_total(),
                 full: slot.in_hand() >= threads,
             };

@@ -155,9 +155,14 @@ impl Area {
         seat + if generation.is_multiple_of(2) { 2 * self.shape.workers } else { 0 }
     }
 
-    /// The number, as people count, of the worker on `seat`.
-    pub fn id_of(&self, seat: u32) -> u32 {
-        (seat - 1) % self.shape.workers + 1
+    /// The number, as people count, of the worker on that seat, or in that slot.
+    pub fn id_of(&self, number: u32) -> u32 {
+        (number - 1) % self.shape.workers + 1
+    }
+
+    /// Number of the slot that process `pid` has.
+    pub fn slot_with(&self, pid: u32) -> Option<u32> {
+        (1..=self.slot_count()).find(|number| pid != 0 && self.slot(*number).process() == pid)
     }
 
     /// The slot of the same worker's other seat.

@@ -93,7 +93,7 @@ pub struct WorkerSlot {
     tired: AtomicU32,
     dump: AtomicU32,
     /// Connections open.
-    pub connections: AtomicU32,
+    connections: AtomicU32,
     poked: AtomicU32,
     answered: AtomicU32,
     /// See [`WorkerSlot::taken_in`]: a period, and a number.

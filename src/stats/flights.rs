@@ -97,7 +97,7 @@ impl Flights {
         let mut told = Flights::default();
         for number in 1..=area.slot_count() {
             told.in_flight.extend(running(area, number, clocks));
-            let worker = area.id_of((number - 1) % (2 * area.workers()) + 1);
+            let worker = area.id_of(number);
             let landed = |flown: Flown| landed(&flown, worker, clocks);
             told.slowest.extend(area.flights(number).slowest(clocks.now).map(landed));
             told.failed.extend(area.flights(number).failed().map(landed));
@@ -113,7 +113,7 @@ impl Flights {
 }
 
 fn running(area: &Area, number: u32, clocks: Clocks) -> Vec<Flying> {
-    let (slot, worker) = (area.slot(number), area.id_of((number - 1) % (2 * area.workers()) + 1));
+    let (slot, worker) = (area.slot(number), area.id_of(number));
     if slot.process() == 0 {
         return Vec::new();
     }

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use nix::sys::prctl;
@@ -94,10 +94,7 @@ fn prepare(shell: &mut Command, with_parent: bool) {
 
 /// Starts a program with signals as they are at the start of one. Its end is told like every child's.
 pub fn start_program(command: &mut Command) -> io::Result<u32> {
-    let prepare = || Ok(SigSet::empty().thread_set_mask()?);
-    // SAFETY: between fork and exec only a system call is made, and no memory is allocated.
-    unsafe { command.pre_exec(prepare) };
-    Ok(command.spawn()?.id())
+    Ok(spawn(command)?.id())
 }
 
 /// The same with a pipe as its standard input, which is given to `feed` and then ends.
@@ -105,14 +102,17 @@ pub fn feed_program(
     command: &mut Command,
     feed: impl FnOnce(&mut std::process::ChildStdin),
 ) -> io::Result<()> {
-    let prepare = || Ok(SigSet::empty().thread_set_mask()?);
-    // SAFETY: between fork and exec only a system call is made, and no memory is allocated.
-    unsafe { command.pre_exec(prepare) };
-    let mut child = command.spawn()?;
-    if let Some(input) = &mut child.stdin {
+    if let Some(input) = &mut spawn(command)?.stdin {
         feed(input);
     }
     Ok(())
+}
+
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    let prepare = || Ok(SigSet::empty().thread_set_mask()?);
+    // SAFETY: between fork and exec only a system call is made, and no memory is allocated.
+    unsafe { command.pre_exec(prepare) };
+    command.spawn()
 }
 
 /// Sends a signal to a command and all it has started.

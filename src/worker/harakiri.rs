@@ -160,7 +160,6 @@ impl<R: Reactor> Ring<R> {
             next = Some(now.after(usual_ms));
         }
         let plan = std::sync::Arc::clone(&self.plan);
-        let few_wait = self.few_wait();
         for (core, line) in plan.area.cores_of(plan.slot) {
             let Some(busy) = line.busy() else { continue };
             let Some(deadline) = busy.deadline else { continue };
@@ -171,7 +170,7 @@ impl<R: Reactor> Ring<R> {
                 next = next.into_iter().chain([deadline]).min();
                 continue;
             }
-            if few_wait {
+            if self.few_wait() {
                 next = next.into_iter().chain([now.after(QUEUE_MS)]).min();
                 continue;
             }

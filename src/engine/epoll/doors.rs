@@ -3,16 +3,16 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::epoll::{EpollEvent, EpollFlags};
 
 use super::{Epoll, Place, TAG_DOOR};
-
-const GUESTS: EpollFlags = EpollFlags::EPOLLIN;
 use crate::engine::{Event, Token};
 use crate::sys::net;
+
+const GUESTS: EpollFlags = EpollFlags::EPOLLIN;
 
 /// A listening socket.
 pub(super) struct Door {
@@ -77,7 +77,7 @@ impl Epoll {
         while let Some(&token) = self.doors[number].accepts.front() {
             let result = net::accept_now(fd);
             match &result {
-                Ok(guest) => *self.place(std::os::fd::AsRawFd::as_raw_fd(guest)) = Place::default(),
+                Ok(guest) => *self.place(guest.as_raw_fd()) = Place::default(),
                 // Another worker was faster.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {}

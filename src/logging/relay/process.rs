@@ -323,13 +323,13 @@ impl Desk {
     }
 
     fn tick(&mut self) {
-        // Commands of alarms.
-        while process::reap().is_some() {}
         let now = Instant::now();
         if now < self.look {
             return;
         }
         self.look = now + LOOK;
+        // Commands of alarms.
+        while process::reap().is_some() {}
         if touched(&mut self.reopen) {
             self.outlets.each(Writer::reopen);
         }

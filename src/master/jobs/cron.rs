@@ -2,15 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::Standing;
+use super::{KILL, Standing};
 use crate::base::clock::{self, Millis};
 use crate::options::jobs::Cron;
 use crate::sys::{shell, time};
 
 /// A minute, seconds.
 const MINUTE: u64 = 60;
-/// SIGKILL.
-const KILL: i32 = 9;
 
 /// All of them, and those that run.
 #[derive(Debug, Default)]

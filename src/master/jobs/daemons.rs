@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Ended, Standing};
+use super::{Ended, KILL, Standing};
 use crate::base::clock::Millis;
 use crate::options::jobs::Daemon;
 use crate::sys::process::{self, Status};
@@ -17,8 +17,6 @@ const PAUSE_MS_MAX: u64 = 300_000;
 const HEIR_MS: u64 = 1_000;
 /// SIGTERM.
 const TERM: i32 = 15;
-/// SIGKILL.
-const KILL: i32 = 9;
 /// How long all of them may take to end with the server.
 const MERCY: Duration = Duration::from_secs(3);
 

@@ -17,6 +17,9 @@ use cron::Crons;
 use daemons::Daemons;
 use plan::Plan;
 
+/// SIGKILL.
+const KILL: i32 = 9;
+
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Jobs {

@@ -22,29 +22,27 @@ impl State {
 
     /// Nothing in that process moves: stopped, or worse.
     pub(super) fn frozen(&mut self, pid: u32, actions: &mut Vec<Action>) {
+        self.put_down(pid, lines::frozen, actions);
+    }
+
+    /// Neither stopped processes nor those stuck in the kernel hear anything but this.
+    pub(super) fn silent(&mut self, pid: u32, actions: &mut Vec<Action>) {
+        if self.worker_with(pid).is_some() {
+            self.put_down(pid, lines::silent, actions);
+        } else if self.template_with(pid).is_some() {
+            actions.push(Action::Say(lines::template_silent(pid)));
+            actions.push(Action::Kill { pid });
+        }
+    }
+
+    /// Kills a worker, once. A successor comes even if the kernel cannot end it.
+    fn put_down(&mut self, pid: u32, line: fn(u32, u32) -> String, actions: &mut Vec<Action>) {
         let Some((generation, number)) = self.worker_with(pid) else { return };
         let id = generation.id(number);
         let Some(entry) = generation.worker(number) else { return };
         if matches!(entry.life, Life::Ready { .. }) && entry.tired != Some(Tired::Evil) {
             entry.tired = Some(Tired::Evil);
-            actions.push(Action::Say(lines::frozen(id, pid)));
-            actions.push(Action::Kill { pid });
-        }
-    }
-
-    /// Neither stopped processes nor those stuck in the kernel hear anything but this.
-    pub(super) fn silent(&mut self, pid: u32, actions: &mut Vec<Action>) {
-        if let Some((generation, number)) = self.worker_with(pid) {
-            let id = generation.id(number);
-            let Some(entry) = generation.worker(number) else { return };
-            if matches!(entry.life, Life::Ready { .. }) && entry.tired != Some(Tired::Evil) {
-                // A successor comes even if the kernel cannot end it.
-                entry.tired = Some(Tired::Evil);
-                actions.push(Action::Say(lines::silent(id, pid)));
-                actions.push(Action::Kill { pid });
-            }
-        } else if self.template_with(pid).is_some() {
-            actions.push(Action::Say(lines::template_silent(pid)));
+            actions.push(Action::Say(line(id, pid)));
             actions.push(Action::Kill { pid });
         }
     }
