@@ -104,10 +104,14 @@ table! {
     RELEASES "UWR-E030" "install both from one"
         "Executable and libuwring_python.so are of two releases."
         "Install both from one package; look for an old library at the places docs/install.md lists."
+    NOT_LOADED "UWR-E031" "cannot load the plugin"
+        "The chosen Python cannot load libraries, or not this one: it is linked fully statically (not to be mistaken for one \
+        without libpython, which serves as any other), or made for musl or another processor."
+        "Choose a Python that is linked dynamically: `ldd /path/to/python` must name libc.so.6."
 
     // Application.
     NO_APP "UWR-E040" "no app loaded. GAME OVER"
-        "`need-app` (the default) is on and no application could be loaded. The reason stands above it."
+        "`need-app` (the default) is on and no application could be loaded, or none is named. Which, stands above it."
         "Read the traceback above. `need-app = false` starts without."
     APP_FAILED "UWR-E041" "unable to load app"
         "The module cannot be imported, or has no such callable."
