@@ -14,6 +14,9 @@ use crate::sys::memory::SharedMap;
 /// Metrics by their names.
 pub type Families = BTreeMap<String, Family>;
 
+/// A bucket's bound, as a number and as the application wrote it, and what is in it alone.
+type Bucket<'a> = (f64, &'a str, f64);
+
 /// Labels and their values.
 type Labels = Vec<(String, String)>;
 
@@ -133,7 +136,7 @@ impl Family {
 
     /// Each bucket with those below it, then sum and count.
     fn buckets(&self, family: &str, to: &mut Samples<'_>) {
-        let mut all: BTreeMap<Labels, (Vec<(f64, &str, f64)>, f64)> = BTreeMap::new();
+        let mut all: BTreeMap<Labels, (Vec<Bucket<'_>>, f64)> = BTreeMap::new();
         for ((_, labels), sample) in &self.samples {
             let bound = labels.iter().find(|(name, _)| name == "le").map(|(_, bound)| bound.as_str());
             let others = labels.iter().filter(|(name, _)| name != "le").cloned().collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -256,15 +256,29 @@ fn a_full_line_is_seen_on_tcp_too() {
     let gates = ["gate0", "gate1"].map(|name| Gate::new(server.path(name)));
     let mut busy: Vec<_> = gates.iter().map(|gate| server.send_to(gate)).collect();
     assert!(server.log().wait_n(2, |line| line.starts_with("waiting at")).is_some());
-    let waiting: Vec<_> = (0..7).map(|_| server.http()).collect();
+    let since = Instant::now();
+    let mut waiting: Vec<_> = (0..7).map(|_| server.http()).collect();
+    waiting.iter_mut().for_each(|client| client.send("GET /late HTTP/1.1\r\nHost: test\r\n\r\n"));
     let Address::Tcp(name) = server.tcp(0) else { panic!("a TCP socket") };
     let line = |what: &str| format!("uwring_listen_queue_{what}{{socket=\"{name}\",family=\"tcp\"}}");
-    let told = until(&server, "seven wait", |told| told[&line("length")] == 7.0);
+    let long = Duration::from_millis(60);
+    let told = until(&server, "seven wait", |told| told[&line("length")] == 7.0 && since.elapsed() > long);
     assert_eq!((told[&line("limit")], told["uwsgi_listen_queue_length"]), (64.0, 7.0));
     gates.iter().for_each(Gate::open_for_all);
     busy.iter_mut().for_each(|client| drop(client.response("GET").expect(200)));
-    drop(waiting);
+    waiting.iter_mut().for_each(|client| drop(client.response("GET").expect(200)));
     until(&server, "nobody waits", |told| told[&line("length")] == 0.0);
+    // The one that found a worker without room until then says how long it had waited.
+    let waited = || {
+        let told = server.ctl(&["requests", "--json"]).stdout;
+        let told: serde_json::Value = serde_json::from_slice(&told).expect("JSON");
+        let slowest = told["slowest"].as_array().cloned().unwrap_or_default();
+        slowest.iter().filter_map(|it| it["accept_us"].as_u64()).max()
+    };
+    let begun = Instant::now();
+    while waited().is_none_or(|us| us < 40_000) {
+        assert!(begun.elapsed() < PATIENCE, "nobody waited: {:?}", waited());
+    }
 }
 
 #[test]
