@@ -104,7 +104,7 @@ fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    which(Command::new("uwring ctl"))
+    which(Command::new("uwring ctl").bin_name("uwring ctl"))
         .about("Ask a running server, or tell it what to do")
         .subcommand_required(true)
         .arg_required_else_help(true)

@@ -47,7 +47,7 @@ fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    client::which(Command::new("uwring top"))
+    client::which(Command::new("uwring top").bin_name("uwring top"))
         .about("Show a running server live: rates, latency, workers, requests")
         .arg(
             Arg::new("stats")
