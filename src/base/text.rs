@@ -90,6 +90,11 @@ fn distance(a: &str, b: &str) -> usize {
     above[b.len()]
 }
 
+/// Fit for a terminal, a page or a line of a log: what others chose has no control characters.
+pub fn readable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,6 +142,11 @@ mod tests {
         assert!(starts_comment(" # four"));
         assert!(starts_comment("\t;four"));
         assert!(!starts_comment("#four"));
+    }
+
+    #[test]
+    fn control_characters_are_shown_as_a_sign() {
+        assert_eq!(readable("a\x1b[2J\u{9b}ü\n"), "a?[2J?ü?");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use uwring_abi::{
 };
 
 use crate::config::{self, Config};
-use crate::{interpreter, interrupt, load, threads};
+use crate::{interpreter, interrupt, load, pauses, threads};
 
 // What the executable offers ------------------------------------------------------------------------------
 
@@ -101,7 +101,7 @@ pub fn take(thread: u32) -> Option<Request> {
 /// Sleeps, detached, until there may be a request; `false` when the worker stops.
 pub fn wait(py: Python<'_>, thread: u32) -> bool {
     let Some(api) = api() else { return false };
-    py.detach(|| {
+    pauses::detached(py, || {
         // SAFETY: detached from the interpreter, on interpreter thread `thread`.
         unsafe { (api.wait)(api.ctx, thread) != 0 }
     })
