@@ -23,6 +23,7 @@ use self::monitor::{Found, Monitor};
 use self::vassal::{Action, Event, Vassal};
 use crate::base::clock::{self, Millis};
 use crate::base::errors;
+use crate::base::vassalage;
 use crate::options::emperor::Emperor as Policy;
 use crate::sys::process::{self, Status};
 use crate::sys::signals::{Signal, SignalReader};
@@ -332,7 +333,7 @@ impl Held {
                 if let Some(Err(error)) = told {
                     // It has closed its end, or listens to nothing: signals it does hear.
                     crate::log!("[emperor] vassal {} does not listen: {error}", self.found.name);
-                    let signal = if word == vassal::word::RELOAD { Signal::SIGHUP } else { Signal::SIGTERM };
+                    let signal = if word == vassalage::RELOAD { Signal::SIGHUP } else { Signal::SIGTERM };
                     self.signal(signal);
                 }
             }
