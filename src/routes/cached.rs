@@ -45,6 +45,8 @@ pub fn answer(
     answer.field("Content-Type", kind.unwrap_or_default());
     if !encoding.is_empty() {
         answer.field("Content-Encoding", &encoding);
+        // Others, who take no such coding, get another form.
+        answer.field("Vary", b"Accept-Encoding");
     }
     if found.expires != 0 {
         answer.field("Expires", date::http(found.expires).as_bytes());
