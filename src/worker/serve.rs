@@ -15,6 +15,7 @@ use super::pages::Pages;
 use super::rules::Rules;
 use super::{Plan, office};
 use crate::base::clock;
+use crate::base::errors;
 use crate::plugin::host::{CacheCall, Host, Outcome, Refusal};
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
 use crate::response::Answer;
@@ -33,9 +34,6 @@ pub struct Desk {
     /// `error-page-…`.
     pub pages: Pages,
 }
-
-const TOO_SHORT: &str =
-    "[uwring] the application ended its response before the announced Content-Length; connection closed";
 
 thread_local! {
     /// Which interpreter thread this is, and the kernel's number of it.
@@ -162,7 +160,7 @@ impl Desk {
         while at < end {
             let max = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
             let read = crate::sys::net::read_at(fd, &mut buffer[..max], at).map_err(|error| {
-                crate::log!("[uwring] cannot read the file of a response: {error}");
+                crate::log!("[uwring] cannot read the file of a response: {error} {}", errors::FILE_SHRANK);
                 Refusal::Gone
             })?;
             if read == 0 {
@@ -189,7 +187,7 @@ impl Desk {
                 kept
             }
             _ => {
-                crate::log!("{TOO_SHORT}");
+                say_too_short();
                 job.keep_alive = false;
                 job.stage = Stage::Broken;
                 None
@@ -214,17 +212,25 @@ impl Desk {
         }
         let Stage::Started(body) = &mut job.stage else { return };
         if !body.end(&mut job.out) {
-            crate::log!("{TOO_SHORT}");
+            say_too_short();
             job.keep_alive = false;
         } else if body.excess() > 0 {
             let excess = body.excess();
             crate::log!(
-                "[uwring] the application sent {excess} bytes beyond its Content-Length; they were left out"
+                "[uwring] the application sent {excess} bytes beyond its Content-Length; they were left out {}",
+                errors::TOO_LONG
             );
         } else if let Some(kept) = kept {
             kept.store(&self.plan.area);
         }
     }
+}
+
+fn say_too_short() {
+    crate::log!(
+        "[uwring] the application ended its response before the announced Content-Length; connection closed {}",
+        errors::TOO_SHORT
+    );
 }
 
 pub(super) fn channel(job: &mut Job) -> &Arc<Channel> {

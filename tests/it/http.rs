@@ -464,7 +464,7 @@ fn shared_sockets_are_named_by_their_number() {
     let server = Server::app("hello")
         .without("socket")
         .ini(&format!(
-            "http-socket = =1\nsocket = =0\nabstract-socket = true\nshared-socket = @{name}\nshared-socket = 127.0.0.1:0"
+            "shared-socket = @{name}\nshared-socket = 127.0.0.1:0\nhttp-socket = =1\nsocket = =0\nabstract-socket = true"
         ))
         .start();
     assert_eq!(server.tcp(0).get("/").expect(200).text(), "Hello, world!");
