@@ -89,7 +89,7 @@ impl Squeeze {
     }
 
     /// The end; `None` where less came than was promised.
-    pub fn end(self: Box<Self>) -> Option<Vec<u8>> {
+    pub fn end(self) -> Option<Vec<u8>> {
         if self.owed.is_some_and(|owed| owed > 0) {
             return None;
         }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn pieces_can_be_read_when_they_are_flushed_and_end_as_promised() {
-        let mut squeeze = Box::new(Squeeze::new(Some(8)));
+        let mut squeeze = Squeeze::new(Some(8));
         let mut sent = squeeze.push(b"hello ", true);
         let mut seen = [0; 6];
         flate2::read::GzDecoder::new(sent.as_slice()).read_exact(&mut seen).expect("flushed");
@@ -168,7 +168,7 @@ mod tests {
         let mut text = String::new();
         flate2::read::GzDecoder::new(sent.as_slice()).read_to_string(&mut text).expect("whole");
         assert_eq!(text, "hello yo");
-        assert_eq!(Box::new(Squeeze::new(Some(1))).end(), None);
-        assert!(Box::new(Squeeze::new(None)).end().is_some_and(|bytes| !bytes.is_empty()));
+        assert_eq!(Squeeze::new(Some(1)).end(), None);
+        assert!(Squeeze::new(None).end().is_some_and(|bytes| !bytes.is_empty()));
     }
 }
