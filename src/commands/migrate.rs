@@ -187,7 +187,7 @@ fn systemd(settings: &Settings) -> String {
     format!(
         "\n# systemd, /etc/systemd/system/site.service:\n#\n# [Unit]\n# Description=A site\n# After=network.target\n#\n\
          # [Service]\n# Type=notify\n# ExecStart=/usr/local/bin/uwring /etc/site/uwring.toml\n\
-         # ExecReload=/bin/kill -HUP $MAINPID\n# KillMode=mixed\n# TimeoutStopSec={stop}\n# Restart=on-failure\n{service}\
+         # ExecReload=/bin/sh -c 'kill -HUP ${{MAINPID}}'\n# KillMode=mixed\n# TimeoutStopSec={stop}\n# Restart=on-failure\n{service}\
          #\n# [Install]\n# WantedBy=multi-user.target\n"
     )
 }
