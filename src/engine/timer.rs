@@ -7,6 +7,8 @@ use crate::base::clock::Millis;
 const SLOT_MS: u64 = 100;
 /// Slots: 51 s ahead; a later deadline is looked at there and put in again.
 const SLOTS: usize = 512;
+/// Words of a bit for each slot.
+const WORDS: usize = SLOTS / 64;
 
 /// Reminders a slot keeps memory for: with 10,000 clients every slot is crowded once in a while, all of them never.
 const KEPT_MAX: usize = 64;
@@ -15,6 +17,8 @@ const KEPT_MAX: usize = 64;
 #[derive(Debug)]
 pub struct Wheel<T> {
     slots: Vec<Vec<T>>,
+    /// Which slots have reminders: every turn of the loop asks for the next one, and it is mostly far ahead.
+    occupied: [u64; WORDS],
     /// Number of the first slot that has not been expired, in slots since the clock's start.
     next: u64,
     len: usize,
@@ -23,13 +27,16 @@ pub struct Wheel<T> {
 impl<T> Wheel<T> {
     /// Empty, beginning `now`.
     pub fn new(now: Millis) -> Wheel<T> {
-        Wheel { slots: (0..SLOTS).map(|_| Vec::new()).collect(), next: now.0 / SLOT_MS, len: 0 }
+        let slots = (0..SLOTS).map(|_| Vec::new()).collect();
+        Wheel { slots, occupied: [0; WORDS], next: now.0 / SLOT_MS, len: 0 }
     }
 
     /// Puts a reminder in for `at`.
     pub fn insert(&mut self, at: Millis, item: T) {
         let slot = (at.0.div_ceil(SLOT_MS)).clamp(self.next, self.next + SLOTS as u64 - 1);
-        self.slots[slot_index(slot)].push(item);
+        let index = slot_index(slot);
+        self.slots[index].push(item);
+        self.occupied[index / 64] |= 1 << (index % 64);
         self.len += 1;
     }
 
@@ -42,7 +49,9 @@ impl<T> Wheel<T> {
         }
         let last = current.min(self.next + SLOTS as u64 - 1);
         for slot in self.next..=last {
-            let items = &mut self.slots[slot_index(slot)];
+            let index = slot_index(slot);
+            self.occupied[index / 64] &= !(1 << (index % 64));
+            let items = &mut self.slots[index];
             self.len -= items.len();
             due.append(items);
             if items.capacity() > KEPT_MAX {
@@ -57,8 +66,21 @@ impl<T> Wheel<T> {
         if self.len == 0 {
             return None;
         }
-        let slot = (self.next..self.next + SLOTS as u64).find(|&s| !self.slots[slot_index(s)].is_empty())?;
-        Some((slot * SLOT_MS).saturating_sub(now.0))
+        let first = slot_index(self.next);
+        let later = u64::MAX << (first % 64);
+        // The word of the first slot twice: the slots from there on, and at last those before it.
+        let index = (0..=WORDS).find_map(|n| {
+            let place = (first / 64 + n) % WORDS;
+            let of_ours = match n {
+                0 => later,
+                WORDS => !later,
+                _ => u64::MAX,
+            };
+            let word = self.occupied[place] & of_ours;
+            (word != 0).then(|| place * 64 + word.trailing_zeros() as usize)
+        })?;
+        let ahead = (index + SLOTS - first) % SLOTS;
+        Some(((self.next + ahead as u64) * SLOT_MS).saturating_sub(now.0))
     }
 }
 
@@ -87,6 +109,22 @@ mod tests {
         assert_eq!(wheel.next_in(Millis(1249)), Some(51));
         assert_eq!(due(&mut wheel, 1300), [1]);
         assert_eq!(wheel.next_in(Millis(1300)), None);
+    }
+
+    #[test]
+    fn the_next_reminder_is_found_wherever_it_is() {
+        for start in [0, 63, 64, 100, 511, 512, 70_000] {
+            for ahead in 0..SLOTS as u64 {
+                let now = Millis(start * SLOT_MS);
+                let mut wheel = Wheel::new(now);
+                let at = (start + ahead) * SLOT_MS;
+                wheel.insert(Millis(at), 1);
+                wheel.insert(Millis((start + SLOTS as u64 - 1) * SLOT_MS), 2);
+                assert_eq!(wheel.next_in(now), Some(at - now.0), "{start} {ahead}");
+                assert!(due(&mut wheel, at).contains(&1));
+                assert_eq!(wheel.next_in(Millis(at)).is_none(), ahead == SLOTS as u64 - 1);
+            }
+        }
     }
 
     #[test]
