@@ -194,8 +194,6 @@ mod tests {
             folder: "/srv".to_owned(),
             threads: 1,
             locks: 1,
-            daemons: Vec::new(),
-            crons: Vec::new(),
             variables: Variables::default(),
         };
         Desk {
