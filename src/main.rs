@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         return ExitCode::from(code);
     }
     if argv.len() == 1 && !env.iter().any(|(name, _)| name.starts_with("UWSGI_")) {
-        println!("{}", uwring::commands::HELLO);
+        uwring::sys::output::print_line(uwring::commands::HELLO);
         return ExitCode::FAILURE;
     }
     let handover = match handover::find() {
@@ -94,7 +94,7 @@ fn run(
         }
         Command::Print(text) => {
             warnings.iter().for_each(|line| eprintln!("{line}"));
-            println!("{}", text.trim_end_matches('\n'));
+            uwring::sys::output::print_line(text.trim_end_matches('\n'));
             ExitCode::SUCCESS
         }
         Command::Exit(code) => ExitCode::from(code),

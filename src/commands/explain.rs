@@ -9,7 +9,7 @@ pub fn run(argv: &[OsString]) -> u8 {
     let words: Vec<_> = argv[1..].iter().map(|word| word.to_string_lossy()).collect();
     if words.is_empty() {
         let line = |known: &Known| format!("{}  {}\n", known.id, known.says);
-        super::say(&errors::ALL.iter().map(line).collect::<String>());
+        super::say(&errors::all().map(line).collect::<String>());
         return 0;
     }
     let words = words.join(" ");

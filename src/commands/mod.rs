@@ -60,7 +60,7 @@ pub fn run(argv: &[OsString], env: &[(String, String)]) -> Option<u8> {
 
 /// Prints a text. Who stops reading has read enough.
 fn say(text: &str) {
-    let _ = std::io::Write::write_all(&mut std::io::stdout(), format!("{}\n", text.trim_end()).as_bytes());
+    crate::sys::output::print_line(text.trim_end());
 }
 
 /// Takes a switch out of a command line, and says whether it was there.

@@ -12,6 +12,7 @@ use super::ABSTRACT_PREFIX;
 use super::words::{Answer, Change, Request, Status};
 use crate::base::errors;
 use crate::sys::credentials;
+use crate::sys::output;
 
 /// What the kernel lists of unix sockets: the last column is the name.
 const UNIX_SOCKETS: &str = "/proc/net/unix";
@@ -195,11 +196,11 @@ fn show(request: Request, text: &str, json: bool) -> Result<bool, Error> {
     let refused = serde_json::from_str::<Answer>(text).ok();
     let ok = refused.as_ref().map_or(status, |answer| answer.ok);
     if json {
-        print!("{text}");
+        output::print(text);
     } else if let Some(answer) = refused {
-        println!("{}", answer.message);
+        output::print_line(&answer.message);
     } else {
-        print!("{}", table(&serde_json::from_str(text)?));
+        output::print(&table(&serde_json::from_str(text)?));
     }
     Ok(ok)
 }

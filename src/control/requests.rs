@@ -9,6 +9,7 @@ use super::stacks;
 use super::words::{Answer, Request};
 use crate::stats::flights::{Flights, Flying, Landed};
 use crate::stats::live::Live;
+use crate::sys::output;
 
 /// Asks for the live document; the error is what the server says instead.
 pub(super) fn look(matches: &ArgMatches) -> Result<Result<Live, Answer>, Error> {
@@ -24,7 +25,7 @@ pub fn show(matches: &ArgMatches, with_stacks: bool) -> Result<bool, Error> {
     let live = match look(matches)? {
         Ok(live) => live,
         Err(refused) => {
-            println!("{}", refused.message);
+            output::print_line(&refused.message);
             return Ok(false);
         }
     };
@@ -37,10 +38,10 @@ pub fn show(matches: &ArgMatches, with_stacks: bool) -> Result<bool, Error> {
         if with_stacks {
             json["stacks"] = stacks::json(&told);
         }
-        println!("{json}");
+        output::print_line(&json.to_string());
     } else {
-        print!("{}", text(recorder, live.now_ms));
-        told.iter().for_each(|told| println!("{}", stacks::text(told)));
+        output::print(&text(recorder, live.now_ms));
+        told.iter().for_each(|told| output::print_line(&stacks::text(told)));
     }
     Ok(told.iter().all(|(_, stacks)| stacks.ok))
 }

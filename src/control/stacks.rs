@@ -1,5 +1,6 @@
 //! `uwring ctl dump`: asks for the stacks of one worker after the other.
 
+use crate::sys::output;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ pub type Told = (u32, Stacks);
 pub fn show(matches: &ArgMatches, only: Option<u32>) -> Result<bool, Error> {
     let text = ask_for(matches, Request::Status)?;
     if let Ok(refused) = serde_json::from_str::<Answer>(&text) {
-        println!("{}", refused.message);
+        output::print_line(&refused.message);
         return Ok(false);
     }
     let status: Status = serde_json::from_str(&text)?;
@@ -21,11 +22,11 @@ pub fn show(matches: &ArgMatches, only: Option<u32>) -> Result<bool, Error> {
     let workers = status.workers.iter().filter(|worker| worker.pid != 0 && wanted(worker.id));
     let all = of(matches, workers.map(|worker| (worker.id, worker.pid)))?;
     if matches.get_flag("json") {
-        println!("{}", json(&all));
+        output::print_line(&json(&all).to_string());
     } else if all.is_empty() {
-        println!("there is no such worker");
+        output::print_line("there is no such worker");
     } else {
-        all.iter().for_each(|told| println!("{}", self::text(told)));
+        all.iter().for_each(|told| output::print_line(&self::text(told)));
     }
     Ok(!all.is_empty() && all.iter().all(|(_, stacks)| stacks.ok))
 }

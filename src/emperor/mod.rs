@@ -140,7 +140,7 @@ impl Emperor {
         let fds: Vec<BorrowedFd<'_>> =
             std::iter::once(self.signals.as_fd()).chain(watch).chain(lines).chain(gates).collect();
         if let Err(error) = event::readable(&fds, next.map(|next| next.since(now))) {
-            crate::log!("[emperor] poll: {error}");
+            crate::log!("[emperor] poll: {error} {}", errors::MASTER);
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
@@ -237,8 +237,9 @@ impl Emperor {
                 Err(error) => {
                     if !self.unreadable.contains(&number) {
                         crate::log!(
-                            "[emperor] cannot read {}: {error}; its vassals stay",
-                            self.policy.monitors[number]
+                            "[emperor] cannot read {}: {error}; its vassals stay {}",
+                            self.policy.monitors[number],
+                            errors::UNREADABLE
                         );
                         self.unreadable.push(number);
                     }
@@ -257,8 +258,9 @@ impl Emperor {
         if self.policy.tyrant && found.stamp.owner.0 == 0 {
             if !self.refused.contains(&found.name) {
                 crate::log!(
-                    "[emperor-tyrant] invalid permissions for vassal {}: it belongs to root",
-                    found.name
+                    "[emperor-tyrant] invalid permissions for vassal {}: it belongs to root {}",
+                    found.name,
+                    errors::VASSAL_REFUSED
                 );
                 self.refused.push(found.name.clone());
             }
@@ -287,7 +289,10 @@ impl Emperor {
             Err(error) => {
                 // It is looked at again with the others.
                 if !self.refused.contains(&name) {
-                    crate::log!("[emperor] vassal {name} cannot wait for connections: {error}");
+                    crate::log!(
+                        "[emperor] vassal {name} cannot wait for connections: {error} {}",
+                        errors::VASSAL_DEAF
+                    );
                     self.refused.push(name);
                 }
                 return;
@@ -331,7 +336,11 @@ impl Held {
                 let told = self.process.as_mut().map(|process| process.line.write(&[word]));
                 if let Some(Err(error)) = told {
                     // It has closed its end, or listens to nothing: signals it does hear.
-                    crate::log!("[emperor] vassal {} does not listen: {error}", self.found.name);
+                    crate::log!(
+                        "[emperor] vassal {} does not listen: {error} {}",
+                        self.found.name,
+                        errors::VASSAL_DEAF
+                    );
                     let signal = if word == vassal::word::RELOAD { Signal::SIGHUP } else { Signal::SIGTERM };
                     self.signal(signal);
                 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::monitor::{Found, option_for};
+use crate::base::errors;
 use crate::hooks;
 use crate::options::emperor::Emperor;
 use crate::options::hooks::Action;
@@ -77,12 +78,12 @@ pub fn hooks(list: &[Action], found: &Found, pid: Option<u32>) {
     for action in list {
         let (Action::Run(hook) | Action::TryRun(hook)) = action else {
             if let Err(error) = hooks::perform(action) {
-                crate::log!("[emperor] hook for vassal {}: {error:?}", found.name);
+                crate::log!("[emperor] hook for vassal {}: {error:?} {}", found.name, errors::EMPEROR_HOOK);
             }
             continue;
         };
         if let Err(error) = beside(hook, found, pid) {
-            crate::log!("[emperor] hook {hook}: {error}");
+            crate::log!("[emperor] hook {hook}: {error} {}", errors::EMPEROR_HOOK);
         }
     }
 }
@@ -91,7 +92,7 @@ pub fn hooks(list: &[Action], found: &Found, pid: Option<u32>) {
 pub fn buried(found: &Found, pid: u32, policy: &Emperor) {
     let Some(hook) = &policy.stop_hook else { return };
     if let Err(error) = beside(&format!("{hook} \"$UWSGI_VASSAL_CONFIG\""), found, Some(pid)) {
-        crate::log!("[emperor] vassals-stop-hook {hook}: {error}");
+        crate::log!("[emperor] vassals-stop-hook {hook}: {error} {}", errors::EMPEROR_HOOK);
     }
 }
 

@@ -53,6 +53,8 @@ pub struct Choice {
     pub kind: Kind,
     /// For the log.
     pub why: String,
+    /// The kernel refused what would have been taken.
+    pub is_second_best: bool,
 }
 
 /// What runs here; `wanted`: what was configured, if anything.
@@ -61,13 +63,18 @@ pub fn choose(wanted: Option<Kind>) -> Result<Choice, Refused> {
 }
 
 fn decide(wanted: Option<Kind>, probe: impl FnOnce() -> Result<(), Unavailable>) -> Result<Choice, Refused> {
-    let configured = |kind: Kind| Choice { kind, why: format!("`engine = {}`", kind.name()) };
+    let configured =
+        |kind: Kind| Choice { kind, why: format!("`engine = {}`", kind.name()), is_second_best: false };
     match wanted {
         Some(Kind::Epoll) => Ok(configured(Kind::Epoll)),
         Some(Kind::IoUring) => Ok(probe().map(|()| configured(Kind::IoUring))?),
         None => Ok(match probe() {
-            Ok(()) => Choice { kind: Kind::IoUring, why: "this kernel has all that it needs".to_owned() },
-            Err(refusal) => Choice { kind: Kind::Epoll, why: refusal.to_string() },
+            Ok(()) => Choice {
+                kind: Kind::IoUring,
+                why: "this kernel has all that it needs".to_owned(),
+                is_second_best: false,
+            },
+            Err(refusal) => Choice { kind: Kind::Epoll, why: refusal.to_string(), is_second_best: true },
         }),
     }
 }

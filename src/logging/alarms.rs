@@ -5,6 +5,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::options::alarms;
 use crate::sys::shell;
 
@@ -68,7 +69,7 @@ fn tell(command: &str, message: &str) -> Option<String> {
         // An empty pipe takes it at once; a command that reads nothing may be gone.
         let _ = input.write_all(message.as_bytes());
     });
-    fed.err().map(|error| format!("[uwring] alarm {command}: {error}"))
+    fed.err().map(|error| format!("[uwring] alarm {command}: {error} {}", errors::ALARM))
 }
 
 #[cfg(test)]

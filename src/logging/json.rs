@@ -3,6 +3,7 @@
 use super::format::Record;
 use super::relay::{Label, Message, Source};
 use crate::base::digits::{decimal, signed};
+use crate::base::errors;
 
 /// Appends one request, with its line end.
 pub fn request(out: &mut Vec<u8>, r: &Record<'_>, addr: &[u8]) {
@@ -53,6 +54,11 @@ pub fn message(out: &mut Vec<u8>, message: Message<'_>, wall_us: u64) {
     object.number("pid", pid.into());
     object.number("worker", worker.into());
     object.text("message", message.text);
+    if source == Source::Server
+        && let Some(number) = errors::number_in(message.text)
+    {
+        object.text("id", number.as_bytes());
+    }
     object.out.push(b'}');
 }
 

@@ -19,6 +19,7 @@ use super::monitor::Monitor;
 use super::processes::Processes;
 use super::state::{Action, Command, Event};
 use crate::base::clock;
+use crate::base::errors;
 use crate::control::server::{ClientId, Server};
 use crate::control::words::Answer;
 use crate::hooks::Stop;
@@ -364,13 +365,15 @@ impl Office {
             Action::Drain(draining) => self.shared.area.set_draining(draining),
             Action::Run(command) => {
                 if let Err(error) = shell::start(&command, shell::Manner::default()) {
-                    crate::log!("[uwring] master: {error}");
+                    crate::log!("[uwring] master: {error} {}", errors::MASTER);
                 }
             }
             Action::Hook(action) => match self.jobs.hook(&action) {
                 Ok(()) => {}
                 Err(Stop::Exit(code)) => return Outcome::Exit(code),
-                Err(Stop::Failed(error)) => crate::log!("[uwring] hook-touch: {error}"),
+                Err(Stop::Failed(error)) => {
+                    crate::log!("[uwring] hook-touch: {error} {}", errors::HOOK_TOUCH)
+                }
             },
             Action::Pidfiles => return Outcome::Pidfiles,
             Action::Answer { client, answer, keep } => self.answer(client, &answer, keep),
@@ -431,8 +434,9 @@ impl Office {
         self.shared.area.slot(number).set_command(command);
         if let Err(cause) = self.ring(number) {
             crate::log!(
-                "[uwring] master: cannot ring for worker {}: {cause}",
-                self.shared.area.id_of(worker)
+                "[uwring] master: cannot ring for worker {}: {cause} {}",
+                self.shared.area.id_of(worker),
+                errors::MASTER
             );
         }
     }
@@ -453,7 +457,10 @@ impl Office {
     fn bury(&mut self, pid: u32, crashed: Option<u32>) {
         self.processes.forget(pid);
         for lock in self.shared.area.locks().release_all_of(pid) {
-            crate::log!("[deadlock-detector] process {pid} died holding user lock {lock}: released");
+            crate::log!(
+                "[deadlock-detector] process {pid} died holding user lock {lock}: released {}",
+                errors::LOCK_FREED
+            );
         }
         let area = &self.shared.area;
         let Some(number) = area.slot_with(pid) else { return };

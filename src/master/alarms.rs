@@ -2,6 +2,7 @@
 
 use std::os::fd::AsRawFd;
 
+use super::lines;
 use super::state::Event;
 use crate::base::clock::Millis;
 use crate::logging::alarms::Alarms;
@@ -14,26 +15,29 @@ use crate::sys::socket::queue::Queues;
 const SEGFAULT: i32 = 11;
 /// How often the lines are looked at, milliseconds.
 const LOOK_MS: u64 = 1_000;
+/// While a line is full, how often that is said, milliseconds. uWSGI does with each look.
+const SAY_MS: u64 = 10_000;
 
 /// See the module's page.
 #[derive(Debug, Default)]
 pub struct Watch {
     alarms: Alarms,
-    /// Where a full line raises something.
-    queues: Option<Queues>,
+    queues: Queues,
+    /// When the lines are looked at next, at the earliest.
     due: Millis,
+    /// When a full line is said again, at the earliest.
+    say_at: Millis,
 }
 
 impl Watch {
     /// Of these options.
     pub fn new(settings: &Settings) -> Watch {
-        let queues = (!settings.backlog.is_empty()).then(Queues::new);
-        Watch { alarms: Alarms::new(settings), queues, due: Millis(0) }
+        Watch { alarms: Alarms::new(settings), ..Watch::default() }
     }
 
-    /// When the lines are to be looked at.
+    /// When the lines must be looked at: only where a full one raises something. Else it is done beside other things.
     pub fn due(&self) -> Option<Millis> {
-        self.queues.as_ref().map(|_| self.due)
+        (!self.alarms.settings().backlog.is_empty()).then_some(self.due)
     }
 
     /// Looks at what happened.
@@ -48,10 +52,13 @@ impl Watch {
 
     /// Looks at the lines in front of the sockets, if it is time.
     pub fn look_at_lines(&mut self, listeners: &[Listener], now: Millis) {
-        let Some(queues) = self.queues.as_ref().filter(|_| self.due <= now) else { return };
+        if now < self.due {
+            return;
+        }
         self.due = now.after(LOOK_MS);
         let full = |listener: &Listener| {
-            let line = queues.line(listener).ok().filter(|line| line.max > 0 && line.waiting >= line.max)?;
+            let line =
+                self.queues.line(listener).ok().filter(|line| line.max > 0 && line.waiting >= line.max)?;
             let (name, fd) = (&listener.name, listener.fd.as_raw_fd());
             Some(format!(
                 "listen queue of socket \"{name}\" (fd: {fd}) full !!! ({}/{})",
@@ -59,6 +66,10 @@ impl Watch {
             ))
         };
         let messages: Vec<String> = listeners.iter().filter_map(full).collect();
+        if !messages.is_empty() && self.say_at <= now {
+            self.say_at = now.after(SAY_MS);
+            messages.iter().for_each(|message| crate::logging::line(&lines::line_full(message)));
+        }
         let names = self.alarms.settings().backlog.clone();
         messages.iter().for_each(|message| self.raise(&names, message, now));
     }

@@ -19,6 +19,7 @@ use super::scaling::sampler::Sampler;
 use super::state::{Event, Wish};
 use super::touch::Touched;
 use crate::base::clock::{self, Millis};
+use crate::base::errors;
 use crate::control::words::Change;
 use crate::options::settings::Settings;
 use crate::shared::area::{Ask, State as Doing, WorkerSlot};
@@ -131,7 +132,7 @@ impl Ears {
         fds.extend(listeners.iter().filter(|_| needs.knocks).map(AsFd::as_fd));
         if let Err(error) = event::readable(&fds, patience_ms) {
             // Nothing can be done about it, and going on without a pause would only burn the processor.
-            crate::log!("[uwring] master: poll: {error}");
+            crate::log!("[uwring] master: poll: {error} {}", errors::MASTER);
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
         office.pass_stacks_on();
@@ -185,7 +186,7 @@ impl Ears {
                 Ended::Foreign => Some(Event::Exited { pid, status }),
                 Ended::Ours => None,
                 Ended::Control => {
-                    crate::log!("a control daemon has ended: so does the server");
+                    crate::log!("a control daemon has ended: so does the server {}", errors::CONTROL_DAEMON);
                     Some(Event::Wished(Wish::Stop))
                 }
             })
@@ -234,15 +235,23 @@ impl Ears {
                 Letter::Pidfiles => events.push(Event::PidfilesWanted),
                 Letter::Slot(slot) => {
                     if let Err(error) = self.fifos.choose(slot) {
-                        crate::log!("[uwring] master-fifo: {error}");
+                        crate::log!("[uwring] master-fifo: {error} {}", errors::FIFO);
                     }
                 }
                 Letter::Blank => {}
                 Letter::Foreign => {
-                    crate::log!("[uwring] master-fifo: command {:?} is not offered", char::from(byte));
+                    crate::log!(
+                        "[uwring] master-fifo: command {:?} is not offered {}",
+                        char::from(byte),
+                        errors::FIFO
+                    );
                 }
                 Letter::Unknown => {
-                    crate::log!("[uwring] master-fifo: nobody knows command {:?}", char::from(byte));
+                    crate::log!(
+                        "[uwring] master-fifo: nobody knows command {:?} {}",
+                        char::from(byte),
+                        errors::FIFO
+                    );
                 }
             }
         }

@@ -31,6 +31,11 @@ pub fn engine(kind: Kind, why: &str) -> String {
     format!("[uwring] engine: {}; {why}", kind.name())
 }
 
+/// The same where the kernel did not give what was wanted most.
+pub fn engine_refused(kind: Kind, why: &str) -> String {
+    format!("{} {}", engine(kind, why), errors::NO_RING_HERE)
+}
+
 /// Where the server is looked at.
 pub fn door(role: Role, name: &str, fd: i32) -> String {
     match role {
@@ -80,11 +85,11 @@ pub fn respawned(worker: u32, pid: u32) -> String {
 
 /// A worker died that should not have.
 pub fn died(worker: u32, pid: u32, status: Status) -> String {
-    let start = format!("DAMN ! worker {worker} (pid: {pid}) died");
+    let (start, id) = (format!("DAMN ! worker {worker} (pid: {pid}) died"), errors::DIED);
     match status {
-        Status::Killed(signal) => format!("{start}, killed by signal {signal} :( trying respawn ..."),
-        Status::Exited(code) => format!("{start} :( trying respawn ... (exit code {code})"),
-        Status::Unknown => format!("{start} :( trying respawn ..."),
+        Status::Killed(signal) => format!("{start}, killed by signal {signal} :( trying respawn ... {id}"),
+        Status::Exited(code) => format!("{start} :( trying respawn ... (exit code {code}) {id}"),
+        Status::Unknown => format!("{start} :( trying respawn ... {id}"),
     }
 }
 
@@ -94,7 +99,8 @@ pub fn who_kills(worker: u32, status: Status) -> Option<String> {
     (status == Status::Killed(KILL)).then(|| {
         format!(
             "worker {worker} was killed from outside: if no line above says why, and nobody used kill -9, the kernel did \
-             for want of memory (see dmesg, memory.events of the cgroup, and reload-on-rss)"
+             for want of memory (see dmesg, memory.events of the cgroup, and reload-on-rss) {}",
+            errors::KILLED
         )
     })
 }
@@ -106,7 +112,7 @@ pub fn buried(worker: u32, after_ms: u64) -> String {
 
 /// A worker does not end.
 pub fn no_mercy(worker: u32, pid: u32) -> String {
-    format!("worker {worker} (pid: {pid}) is taking too much time to die...NO MERCY !!!")
+    format!("worker {worker} (pid: {pid}) is taking too much time to die...NO MERCY !!! {}", errors::NO_MERCY)
 }
 
 /// A worker's successor serves.
@@ -116,13 +122,14 @@ pub fn relieved(worker: u32, pid: u32) -> String {
 
 /// A worker's memory has grown beyond all bounds (`evil-reload-on-rss`, `evil-reload-on-as`).
 pub fn evil(worker: u32, pid: u32) -> String {
-    format!("*** EVIL RELOAD ON WORKER {worker} PID: {pid} ***")
+    format!("*** EVIL RELOAD ON WORKER {worker} PID: {pid} *** {}", errors::EVIL)
 }
 
 /// A worker is in a request that should have ended long ago, and its own watch did nothing.
 pub fn frozen(worker: u32, pid: u32) -> String {
     format!(
-        "*** HARAKIRI ON WORKER {worker} (pid: {pid}, try: 2, graceful: no) *** it does not react at all (stopped?): killed"
+        "*** HARAKIRI ON WORKER {worker} (pid: {pid}, try: 2, graceful: no) *** it does not react at all (stopped?): killed {}",
+        errors::FROZEN
     )
 }
 
@@ -136,7 +143,10 @@ pub fn silent(worker: u32, pid: u32) -> String {
 
 /// A request that a worker died in.
 pub fn died_in(worker: u32, pid: u32, core: u32, request: &str, ms: u64) -> String {
-    format!("worker {worker} (pid: {pid}) died in this request: [core {core}] {request} (since {ms} ms)")
+    format!(
+        "worker {worker} (pid: {pid}) died in this request: [core {core}] {request} (since {ms} ms) {}",
+        errors::DIED_IN
+    )
 }
 
 /// A worker keeps dying at its start.
@@ -164,14 +174,24 @@ pub fn cannot_start(why: &str) -> String {
 /// The template died while workers serve.
 pub fn template_died(pid: u32, status: Status) -> String {
     format!(
-        "template process (pid: {pid}) died ({}): workers go on, it is started again when needed",
-        how(status)
+        "template process (pid: {pid}) died ({}): workers go on, it is started again when needed {}",
+        how(status),
+        errors::TEMPLATE_DIED
     )
+}
+
+/// A line in front of a socket is full; `which` says whose and how long it is.
+pub fn line_full(which: &str) -> String {
+    format!("*** uWSGI {which} *** {}", errors::LINE_FULL)
 }
 
 /// The application takes its time.
 pub fn still_loading(generation: u32, pid: u32, ms: u64) -> String {
-    format!("generation {generation} still loads the application, for {} seconds (pid: {pid})", ms / 1000)
+    format!(
+        "generation {generation} still loads the application, for {} seconds (pid: {pid}) {}",
+        ms / 1000,
+        errors::STILL_LOADING
+    )
 }
 
 /// The template could not be started again.
@@ -259,13 +279,17 @@ pub fn paused(paused: bool) -> String {
 
 /// A template that does not answer.
 pub fn template_stuck(pid: u32) -> String {
-    format!("template process (pid: {pid}) does not fork any more: it is killed and started again")
+    format!(
+        "template process (pid: {pid}) does not fork any more: it is killed and started again {}",
+        errors::TEMPLATE_STUCK
+    )
 }
 
 /// The template was stopped.
 pub fn template_silent(pid: u32) -> String {
     format!(
-        "template process (pid: {pid}) was stopped (stuck-worker-timeout): it is killed and started again"
+        "template process (pid: {pid}) was stopped (stuck-worker-timeout): it is killed and started again {}",
+        errors::TEMPLATE_SILENT
     )
 }
 
@@ -300,7 +324,10 @@ pub fn finishing(worker: u32, pid: u32) -> String {
 
 /// A reload failed.
 pub fn reload_failed(new: u32, old: u32, why: &str) -> String {
-    format!("*** reload failed: generation {new}: {why}; generation {old} goes on serving ***")
+    format!(
+        "*** reload failed: generation {new}: {why}; generation {old} goes on serving *** {}",
+        errors::RELOAD_FAILED
+    )
 }
 
 /// How a process ended, in a few words.
@@ -353,8 +380,11 @@ mod tests {
         assert_eq!(respawned(1, 9), "Respawned uWSGI worker 1 (new pid: 9)");
         assert_eq!(
             died(1, 9, Status::Killed(11)),
-            "DAMN ! worker 1 (pid: 9) died, killed by signal 11 :( trying respawn ..."
+            "DAMN ! worker 1 (pid: 9) died, killed by signal 11 :( trying respawn ... [UWR-W001]"
         );
-        assert_eq!(no_mercy(1, 9), "worker 1 (pid: 9) is taking too much time to die...NO MERCY !!!");
+        assert_eq!(
+            no_mercy(1, 9),
+            "worker 1 (pid: 9) is taking too much time to die...NO MERCY !!! [UWR-W006]"
+        );
     }
 }

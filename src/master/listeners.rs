@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{lines, startup};
+use crate::base::errors;
 use crate::log;
 use crate::options::settings::{SocketProtocol, Sockets};
 use crate::sys::exec::Handed;
@@ -148,7 +149,8 @@ fn manner(settings: &Sockets) -> Manner {
         Some(wanted) if wanted > max => {
             log!(
                 "Listen queue size {wanted} is greater than the system max net.core.somaxconn ({max}): \
-                 {max} is used (sysctl net.core.somaxconn)"
+                 {max} is used (sysctl net.core.somaxconn) {}",
+                errors::SOMAXCONN
             );
             max
         }

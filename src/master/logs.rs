@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::errors;
 use crate::logging::relay::process::Setup;
 use crate::logging::relay::{Label, Order, ports};
 use crate::sys::exec::{self, Handed};
@@ -119,9 +120,14 @@ impl Logs {
             Ok((pid, control, setup)) => {
                 (self.pid, self.control, self.setup) = (pid, control, Some(setup));
                 self.kept.iter().for_each(|(label, pipe)| self.pass_on(*label, pipe));
-                crate::log!("[uwring] the log process had ended: another one goes on (pid: {pid})");
+                crate::log!(
+                    "[uwring] the log process had ended: another one goes on (pid: {pid}) {}",
+                    errors::LOG_PROCESS
+                );
             }
-            Err(cause) => crate::log!("[uwring] cannot start the log process again: {cause}"),
+            Err(cause) => {
+                crate::log!("[uwring] cannot start the log process again: {cause} {}", errors::LOG_PROCESS)
+            }
         }
     }
 

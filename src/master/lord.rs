@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 
 use super::state::{Event, Wish};
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::hooks;
 use crate::options::hooks::{Hook, Moment};
 use crate::sys::exec::{self, Handed};
@@ -104,7 +105,7 @@ impl Lord {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 _ => {
                     self.gone = true;
-                    crate::log!("lost connection with my emperor !!!");
+                    crate::log!("lost connection with my emperor !!! {}", errors::EMPEROR_LOST);
                     self.hook(Moment::EmperorLost);
                     events.push(Event::Wished(Wish::StopNow));
                     return events;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::titles;
+use crate::base::errors;
 use crate::control::monitor::desk::Desk;
 use crate::control::monitor::{self, Door, Listener as DoorListener, Role};
 use crate::options::monitor::Pusher;
@@ -117,21 +118,24 @@ impl Monitor {
             Ok(Fork::Parent(pid)) => {
                 self.pid = pid;
                 if again {
-                    crate::log!("[uwring] the monitor had ended: another one goes on (pid: {pid})");
+                    crate::log!(
+                        "[uwring] the monitor had ended: another one goes on (pid: {pid}) {}",
+                        errors::MONITOR
+                    );
                 }
             }
             Ok(Fork::Child) => {
                 crate::sys::title::set("uwring monitor");
                 titles::set(&self.source.settings.process, "monitor");
                 if let Err(cause) = crate::logging::relay::ports::attach(0) {
-                    crate::log!("[uwring] no way of its own to the log: {cause}");
+                    crate::log!("[uwring] no way of its own to the log: {cause} {}", errors::LOG_PROCESS);
                 }
                 let doors = std::mem::take(&mut self.doors);
                 let pushers = self.source.pushers();
                 process::exit_now(monitor::run(doors, self.source.desk(master), pushers, master))
             }
             Err(cause) => {
-                crate::log!("[uwring] cannot start the monitor: {cause}");
+                crate::log!("[uwring] cannot start the monitor: {cause} {}", errors::MONITOR);
                 self.due = Some(self.started + RESTART_AFTER);
             }
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::errors;
 use crate::control::monitor::Door;
 use crate::options::SignalWhat;
 use crate::sys::files::{self, FileId};
@@ -61,7 +62,7 @@ impl Vacuum {
         for kept in &self.pidfiles {
             match write(&kept.path) {
                 Ok(_) => crate::log!("pidfile {} written again", kept.path.display()),
-                Err(error) => crate::log!("[uwring] master: {error}"),
+                Err(error) => crate::log!("[uwring] master: {error} {}", errors::MASTER),
             }
         }
     }
@@ -74,7 +75,11 @@ impl Vacuum {
             match kept.remove() {
                 Some(Ok(())) => crate::log!("VACUUM: {kind} {} removed.", kept.path.display()),
                 Some(Err(cause)) => {
-                    crate::log!("VACUUM: cannot remove {kind} {}: {cause}", kept.path.display())
+                    crate::log!(
+                        "VACUUM: cannot remove {kind} {}: {cause} {}",
+                        kept.path.display(),
+                        errors::STALE_FILE
+                    )
                 }
                 None => {}
             }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
+use crate::base::errors;
 use crate::sys::signals::{self, Signal};
 use crate::sys::{event, process};
 
@@ -40,7 +41,7 @@ impl Processes {
             && cause.kind() != io::ErrorKind::NotFound
             && cause.raw_os_error() != Some(crate::sys::errno::ESRCH)
         {
-            crate::log!("[uwring] master: cannot kill process {pid}: {cause}");
+            crate::log!("[uwring] master: cannot kill process {pid}: {cause} {}", errors::MASTER);
         }
     }
 }

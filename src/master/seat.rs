@@ -150,18 +150,27 @@ impl Seat {
             new.process.processes = old.process.processes;
         }
         if new.process.processes != old.process.processes || new.sockets.specs != old.sockets.specs {
-            crate::log!("processes and sockets are made once: their changes need a restart");
+            crate::log!(
+                "processes and sockets are made once: their changes need a restart {}",
+                errors::NEEDS_RESTART
+            );
             new.process.processes = old.process.processes;
             new.sockets = old.sockets.clone();
         }
         // The monitor goes on; workers read this one anew.
         let shown = |monitor: &Monitor| Monitor { health_checks: false, ..monitor.clone() };
         if shown(&new.monitor) != shown(&old.monitor) {
-            crate::log!("stats, metrics and the like are made once: their changes need a restart");
+            crate::log!(
+                "stats, metrics and the like are made once: their changes need a restart {}",
+                errors::NEEDS_RESTART
+            );
         }
         let cores = self.shared.area.cores();
         if new.process.threads > cores {
-            crate::log!("threads: a reload can bring no more than {cores}; more need a restart");
+            crate::log!(
+                "threads: a reload can bring no more than {cores}; more need a restart {}",
+                errors::NEEDS_RESTART
+            );
             new.process.threads = cores;
         }
         Ok(new)
@@ -252,7 +261,7 @@ pub fn find(number: i32) -> io::Result<Taken> {
 /// Output of its own to the log process, if there is one. Without, it goes where that of the parent goes.
 pub fn attach(worker: u32) {
     if let Err(cause) = ports::attach(worker) {
-        crate::log!("[uwring] no way of its own to the log: {cause}");
+        crate::log!("[uwring] no way of its own to the log: {cause} {}", errors::LOG_PROCESS);
     }
 }
 

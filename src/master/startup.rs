@@ -215,7 +215,8 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
         .map_err(|cause| SysError::call("map", "the shared area", cause))?;
     // As who the workers will be: the kernel may give the ring to root alone.
     let engine = choice::choose(wanted)?;
-    log!("{}", lines::engine(engine.kind, &engine.why));
+    let line = if engine.is_second_best { lines::engine_refused } else { lines::engine };
+    log!("{}", line(engine.kind, &engine.why));
     area.instance().set_engine(engine.kind);
     log!("your mercy for graceful operations on workers is {} seconds", process.worker_reload_mercy);
     log!("{}", lines::mapped(area.bytes(), process.processes * process.threads));
@@ -480,7 +481,7 @@ fn drop_privileges(identity: &Identity, capabilities: &[String]) -> Result<(), E
         log!("capabilities kept: {}", capabilities.join(","));
     }
     if identity::is_root() {
-        log!("{}", lines::ROOT_WARNING);
+        log!("{} {}", lines::ROOT_WARNING, errors::ROOT);
     }
     Ok(())
 }

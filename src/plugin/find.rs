@@ -40,7 +40,10 @@ if os.getpid() != int(sys.argv[3]):
     no('started by a script that waits for it: name the interpreter itself with the option python [UWR-E028]')
 import _frozen_importlib as b, _frozen_importlib_external as e
 s = b.ModuleSpec('uwring_python', e.ExtensionFileLoader('uwring_python', sys.argv[1]), origin=sys.argv[1])
-m = b.module_from_spec(s)
+try:
+    m = b.module_from_spec(s)
+except (ImportError, AttributeError) as error:
+    no('cannot load the plugin: %s; is this Python fully static, or made for another C library (musl)? [UWR-E031]' % error)
 s.loader.exec_module(m)
 if sys.path and sys.path[0] == '':
     del sys.path[0]

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod memory;
 pub mod net;
 pub mod notify;
+pub mod output;
 pub mod packets;
 pub mod page_cache;
 pub mod pipes;

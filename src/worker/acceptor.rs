@@ -233,7 +233,8 @@ impl<R: Reactor> Ring<R> {
                 self.exhausted(index, error);
             }
             _ => {
-                crate::log!("[uwring] accept on {}: {error}", self.doors.doors[index].listener.name);
+                let name = &self.doors.doors[index].listener.name;
+                crate::log!("[uwring] accept on {name}: {error} {}", errors::NOT_ACCEPTED);
                 self.doors.paused_until = Some(self.now.millis().after(PAUSE_MS));
             }
         }

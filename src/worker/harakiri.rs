@@ -14,6 +14,7 @@ use super::rescue::{Rescue, Task};
 use super::ring_thread::Ring;
 use super::serve::Desk;
 use crate::base::clock::{self, Micros, Millis};
+use crate::base::errors;
 use crate::engine::{Reactor, Token};
 use crate::options::settings::Harakiri;
 use crate::proto::Error;
@@ -242,6 +243,7 @@ impl<R: Reactor> Ring<R> {
         self.tire(
             Tired::Stuck,
             &format!("core {cores} did not come back in {seconds} s (harakiri-graceful-timeout){locked}"),
+            Some(errors::HARAKIRI),
         );
         if !self.gets_on() {
             self.turn_all_away();
@@ -333,7 +335,7 @@ impl<R: Reactor> Ring<R> {
                 text.push_str("no Python stack: something holds the interpreter lock and does not let go\n")
             }
         }
-        text.push_str(&format!("HARAKIRI triggered by worker {worker} core {core} !!!"));
+        text.push_str(&format!("HARAKIRI triggered by worker {worker} core {core} !!! {}", errors::HARAKIRI));
         crate::logging::line(&text);
     }
 

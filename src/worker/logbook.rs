@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::Plan;
 use super::connection::Name;
 use crate::base::clock::{self, Micros};
+use crate::base::errors;
 use crate::engine::Reactor;
 use crate::logging::format::{Line, Record};
 use crate::logging::relay::lines::SERVER_MARK;
@@ -142,7 +143,11 @@ impl Logbook {
         }
         // Where nothing can be written, saying so would fail for ever, and at once.
         if works && self.lost > 0 && self.waiting.len() < WAITING_BYTES_MAX {
-            let line = format!("[uwring] the reader of the log is too slow: {} lines were lost", self.lost);
+            let line = format!(
+                "[uwring] the reader of the log is too slow: {} lines were lost {}",
+                self.lost,
+                errors::LOG_SLOW
+            );
             self.say(&line);
             self.lost = 0;
         }

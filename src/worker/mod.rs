@@ -216,7 +216,11 @@ fn place(plan: &Plan) {
     match limits::run_on(&processors) {
         Ok(()) => crate::log!("mapping worker {} to CPUs:{}", plan.id, words(&processors)),
         // The site runs all the same.
-        Err(error) => crate::log!("[uwring] worker {}: cpu-affinity {processors:?}: {error}", plan.id),
+        Err(error) => crate::log!(
+            "[uwring] worker {}: cpu-affinity {processors:?}: {error} {}",
+            plan.id,
+            errors::NO_AFFINITY
+        ),
     }
 }
 
@@ -231,7 +235,11 @@ fn start_ring(plan: &Arc<Plan>, desk: &'static Desk) -> Result<thread::JoinHandl
         signals::block_all();
         let (left, result) = run_engine(&plan, desk);
         if left > 0 {
-            crate::log!("worker {} ends; threads that do not come back: {left}", plan.id);
+            crate::log!(
+                "worker {} ends; threads that do not come back: {left} {}",
+                plan.id,
+                errors::LEFT_THREADS
+            );
         }
         if plan.command() == Command::Quit || left > 0 {
             // The application may be stuck in a request: nobody waits for it now.
@@ -254,7 +262,11 @@ fn run_engine(plan: &Arc<Plan>, desk: &'static Desk) -> (usize, io::Result<()>) 
             // It was there when the server started.
             Err(error) => {
                 plan.area.instance().set_engine(Kind::Epoll);
-                crate::log!("[uwring] worker {} goes on with epoll: {error}", plan.id);
+                crate::log!(
+                    "[uwring] worker {} goes on with epoll: {error} {}",
+                    plan.id,
+                    errors::NO_RING_HERE
+                );
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::base::errors;
 use crate::response::{Answer, Body};
 
 /// The pages, read when the worker starts.
@@ -14,7 +15,11 @@ impl Pages {
         let read = |(status, file): &(u16, PathBuf)| match std::fs::read(file) {
             Ok(text) => Some((*status, text)),
             Err(error) => {
-                crate::log!("[uwring] error-page-{status}: cannot read {}: {error}", file.display());
+                crate::log!(
+                    "[uwring] error-page-{status}: cannot read {}: {error} {}",
+                    file.display(),
+                    errors::NO_ERROR_PAGE
+                );
                 None
             }
         };

@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use super::ring_thread::Ring;
 use super::stop::Phase;
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::engine::Reactor;
 use crate::options::settings::Recycling;
 use crate::shared::area::Tired;
@@ -111,7 +112,7 @@ impl<R: Reactor> Ring<R> {
             return;
         }
         if bounds.requests_max > 0 && served >= bounds.requests_max {
-            return self.tire(Tired::Recycle, &format!("{served} requests (max-requests)"));
+            return self.tire(Tired::Recycle, &format!("{served} requests (max-requests)"), None);
         }
         if bounds.measures() && now >= bounds.sample_at {
             self.weigh(false);
@@ -123,7 +124,7 @@ impl<R: Reactor> Ring<R> {
         let now = self.now.millis();
         let bounds = &self.recycling;
         if !bounds.asked && bounds.end.is_some_and(|end| end <= now) {
-            self.tire(Tired::Recycle, "its age (max-worker-lifetime)");
+            self.tire(Tired::Recycle, "its age (max-worker-lifetime)", None);
         } else if bounds.is_evil() && !bounds.killed && bounds.sample_at <= now {
             self.weigh(true);
         }
@@ -134,28 +135,29 @@ impl<R: Reactor> Ring<R> {
         self.recycling.sample_at = self.now.millis().after(if walks { WALK_MS } else { SAMPLE_MS });
         let Ok(usage) = memory::usage(walks) else { return };
         if let Some((why, reason)) = self.recycling.judge(&usage, between) {
-            self.tire(why, &reason);
+            self.tire(why, &reason, Some(errors::MEMORY));
         }
     }
 
     /// Takes nothing new from now on.
     pub(super) fn end_early(&mut self, reason: &str) {
         if self.phase == Phase::Open {
-            self.say_done(reason);
+            self.say_done(reason, None);
             self.begin_drain(false);
         }
     }
 
-    fn say_done(&self, reason: &str) {
+    fn say_done(&self, reason: &str, warning: Option<errors::Id>) {
         let (pid, worker) = (std::process::id(), self.plan.id);
-        crate::log!("...The work of process {pid} is done. Seeya! (worker {worker}: {reason})");
+        let number = warning.map(|id| format!(" {id}")).unwrap_or_default();
+        crate::log!("...The work of process {pid} is done. Seeya! (worker {worker}: {reason}){number}");
     }
 
     /// Asks the master for a successor.
-    pub(super) fn tire(&mut self, why: Tired, reason: &str) {
+    pub(super) fn tire(&mut self, why: Tired, reason: &str, warning: Option<errors::Id>) {
         self.recycling.asked = true;
         self.recycling.killed |= why == Tired::Evil;
-        self.say_done(reason);
+        self.say_done(reason, warning);
         self.plan.slot().tire(why);
         // The master looks at its next event all the same.
         let _ = crate::sys::event::signal(self.plan.notify.as_raw_fd());

@@ -119,10 +119,11 @@ impl<R: Reactor> Ring<R> {
         }
         if self.crowding.unread > 0 && now >= self.crowding.unread_say_at {
             crate::log!(
-                "[uwring] worker {} keeps {} MiB of answers that clients do not read: closed {} of the connections",
+                "[uwring] worker {} keeps {} MiB of answers that clients do not read: closed {} of the connections {}",
                 self.plan.id,
                 self.unsent >> 20,
-                std::mem::take(&mut self.crowding.unread)
+                std::mem::take(&mut self.crowding.unread),
+                errors::UNREAD
             );
             self.crowding.unread_say_at = now.after(SAY_MS);
         }

@@ -14,6 +14,7 @@ use super::pages::Pages;
 use super::rules::Rules;
 use super::{Plan, office};
 use crate::base::clock;
+use crate::base::errors;
 use crate::plugin::host::{Host, Outcome, Refusal};
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
 use crate::response::Answer;
@@ -138,7 +139,7 @@ impl Desk {
         while at < end {
             let max = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
             let read = crate::sys::net::read_at(fd, &mut buffer[..max], at).map_err(|error| {
-                crate::log!("[uwring] cannot read the file of a response: {error}");
+                crate::log!("[uwring] cannot read the file of a response: {error} {}", errors::FILE_SHRANK);
                 Refusal::Gone
             })?;
             if read == 0 {
@@ -173,14 +174,16 @@ impl Desk {
         let Stage::Started(body) = &mut job.stage else { return };
         if !body.end(&mut job.out) {
             crate::log!(
-                "[uwring] the application ended its response before the announced Content-Length; connection closed"
+                "[uwring] the application ended its response before the announced Content-Length; connection closed {}",
+                errors::TOO_SHORT
             );
             job.keep_alive = false;
         }
         if body.excess() > 0 {
             let excess = body.excess();
             crate::log!(
-                "[uwring] the application sent {excess} bytes beyond its Content-Length; they were left out"
+                "[uwring] the application sent {excess} bytes beyond its Content-Length; they were left out {}",
+                errors::TOO_LONG
             );
         }
     }

@@ -10,6 +10,7 @@ use super::job::Parcel;
 use super::ring_thread::Ring;
 use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::base::limits;
 use crate::engine::{Chunk, Notice, Reactor, Then, Token};
 use crate::sys::net;
@@ -220,7 +221,10 @@ impl<R: Reactor> Ring<R> {
             Ok(()) => self.pump(token),
             Err(error) => {
                 if error.kind() == io::ErrorKind::UnexpectedEof {
-                    crate::log!("[uwring] a file shrank while it was being sent; connection closed");
+                    crate::log!(
+                        "[uwring] a file shrank while it was being sent; connection closed {}",
+                        errors::FILE_SHRANK
+                    );
                 }
                 self.broken(token);
             }

@@ -1,7 +1,7 @@
 //! The server where packages put it: which plugin, which interpreter, which decorators it finds there.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::{Packet, Server, program, root, uwring_only};
 
@@ -105,6 +105,21 @@ fn decorators_are_built_in() {
         seen["timer"],
         "uwsgidecorators.timer needs uwsgi.add_timer, which this server does not offer"
     );
+}
+
+#[test]
+fn a_reader_may_have_had_enough() {
+    if uwring_only("its help is shorter") {
+        return;
+    }
+    for argv in [vec!["--help"], vec!["options"], vec!["explain"], vec!["man"]] {
+        let mut command = Command::new(program());
+        let mut child =
+            command.args(&argv).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success() && output.stderr.is_empty(), "{argv:?}: {output:?}");
+    }
 }
 
 /// `packaging/wheel/uwsgi-stubs` names what the module has, all of it and nothing else.

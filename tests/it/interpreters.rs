@@ -87,6 +87,23 @@ fn what_is_no_interpreter_is_told() {
     }
 }
 
+/// Stands for an interpreter that is linked statically, and so has no symbols for a library.
+#[test]
+fn one_that_can_load_no_library_is_told() {
+    if uwring_only("it has the interpreter's library in its own program") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = "import _frozen_importlib_external as e\ndef no(self, spec):\n    \
+                raise ImportError('undefined symbol: PyObject_GC_UnTrack')\ne.ExtensionFileLoader.create_module = no\n";
+    std::fs::write(folder.path().join("sitecustomize.py"), text).expect("write a module");
+    let server = with(&python3()).env("PYTHONPATH", &folder.path().display().to_string()).launch();
+    assert_eq!(server.process.expect_end().code(), Some(1));
+    server.log().wait_for(
+        "cannot load the plugin: undefined symbol: PyObject_GC_UnTrack; is this Python fully static",
+    );
+}
+
 #[test]
 fn texts_are_utf_8_without_a_locale() {
     if uwring_only("texts are ASCII then") {

@@ -435,6 +435,7 @@ fn an_alarm_tells_of_a_full_line() {
         assert!(started.elapsed() < crate::support::PATIENCE, "nobody was told: {}", server.log().text());
         std::thread::yield_now();
     }
+    server.log().wait_for("*** uWSGI listen queue of socket \"");
     nix::sys::signal::kill(worker, Signal::SIGCONT).expect("our own worker");
     drop(clients);
 }

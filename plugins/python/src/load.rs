@@ -23,6 +23,11 @@ pub fn load(py: Python<'_>) -> i32 {
     import_all(py, config, "import");
 
     let count = i32::try_from(apps.len()).unwrap_or(i32::MAX);
+    if count == 0 && !asked && config.flag("need-app") {
+        log(
+            "no application is named: `uwring … FILE.py`, `MODULE:CALLABLE`, or the options wsgi-file, module, mount",
+        );
+    }
     if count == 0 {
         log(if config.flag("need-app") {
             "*** no app loaded. GAME OVER ***\n[UWR-E040]"

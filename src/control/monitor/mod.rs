@@ -24,6 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::base::engine::Kind as Engine;
+use crate::base::errors;
 use crate::options::monitor::Pusher;
 use crate::options::settings::Monitor;
 use crate::sys::socket::bind::{Manner, bind};
@@ -141,7 +142,7 @@ pub fn run(doors: Vec<Door>, desk: Desk, pushers: Vec<Pusher>, parent: u32) -> i
         pipes::close_others(&keep.chain([log]).collect::<Vec<_>>())
     });
     if let Err(cause) = ready {
-        crate::log!("[uwring] the monitor cannot start: {cause}");
+        crate::log!("[uwring] the monitor cannot start: {cause} {}", errors::MONITOR);
         return 1;
     }
     // The process ends with them.
@@ -151,13 +152,15 @@ pub fn run(doors: Vec<Door>, desk: Desk, pushers: Vec<Pusher>, parent: u32) -> i
     if desk.view.area.instance().engine() == Engine::IoUring {
         match uring::serve(doors, desk) {
             Ok(never) => match never {},
-            Err(refused) => crate::log!("[uwring] the monitor goes on with threads: {refused}"),
+            Err(refused) => {
+                crate::log!("[uwring] the monitor goes on with threads: {refused} {}", errors::MONITOR)
+            }
         }
     }
     match plain::serve(doors, desk) {
         Ok(never) => match never {},
         Err(cause) => {
-            crate::log!("[uwring] the monitor cannot go on: {cause}");
+            crate::log!("[uwring] the monitor cannot go on: {cause} {}", errors::MONITOR);
             1
         }
     }

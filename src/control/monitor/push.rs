@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::desk::Desk;
 use crate::base::clock;
+use crate::base::errors;
 use crate::options::monitor::{Push, Pusher};
 use crate::stats::figures::{Figure, Kind};
 
@@ -24,7 +25,7 @@ pub fn start(pushers: Vec<Pusher>, desk: &'static Desk) {
     for pusher in pushers {
         let name = format!("push {}", pusher.to.name());
         if let Err(cause) = thread::Builder::new().name(name.clone()).spawn(move || run(&pusher, desk)) {
-            crate::log!("[uwring] monitor: {name}: {cause}");
+            crate::log!("[uwring] monitor: {name}: {cause} {}", errors::MONITOR);
         }
     }
 }
@@ -39,7 +40,11 @@ fn run(pusher: &Pusher, desk: &Desk) {
             Ok(()) => failures = 0,
             Err(cause) => {
                 if failures % SAY_EVERY == 0 {
-                    crate::log!("[uwring] stats-push to {}: {cause}", pusher.to.name());
+                    crate::log!(
+                        "[uwring] stats-push to {}: {cause} {}",
+                        pusher.to.name(),
+                        errors::NOT_PUSHED
+                    );
                 }
                 failures += 1;
             }

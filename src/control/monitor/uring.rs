@@ -1,6 +1,7 @@
 //! Serving with io_uring, on tokio-uring: what clients say and get goes through the ring. The listening sockets are
 //! tokio's own: those of tokio-uring are of TCP only, or bind a path by themselves.
 
+use crate::base::errors;
 use std::convert::Infallible;
 use std::io;
 use std::net::Shutdown;
@@ -45,7 +46,7 @@ async fn welcome(door: &'static Door, entry: Entry, desk: &'static Desk, room: A
                 tokio_uring::spawn(attend(door, client, desk, place));
             }
             Err(cause) => {
-                crate::log!("[uwring] monitor: accept on {}: {cause}", door.name);
+                crate::log!("[uwring] monitor: accept on {}: {cause} {}", door.name, errors::NOT_ACCEPTED);
                 sleep(PAUSE).await;
             }
         }

@@ -10,6 +10,7 @@ mod screen;
 mod sheet;
 mod source;
 
+use crate::sys::output;
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::thread;
@@ -84,10 +85,8 @@ fn show(matches: &ArgMatches) -> Result<(), source::Error> {
     let source = Source::new(matches);
     let first = source.look()?;
     if matches.get_flag("json") {
-        println!(
-            "{}",
-            serde_json::to_string(&first).map_err(|error| source::Error::Answer(error.to_string()))?
-        );
+        let text = serde_json::to_string(&first).map_err(|error| source::Error::Answer(error.to_string()))?;
+        output::print_line(&text);
         return Ok(());
     }
     let interval = *matches.get_one::<Duration>("interval").expect("it has a default");
@@ -95,7 +94,7 @@ fn show(matches: &ArgMatches) -> Result<(), source::Error> {
     if matches.get_flag("once") || !std::io::stdout().is_terminal() {
         thread::sleep(interval);
         let last = source.look()?;
-        print!("{}", Sheet::new(&first, &last, &Rates::between(&first, &last), sort).text());
+        output::print(&Sheet::new(&first, &last, &Rates::between(&first, &last), sort).text());
         return Ok(());
     }
     screen::run(&source, first, interval, sort)

@@ -112,6 +112,8 @@ mod tests {
 
     #[test]
     fn json_is_the_form_of_all_but_requests() {
+        let said = dressed(true, &[], None, "*** worse *** [UWR-W001]");
+        assert!(said.ends_with("\"message\":\"*** worse *** [UWR-W001]\",\"id\":\"UWR-W001\"}\n"), "{said}");
         let said = dressed(true, &[], None, "one\ntwo");
         assert_eq!(
             said,

@@ -14,6 +14,7 @@ use super::sinks::{self, FileSink, Sink};
 use super::writer::Writer;
 use super::{Label, Message, Order, Source};
 use crate::base::clock;
+use crate::base::errors;
 use crate::logging::alarms::Alarms;
 use crate::options::logger::{Destination, EncoderOf, LogFile, Logger};
 use crate::options::settings::{self, Logging};
@@ -112,7 +113,7 @@ impl Setup {
                 0
             }
             Err(cause) => {
-                eprintln!("[uwring] the log process cannot start: {cause}");
+                eprintln!("[uwring] the log process cannot start: {cause} {}", errors::LOG_PROCESS);
                 1
             }
         }
@@ -126,7 +127,7 @@ impl Setup {
         let start = |places: Vec<Place>| {
             let start = |mut place: Place| {
                 if again && let Err(cause) = place.sink.reopen() {
-                    eprintln!("[uwring] cannot open the log anew: {cause}");
+                    eprintln!("[uwring] cannot open the log anew: {cause} {}", errors::LOG_NOT_MOVED);
                 }
                 let writer = Writer::start(place.sink, place.dress.clone())?;
                 Ok(Outlet { name: place.name, dress: place.dress, writer })

@@ -10,6 +10,7 @@ use super::dress::Dress;
 use super::sinks::Sink;
 use super::{Label, Message, Source};
 use crate::base::clock;
+use crate::base::errors;
 
 /// Bytes that may wait for one destination.
 const WAITING_BYTES_MAX: usize = 32 * 1024 * 1024;
@@ -107,7 +108,10 @@ impl Hand {
         loop {
             let (items, lost) = next(shared);
             if lost > 0 {
-                self.say(&format!("[uwring] this log is written too slowly: {lost} lines were lost"));
+                self.say(&format!(
+                    "[uwring] this log is written too slowly: {lost} lines were lost {}",
+                    errors::LOG_SLOW
+                ));
             }
             self.write(items);
         }
@@ -121,7 +125,10 @@ impl Hand {
                 Item::Reopen => {
                     self.put(&mut lines);
                     if let Err(cause) = self.sink.reopen() {
-                        self.say(&format!("[uwring] cannot open the log anew: {cause}"));
+                        self.say(&format!(
+                            "[uwring] cannot open the log anew: {cause} {}",
+                            errors::LOG_NOT_MOVED
+                        ));
                     }
                 }
                 Item::Rotate => {
@@ -142,7 +149,9 @@ impl Hand {
                 self.say(&format!("logsize: {bytes}, triggering rotation to {}...", to.display()));
             }
             Ok(None) => {}
-            Err(cause) => self.say(&format!("[uwring] cannot rename the log: {cause}")),
+            Err(cause) => {
+                self.say(&format!("[uwring] cannot rename the log: {cause} {}", errors::LOG_NOT_MOVED))
+            }
         }
     }
 
@@ -159,7 +168,10 @@ impl Hand {
                 if !std::mem::replace(&mut self.failing, true) {
                     let path =
                         self.sink.path().map(|path| format!(" {}", path.display())).unwrap_or_default();
-                    eprintln!("[uwring] cannot write to the log{path}: {cause} ({count} lines were lost)");
+                    eprintln!(
+                        "[uwring] cannot write to the log{path}: {cause} ({count} lines were lost) {}",
+                        errors::LOG_UNWRITABLE
+                    );
                 }
             }
         }

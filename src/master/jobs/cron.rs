@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::{KILL, Standing};
 use crate::base::clock::{self, Millis};
+use crate::base::errors;
 use crate::options::jobs::Cron;
 use crate::sys::{shell, time};
 
@@ -53,7 +54,10 @@ impl Crons {
             }
             *since = now;
             let command = &cron.command;
-            crate::log!("[uwsgi-cron] command \"{command}\" (pid {pid}) exceeded its time: killed");
+            crate::log!(
+                "[uwsgi-cron] command \"{command}\" (pid {pid}) exceeded its time: killed {}",
+                errors::CRON_KILLED
+            );
             // It may be gone by now, and is collected then.
             let _ = shell::signal(pid, KILL);
         }
@@ -76,7 +80,7 @@ impl Crons {
                     self.running.insert(pid, (self.list[index].clone(), now));
                     self.standing[index].start(pid);
                 }
-                Err(error) => crate::log!("[uwsgi-cron] {error}"),
+                Err(error) => crate::log!("[uwsgi-cron] {error} {}", errors::NOT_STARTED_JOB),
             }
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Ended, KILL, Standing};
 use crate::base::clock::Millis;
+use crate::base::errors;
 use crate::options::jobs::Daemon;
 use crate::sys::process::{self, Status};
 use crate::sys::shell::{self, Manner};
@@ -167,7 +168,10 @@ impl Daemons {
         }
         for Leaver { command, pid, at } in &mut self.leaving {
             if *at <= now {
-                crate::log!("[uwsgi-daemons] \"{command}\" (pid: {pid}) does not end: killed");
+                crate::log!(
+                    "[uwsgi-daemons] \"{command}\" (pid: {pid}) does not end: killed {}",
+                    errors::DAEMON_KILLED
+                );
                 let _ = shell::signal(*pid, KILL);
                 *at = now.after(LEAVE_MS);
             }
@@ -223,7 +227,7 @@ impl Daemons {
             }
         }
         for pid in left {
-            crate::log!("[uwsgi-daemons] process {pid} does not end: killed");
+            crate::log!("[uwsgi-daemons] process {pid} does not end: killed {}", errors::DAEMON_KILLED);
             let _ = shell::signal(pid, KILL);
         }
         self.kept.clear();
@@ -259,7 +263,7 @@ impl Kept {
                 }
             }
             Err(error) => {
-                crate::log!("[uwsgi-daemons] {error}");
+                crate::log!("[uwsgi-daemons] {error} {}", errors::NOT_STARTED_JOB);
                 self.wait(now);
             }
         }
@@ -273,8 +277,9 @@ impl Kept {
             return self.look_later(now);
         }
         crate::log!(
-            "[uwsgi-daemons] \"{command}\" (pid: {pid}) ended ({}): it is started again",
-            super::super::lines::how(status)
+            "[uwsgi-daemons] \"{command}\" (pid: {pid}) ended ({}): it is started again {}",
+            super::super::lines::how(status),
+            errors::DAEMON_ENDED
         );
         if now.since(since) < EARLY_MS {
             self.wait(now);

@@ -7,6 +7,7 @@ pub mod plan;
 use std::collections::HashMap;
 
 use crate::base::clock::{self, Millis};
+use crate::base::errors;
 use crate::hooks::{self, Stop};
 use crate::options::hooks::Action;
 use crate::options::settings::Process;
@@ -85,7 +86,8 @@ impl Jobs {
     pub fn ended(&mut self, pid: u32, status: Status, now: Millis) -> Ended {
         if let Some(command) = self.commands.remove(&pid) {
             if status != Status::Exited(0) {
-                crate::log!("[uwring] hook-touch: {command}: it ended ({})", super::lines::how(status));
+                let how = super::lines::how(status);
+                crate::log!("[uwring] hook-touch: {command}: it ended ({how}) {}", errors::HOOK_TOUCH);
             }
             return Ended::Ours;
         }

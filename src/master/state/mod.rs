@@ -50,8 +50,8 @@ const QUIT_MS: u64 = 3_000;
 const DISMISS_MS: u64 = 3_000;
 /// A template that has not forked for so long is stuck, milliseconds: it has nothing else to do.
 const FORK_MS: u64 = 30_000;
-/// A load that lasts so long is worth a line, milliseconds.
-const SLOW_LOAD_MS: u64 = 10_000;
+/// A load that lasts so long is worth a line, milliseconds: before somebody at a terminal thinks that it hangs.
+const SLOW_LOAD_MS: u64 = 3_000;
 /// `need-app`: the application did not load.
 const EXIT_NO_APP: i32 = 22;
 

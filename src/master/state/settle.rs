@@ -74,7 +74,7 @@ fn relieve(generation: &mut Generation, mercy_ms: u64, now: Millis, actions: &mu
     }
 }
 
-/// After 10 seconds, 20, 40…: who waits for it shall know what for.
+/// After 3 seconds, 6, 12…: who waits for it shall know what for.
 fn tell_of_a_slow_load(generation: &mut Generation, now: Millis, actions: &mut Vec<Action>) {
     let (number, template) = (generation.number, generation.template);
     if let (Template::Loading { pid }, Some(loading)) = (template, &mut generation.loading)

@@ -482,14 +482,14 @@ fn a_load_that_takes_long_is_told_now_and_then() {
     let mut play = Play::new();
     play.on(Event::Start);
     play.on(Event::TemplateForked { generation: 1, pid: 10 });
-    play.after(9_999);
+    play.after(2_999);
     assert!(!play.said("still loads"));
     play.after(1);
-    assert!(play.said("generation 1 still loads the application, for 10 seconds (pid: 10)"));
-    play.after(9_999);
+    assert!(play.said("generation 1 still loads the application, for 3 seconds (pid: 10)"));
+    play.after(2_999);
     assert!(!play.said("still loads"));
     play.after(1);
-    assert!(play.said("for 20 seconds"));
+    assert!(play.said("for 6 seconds"));
     play.on(Event::TemplateReady { generation: 1 });
     play.after(100_000);
     assert!(!play.said("still loads"));
