@@ -382,7 +382,7 @@ mod tests {
         let running = daemons.running();
         assert_eq!((running.len(), running[0].0.as_str(), &running[1]), (2, "exec sleep 1002", &first));
         // The next program knows by what name it goes.
-        assert_eq!(daemons.hand_over().leaving, [second.clone()]);
+        assert_eq!(daemons.hand_over().leaving, std::slice::from_ref(&second));
         let next = Daemons::new(&[], Left { running: Vec::new(), ..daemons.hand_over() }, Millis(5));
         assert_eq!(next.leaving[0].command, "exec sleep 1001");
         // Told to end, and not started again.
