@@ -68,8 +68,9 @@ fn table(requests: &[Landed], now_ms: u64, why: &str) -> String {
         return String::new();
     }
     let mut text = format!(
-        "{:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6} {:>6} {:>4}  request{}{why}\n",
+        "{:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>9} {:>6} {:>6} {:>4}  request{}{why}\n",
         "ago",
+        "accept",
         "total",
         "read",
         "queue",
@@ -82,13 +83,13 @@ fn table(requests: &[Landed], now_ms: u64, why: &str) -> String {
     );
     for it in requests {
         let ago = time(now_ms.saturating_sub(it.started_ms) * 1000);
-        let [total, read, queue, app, write] =
-            [it.total_us, it.read_us, it.queue_us, it.app_us, it.write_us].map(time);
+        let [accept, total, read, queue, app, write] =
+            [it.accept_us, it.total_us, it.read_us, it.queue_us, it.app_us, it.write_us].map(time);
         let core = it.core.map_or("-".to_owned(), |core| core.to_string());
         let why = it.failure.as_ref().map_or(String::new(), |why| format!(": {why}"));
         let Landed { status, worker, method, uri, .. } = it;
         text += &format!(
-            "{ago:>9} {total:>9} {read:>9} {queue:>9} {app:>9} {write:>9} {status:>6} {worker:>6} {core:>4}  {method} {uri}{why}\n"
+            "{ago:>9} {accept:>9} {total:>9} {read:>9} {queue:>9} {app:>9} {write:>9} {status:>6} {worker:>6} {core:>4}  {method} {uri}{why}\n"
         );
     }
     text
@@ -130,7 +131,7 @@ mod tests {
         assert_eq!(text.lines().count(), 7, "{text}");
         assert!(text.contains("   1.5 ms      0 us  GET /now\n"), "{text}");
         assert!(
-            text.contains("  10.00 s    3.00 s    1.0 ms      0 us    3.00 s      0 us    502"),
+            text.contains("  10.00 s      0 us    3.00 s    1.0 ms      0 us    3.00 s      0 us    502"),
             "{text}"
         );
         assert!(text.ends_with("  PUT /then: status\n"), "{text}");

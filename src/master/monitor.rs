@@ -18,6 +18,7 @@ use crate::shared::area::Area;
 use crate::stats::json::Style;
 use crate::stats::snapshot::View;
 use crate::sys::exec::Handed;
+use crate::sys::memory::SharedMap;
 use crate::sys::process::{self, Fork};
 use crate::sys::signals::{self, Signal};
 use crate::sys::socket::Listener;
@@ -191,6 +192,15 @@ impl Source {
         }
     }
 
+    /// What applications count. That it cannot be mapped is no reason not to tell the rest.
+    fn ledgers(&self) -> Option<SharedMap> {
+        let mapped = self.area.ledgers();
+        mapped.unwrap_or_else(|cause| {
+            crate::log!("[uwring] applications' own metrics are not shown: cannot map them: {cause}");
+            None
+        })
+    }
+
     fn desk(&self, master_pid: u32) -> Desk {
         let monitor = &self.settings.monitor;
         // A pusher turns them on, as in uWSGI.
@@ -207,6 +217,7 @@ impl Source {
             figures_of_cores: !monitor.metrics_no_cores,
             metrics_path: monitor.metrics_path.clone().unwrap_or_else(|| "/metrics".to_owned()),
             has_page: !monitor.metrics_no_status,
+            ledgers: self.ledgers(),
             patience_ms: monitor.health_timeout.saturating_mul(1000),
         }
     }

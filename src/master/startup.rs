@@ -26,6 +26,7 @@ use crate::options::hooks::{Hook, Moment};
 use crate::options::settings::{Logging, Process, Settings, is_elsewhere};
 use crate::shared::area::{Area, Shape};
 use crate::shared::seen::JOBS_SPARE;
+use crate::shared::series::LEDGER_BYTES;
 use crate::sys::identity::{self, Identity};
 use crate::sys::socket::{Kind, Listener};
 use crate::sys::{Error as SysError, files, host, limits, process, shell};
@@ -236,6 +237,7 @@ fn shape(settings: &Settings, cores: u32) -> Shape {
         heads: settings.monitor.shows_requests(),
         no_flights: settings.monitor.recorder_off,
         queries: settings.monitor.recorder_query,
+        ledger_bytes: if settings.monitor.shows_application() { LEDGER_BYTES } else { 0 },
     }
 }
 

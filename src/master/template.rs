@@ -117,6 +117,9 @@ impl host::Office for Desk {
         if what == uwring_abi::CONTROL_GENERATION {
             return i64::from(self.generation);
         }
+        if what == uwring_abi::CONTROL_LEDGER {
+            return office::ledger(&self.area, self.area.ledger_of_template(self.generation), arg);
+        }
         office::control(&self.area, self.notify.as_raw_fd(), self.master_pid, 0, what, arg)
     }
 

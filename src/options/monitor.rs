@@ -36,6 +36,9 @@ pub struct Monitor {
     /// `metrics-no-status`: there is no status page at the address of metrics.
     #[serde(default)]
     pub metrics_no_status: bool,
+    /// `metrics-no-app`: what the application counts itself is not among them.
+    #[serde(default)]
+    pub metrics_no_app: bool,
     /// `disable-recorder`: slow and failed requests are not kept.
     #[serde(default)]
     pub recorder_off: bool,
@@ -51,6 +54,11 @@ impl Monitor {
     /// Whether somebody wants to see which requests run.
     pub fn shows_requests(&self) -> bool {
         self.stats.is_some() && !self.stats_no_cores
+    }
+
+    /// Whether metrics are served, with those of the application.
+    pub fn shows_application(&self) -> bool {
+        self.metrics.is_some() && !self.metrics_no_app
     }
 }
 

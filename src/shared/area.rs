@@ -13,6 +13,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -33,7 +34,7 @@ pub use crate::sys::signals::Command;
 use crate::sys::socket::queue;
 
 /// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
-const LAYOUT: u32 = 8;
+const LAYOUT: u32 = 9;
 
 /// What an application can ask of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl Area {
 
     /// With room for all that `shape` says.
     pub fn shaped(shape: Shape) -> io::Result<Area> {
-        let area = Area { map: SharedMap::new(shape.bytes())?, shape };
+        let area = Area { map: SharedMap::new(shape.bytes(), shape.room())?, shape };
         area.instance().started_on.store(clock::wall() / 1_000_000, Ordering::Relaxed);
         area.instance().overflows_before.store(queue::overflows(), Ordering::Relaxed);
         Ok(area)
@@ -127,6 +128,23 @@ impl Area {
     /// Size in bytes.
     pub fn bytes(&self) -> usize {
         self.map.len()
+    }
+
+    /// All ledgers, if applications' own numbers are kept.
+    pub fn ledgers(&self) -> io::Result<Option<SharedMap>> {
+        let len = usize::try_from(u64::from(self.shape.ledgers()) * self.shape.ledger_bytes).unwrap_or(0);
+        let map = || SharedMap::part(self.map.as_raw_fd(), self.shape.ledger(0), len);
+        if len == 0 { Ok(None) } else { map().map(Some) }
+    }
+
+    /// Where ledger `index` begins in the file that this lies in, and its bytes.
+    pub fn ledger(&self, index: u32) -> (RawFd, u64, u64) {
+        (self.map.as_raw_fd(), self.shape.ledger(index), self.shape.ledger_bytes)
+    }
+
+    /// Which ledger the template of `generation` has; slot N has ledger N - 1.
+    pub fn ledger_of_template(&self, generation: u32) -> u32 {
+        self.shape.slots() + generation % 2
     }
 
     /// When the server started, seconds since the epoch.

@@ -73,6 +73,8 @@ impl Failure {
 pub struct Flown {
     /// It began to come.
     pub arrived: Micros,
+    /// What it had waited before that to be accepted, as far as that is known.
+    pub accept_us: u64,
     /// Until all of it was there that was waited for, microseconds.
     pub read_us: u64,
     /// Until an interpreter thread took it.
@@ -141,6 +143,7 @@ impl Flown {
 struct Record {
     sequence: AtomicU64,
     arrived: AtomicU64,
+    accept_us: AtomicU64,
     phases_us: [AtomicU64; 4],
     status: AtomicU32,
     pid: AtomicU32,
@@ -157,6 +160,7 @@ impl Record {
         self.sequence.store(sequence, Ordering::Relaxed);
         fence(Ordering::Release);
         self.arrived.store(flown.arrived.0, Ordering::Relaxed);
+        self.accept_us.store(flown.accept_us, Ordering::Relaxed);
         let phases = [flown.read_us, flown.queue_us, flown.app_us, flown.write_us];
         for (cell, us) in self.phases_us.iter().zip(phases) {
             cell.store(us, Ordering::Relaxed);
@@ -194,6 +198,7 @@ impl Record {
         let (text, method_len) = self.text.get();
         Flown {
             arrived: Micros(self.arrived.load(Ordering::Relaxed)),
+            accept_us: self.accept_us.load(Ordering::Relaxed),
             read_us,
             queue_us,
             app_us,

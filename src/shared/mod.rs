@@ -6,6 +6,7 @@ pub mod flight;
 pub mod instance;
 pub mod locks;
 pub mod seen;
+pub mod series;
 pub mod shape;
 pub mod slot;
 pub mod tally;

@@ -9,6 +9,9 @@ use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
 use super::slot::WorkerSlot;
 use super::tally::Tally;
 
+/// The greatest page of the systems we run on.
+const PAGE_BYTES_MAX: u64 = 64 * 1024;
+
 /// See the module's page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
@@ -28,6 +31,10 @@ pub struct Shape {
     /// `recorder-query`: queries are kept, and shown.
     #[serde(default)]
     pub queries: bool,
+    /// Bytes of a ledger of the application's own numbers (series.rs), 0: there are none. They lie behind the map, and
+    /// whoever needs one maps it.
+    #[serde(default)]
+    pub ledger_bytes: u64,
 }
 
 impl Shape {
@@ -39,6 +46,21 @@ impl Shape {
     /// The whole.
     pub(super) fn bytes(&self) -> usize {
         self.lock(self.locks)
+    }
+
+    /// Where ledger `index` begins in the file: one for each slot, then one for each of two templates.
+    pub(super) fn ledger(&self, index: u32) -> u64 {
+        (self.bytes() as u64).next_multiple_of(PAGE_BYTES_MAX) + u64::from(index) * self.ledger_bytes
+    }
+
+    /// What the file has beyond the map.
+    pub(super) fn room(&self) -> u64 {
+        if self.ledger_bytes == 0 { 0 } else { self.ledger(self.ledgers()) - self.bytes() as u64 }
+    }
+
+    /// How many there are.
+    pub(super) fn ledgers(&self) -> u32 {
+        self.slots() + 2
     }
 
     /// Where slot number `index` begins, from 0; so for the others.

@@ -65,7 +65,10 @@ pub struct Landed {
     pub failure: Option<String>,
     /// When it began to come, milliseconds since the epoch.
     pub started_ms: u64,
-    /// From then to the end of its answer, microseconds.
+    /// What it had waited before that to be accepted, as far as that is known, microseconds.
+    #[serde(default)]
+    pub accept_us: u64,
+    /// From its beginning to the end of its answer.
     pub total_us: u64,
     /// Of these, until all of it was there that was waited for,
     pub read_us: u64,
@@ -148,6 +151,7 @@ fn landed(flown: &Flown, worker: u32, clocks: Clocks) -> Landed {
         status: flown.status,
         failure: flown.why.map(|why| why.name().to_owned()),
         started_ms: clocks.wall_ms(flown.arrived),
+        accept_us: flown.accept_us,
         total_us: flown.total_us(),
         read_us: flown.read_us,
         queue_us: flown.queue_us,

@@ -9,6 +9,7 @@ pub mod json;
 pub mod live;
 pub mod openmetrics;
 mod page;
+pub mod series;
 pub mod snapshot;
 pub mod totals;
 pub mod vars;

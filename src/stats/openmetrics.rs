@@ -5,19 +5,21 @@
 use super::exporter;
 pub use super::page::Format;
 use super::page::{Page, Samples};
+use super::series::{self, Families};
 use super::snapshot::{Doing, Snapshot, Socket, Worker};
 use crate::shared::instance::{ENDINGS, Stage};
 use crate::shared::tally::METHODS;
 use crate::sys::socket::queue::Backlog;
 
-/// The whole page.
-pub fn page(told: &Snapshot, format: Format) -> String {
+/// The whole page: the server's own figures, and what applications count.
+pub fn page(told: &Snapshot, counted: &Families, format: Format) -> String {
     let mut to = Page::new(format);
     server(&mut to, told);
     requests(&mut to, told);
     connections(&mut to, told);
     workers(&mut to, told);
     exporter::families(&mut to, told);
+    series::families(&mut to, counted);
     to.end()
 }
 
@@ -177,8 +179,8 @@ mod tests {
             workers: vec![Worker { id: 1, respawn_count: 1, ..Worker::default() }],
             ..Snapshot::default()
         };
-        let text = page(&told, Format::Text);
-        let open = page(&told, Format::OpenMetrics);
+        let text = page(&told, &Families::new(), Format::Text);
+        let open = page(&told, &Families::new(), Format::OpenMetrics);
         let sample =
             "http_server_requests_total{http_request_method=\"GET\",http_response_status_class=\"2xx\"} 3\n";
         assert!(text.contains(&format!("# TYPE http_server_requests_total counter\n{sample}")), "{text}");

@@ -1,5 +1,6 @@
 //! Families of metrics, written in one of the two formats.
 
+use std::collections::HashSet;
 use std::fmt::{Display, Write};
 
 use crate::shared::tally::{BOUNDS_US, Times};
@@ -32,6 +33,8 @@ impl Format {
 pub struct Page {
     out: String,
     format: Format,
+    /// The families that are there, counters without `_total`.
+    names: HashSet<String>,
 }
 
 /// The samples of one family.
@@ -41,7 +44,7 @@ pub struct Samples<'a> {
 }
 
 /// A name and its value.
-type Label<'a> = (&'a str, &'a dyn Display);
+pub type Label<'a> = (&'a str, &'a dyn Display);
 
 /// Microseconds, written in seconds.
 #[derive(Clone, Copy)]
@@ -57,7 +60,12 @@ impl Display for Seconds {
 impl Page {
     /// An empty one.
     pub fn new(format: Format) -> Page {
-        Page { out: String::with_capacity(16 * 1024), format }
+        Page { out: String::with_capacity(16 * 1024), format, names: HashSet::new() }
+    }
+
+    /// Whether there is a family of that name; of counters, and what is known by its labels, without their endings.
+    pub fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 
     /// The whole text.
@@ -70,7 +78,12 @@ impl Page {
 
     /// What goes up and down.
     pub fn gauge(&mut self, name: &str, help: &str, fill: impl FnOnce(&mut Samples<'_>)) {
-        self.family(name, "gauge", help);
+        self.family_of(name, "gauge", help, fill);
+    }
+
+    /// A family of this kind, whose samples have names of their own.
+    pub fn family_of(&mut self, name: &str, kind: &str, help: &str, fill: impl FnOnce(&mut Samples<'_>)) {
+        self.family(name, kind, help);
         fill(&mut Samples { out: &mut self.out, name });
     }
 
@@ -107,6 +120,8 @@ impl Page {
 
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         let help = escaped(help);
+        let bare = ["_total", "_info"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        self.names.insert(bare.to_owned());
         // A String takes all that is written.
         let _ = write!(self.out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
@@ -120,7 +135,12 @@ impl Samples<'_> {
 
     /// One with them.
     pub fn put(&mut self, labels: &[Label<'_>], value: impl Display) {
-        self.out.push_str(self.name);
+        self.named(self.name, labels, value);
+    }
+
+    /// The same, of a family whose samples have names of their own.
+    pub fn named(&mut self, name: &str, labels: &[Label<'_>], value: impl Display) {
+        self.out.push_str(name);
         for (n, (name, text)) in labels.iter().enumerate() {
             self.out.push(if n == 0 { '{' } else { ',' });
             let text = escaped(&text.to_string()).replace('"', "\\\"");

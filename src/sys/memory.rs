@@ -3,9 +3,10 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -82,25 +83,46 @@ unsafe impl Send for SharedMap {}
 unsafe impl Sync for SharedMap {}
 
 impl SharedMap {
-    /// Maps `len` bytes.
-    pub fn new(len: usize) -> io::Result<SharedMap> {
+    /// Maps `len` bytes, of a file that is `room` bytes longer: see [`SharedMap::part`].
+    pub fn new(len: usize, room: u64) -> io::Result<SharedMap> {
         let file = super::exec::memory_file("uwring-shared")?;
-        file.set_len(u64::try_from(len).map_err(io::Error::other)?)?;
+        file.set_len(u64::try_from(len).map_err(io::Error::other)?.saturating_add(room))?;
         SharedMap::again(file.into(), len)
     }
 
     /// Maps a file that [`SharedMap::new`] made with `len` bytes, with what is in it.
     pub fn again(file: OwnedFd, len: usize) -> io::Result<SharedMap> {
+        SharedMap::mapped(file, 0, len)
+    }
+
+    /// Maps `len` bytes of such a file, which has this number, from `offset`, the start of a page.
+    pub fn part(file: RawFd, offset: u64, len: usize) -> io::Result<SharedMap> {
+        // SAFETY: the caller's shared area holds the descriptor during the call; a number that is not open is refused.
+        let file = unsafe { BorrowedFd::borrow_raw(file) };
+        SharedMap::mapped(file.try_clone_to_owned()?, offset, len)
+    }
+
+    fn mapped(file: OwnedFd, offset: u64, len: usize) -> io::Result<SharedMap> {
         let len = NonZeroUsize::new(len).ok_or(io::ErrorKind::InvalidInput)?;
+        let offset = i64::try_from(offset).map_err(io::Error::other)?;
+        let end = i64::try_from(len.get()).map_err(io::Error::other)?.saturating_add(offset);
         // Beyond the end of a file there is no memory, only SIGBUS.
-        if nix::sys::stat::fstat(&file)?.st_size < i64::try_from(len.get()).map_err(io::Error::other)? {
+        if nix::sys::stat::fstat(&file)?.st_size < end {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        // SAFETY: no address is asked for, so nothing that exists is mapped over; the file has `len` bytes, and
-        // nobody makes it shorter.
-        let start = unsafe { mmap(None, len, access, MapFlags::MAP_SHARED, &file, 0) }?;
+        // SAFETY: no address is asked for, so nothing that exists is mapped over; the file has `len` bytes from
+        // `offset`, and nobody makes it shorter.
+        let start = unsafe { mmap(None, len, access, MapFlags::MAP_SHARED, &file, offset) }?;
         Ok(SharedMap { start: start.cast(), len, file })
+    }
+
+    /// All of it as numbers, which whoever maps it may change at any time.
+    pub fn words(&self) -> &[AtomicU64] {
+        let count = self.len.get() / size_of::<AtomicU64>();
+        // SAFETY: the mapping starts on a page and has that many words, for as long as `self` is borrowed. It was zeroed,
+        // and any bits are a valid number; this is said of maps only whose users all use atomics.
+        unsafe { std::slice::from_raw_parts(self.start.cast::<AtomicU64>().as_ptr(), count) }
     }
 
     /// Its first byte.

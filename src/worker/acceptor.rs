@@ -14,6 +14,7 @@ use crate::engine::{Reactor, Token};
 use crate::proto::http::{Site, port};
 use crate::shared::area::bump;
 use crate::sys::errno;
+use crate::sys::socket::queue;
 
 /// Rest after the kernel had no descriptor or memory for a connection, milliseconds: long enough not to spin,
 /// short enough not to be noticed.
@@ -33,6 +34,8 @@ pub struct Doors {
     armed: Vec<usize>,
     /// They were asked to end.
     cancelling: Vec<bool>,
+    /// Nobody was accepted before the accept that is under way, for want of room: who comes now may have waited.
+    reopened: Vec<bool>,
     paused_until: Option<Millis>,
     /// The last accept found no descriptor or memory.
     exhausted: bool,
@@ -67,6 +70,7 @@ impl Doors {
             doors,
             armed: vec![0; count],
             cancelling: vec![false; count],
+            reopened: vec![false; count],
             paused_until: None,
             exhausted: false,
             say_at: Millis(0),
@@ -123,6 +127,7 @@ impl<R: Reactor> Ring<R> {
                 continue;
             }
             let wanted = self.share_of(self.doors.doors[index].listener.protocol, armed, wanted);
+            self.doors.reopened[index] |= armed == 0 && wanted > 0;
             for _ in armed..wanted {
                 self.engine.accept(self.doors.doors[index].listener.fd.as_raw_fd(), token);
             }
@@ -171,20 +176,25 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn accepted(&mut self, token: Token, result: io::Result<OwnedFd>) {
         let Name::Listener(index) = Name::of(token) else { return };
         self.doors.armed[index] -= 1;
+        let reopened = std::mem::take(&mut self.doors.reopened[index]);
         self.doors.cancelling[index] &= self.doors.armed[index] > 0;
         match result {
-            Ok(fd) => self.welcome(fd, index),
+            Ok(fd) => self.welcome(fd, index, reopened),
             Err(error) => self.not_accepted(index, &error),
         }
     }
 
-    fn welcome(&mut self, fd: OwnedFd, listener: usize) {
+    /// `reopened`: it may have waited in the line.
+    fn welcome(&mut self, fd: OwnedFd, listener: usize, reopened: bool) {
         self.doors.exhausted = false;
         self.generation = (self.generation + 1) & 0xff_ffff;
         let raw = fd.as_raw_fd();
         let mut conn = Conn::new(fd, self.generation, listener);
         conn.receiving = true;
         conn.arrived = self.now;
+        if reopened && self.recorder.is_on() && self.doors.door(listener).listener.is_tcp() {
+            conn.line_ms = queue::waited_ms(raw);
+        }
         bump(&self.plan.tally().accepted, 1);
         conn.introduced = !self.doors.door(listener).preface;
         let patience = match self.phase {

@@ -107,6 +107,8 @@ pub struct Conn {
     pub served: u32,
     /// When the request that is being read began to come: the accept, or its first byte; 0 before that.
     pub arrived: Micros,
+    /// What it waited in the listening socket's line, milliseconds, where that was asked.
+    pub line_ms: u32,
     /// What the flight recorder keeps of the request whose answer is on its way out.
     pub trail: Option<Box<Flown>>,
     /// The place it is counted in.
@@ -142,6 +144,7 @@ impl Conn {
             leaving: false,
             served: 0,
             arrived: Micros(0),
+            line_ms: 0,
             trail: None,
             counted: Place::Idle,
             deadline: None,

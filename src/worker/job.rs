@@ -63,7 +63,7 @@ pub struct Job {
     pub since: Millis,
     /// It began to come.
     pub arrived: Micros,
-    /// Microseconds before that in which it was on its way from a front end.
+    /// Microseconds before that: in the line of the listening socket, or on its way from a front end.
     pub ahead_us: u64,
     /// All of it was there that was to be waited for.
     pub ready: Micros,

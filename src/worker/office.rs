@@ -17,6 +17,9 @@ pub fn of_worker(plan: &Plan, what: u32, arg: u64) -> i64 {
     if what == abi::CONTROL_GENERATION {
         return i64::from(plan.slot().generation());
     }
+    if what == abi::CONTROL_LEDGER {
+        return ledger(&plan.area, plan.slot - 1, arg);
+    }
     control(&plan.area, plan.notify.as_raw_fd(), plan.master_pid, plan.slot, what, arg)
 }
 
@@ -42,6 +45,17 @@ pub fn control(area: &Area, notify: RawFd, master_pid: u32, worker: u32, what: u
             _ => 0,
         },
         abi::CONTROL_WORKER => figure(area, arg),
+        _ => -1,
+    }
+}
+
+/// `CONTROL_LEDGER`, of the process that has the ledger of that number.
+pub fn ledger(area: &Area, index: u32, arg: u64) -> i64 {
+    let (fd, offset, bytes) = area.ledger(index);
+    match arg {
+        0 => count(bytes),
+        1 => i64::from(fd),
+        2 => count(offset),
         _ => -1,
     }
 }

@@ -164,12 +164,14 @@ impl<R: Reactor> Ring<R> {
         conn.served += 1;
         let (listener, served) = (conn.listener, conn.served);
         let arrived = std::mem::take(&mut conn.arrived);
+        let line_ms = std::mem::take(&mut conn.line_ms);
         let limits = &self.plan.settings.request;
         let job = &mut parcel.job;
         job.token = Some(token);
         job.listener = listener;
         job.since = self.now.millis();
         job.arrived = if arrived == Micros(0) { self.now } else { arrived };
+        job.ahead_us = u64::from(line_ms) * 1000;
         let leaves = self.plan.area.is_draining();
         if leaves || limits.keepalive_ms == 0 || (1..=served).contains(&limits.keepalive_requests) {
             job.request.keep_alive = false;

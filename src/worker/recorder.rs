@@ -39,6 +39,11 @@ impl Recorder {
         let (floor_us, floor_until) = if off { never } else { area.flights(number).floor(now) };
         Recorder { off, query, floor_us, floor_until, spares: Vec::new() }
     }
+
+    /// Whether anything is kept.
+    pub fn is_on(&self) -> bool {
+        !self.off
+    }
 }
 
 /// Why a request counts as failed whose answer is made.
@@ -57,6 +62,7 @@ fn times(job: &Job, to: &mut Flown) {
     // What the ring thread answers by itself never waited.
     let ready = if on_core { job.ready } else { job.started };
     to.arrived = job.arrived;
+    to.accept_us = job.ahead_us;
     to.read_us = ready.since(job.arrived);
     to.queue_us = job.started.since(ready);
     to.app_us = job.finished.since(job.started);
@@ -97,6 +103,7 @@ impl<R: Reactor> Ring<R> {
         let ready = if job.ready == Micros(0) { self.now } else { job.ready };
         *flown = Flown {
             arrived: job.arrived,
+            accept_us: job.ahead_us,
             read_us: ready.since(job.arrived),
             queue_us: self.now.since(ready),
             status,

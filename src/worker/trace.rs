@@ -49,7 +49,8 @@ impl<R: Reactor> Ring<R> {
         };
         let fresh = (fastrand::u128(..), fastrand::u64(..));
         let ids = weigh(received, believed, settings.trace_context, fresh, clock::wall());
-        parcel.job.ahead_us = ids.ahead_us;
+        // Since the front end had it is longer than since it came to us.
+        parcel.job.ahead_us = parcel.job.ahead_us.max(ids.ahead_us);
         ids.apply(&mut parcel.job.request);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -77,39 +77,58 @@ fn started(builder: ServerBuilder) -> Option<Server> {
     Some(builder.ini(METRICS).start())
 }
 
-#[test]
-fn official_parsers_read_both_formats() {
+/// Whether the official parsers, and what applications count with, are installed.
+fn has_client() -> bool {
     if !has(&["venv"]) {
-        return;
+        return false;
     }
-    let python = venv().join("bin/python");
-    let known = Command::new(&python).args(["-c", "import prometheus_client"]).stderr(Stdio::null()).status();
-    if !known.expect("run python").success() {
+    let known = Command::new(venv().join("bin/python"))
+        .args(["-c", "import prometheus_client"])
+        .stderr(Stdio::null())
+        .status();
+    let known = known.expect("run python").success();
+    if !known {
         assert!(
             std::env::var_os("CI").is_none(),
             "missing under CI: prometheus-client (scripts/setup installs it)"
         );
-        return skipped("prometheus-client not found (scripts/setup installs it)");
+        skipped("prometheus-client not found (scripts/setup installs it)");
+    }
+    known
+}
+
+/// What the official parser of this kind makes of a page.
+fn read(kind: &str, page: &str) -> String {
+    let mut reader = Command::new(venv().join("bin/python"))
+        .args(["-c", READ, kind])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("run python");
+    reader.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("given");
+    let output = reader.wait_with_output().expect("read");
+    assert!(output.status.success(), "{kind}: {page}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// As scrapers of either kind ask.
+const KINDS: [(&str, &str); 2] = [
+    ("text", "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"),
+    ("open", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"),
+];
+
+#[test]
+fn official_parsers_read_both_formats() {
+    if !has_client() {
+        return;
     }
     let Some(server) = started(Server::app("hello").http().processes(2)) else { return };
     server.get("/").expect(200);
     // The answer may be there before it is counted.
     until(&server, "counted", |told| told.contains_key(&answered("GET", "2xx")));
-    for (kind, accept) in [
-        ("text", "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"),
-        ("open", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"),
-    ] {
+    for (kind, accept) in KINDS {
         let page = page(&server, accept);
-        let mut reader = Command::new(&python)
-            .args(["-c", READ, kind])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("run python");
-        reader.stdin.take().expect("a pipe").write_all(page.as_bytes()).expect("given");
-        let output = reader.wait_with_output().expect("read");
-        assert!(output.status.success(), "{kind}: {page}");
-        let read = String::from_utf8(output.stdout).expect("text");
+        let read = read(kind, &page);
         assert_eq!(read.lines().count(), samples(&page).len(), "{read}\n{page}");
         assert!(read.contains(
             "http_server_requests_total{http_request_method=GET,http_response_status_class=2xx} 1.0\n"
@@ -237,15 +256,29 @@ fn a_full_line_is_seen_on_tcp_too() {
     let gates = ["gate0", "gate1"].map(|name| Gate::new(server.path(name)));
     let mut busy: Vec<_> = gates.iter().map(|gate| server.send_to(gate)).collect();
     assert!(server.log().wait_n(2, |line| line.starts_with("waiting at")).is_some());
-    let waiting: Vec<_> = (0..7).map(|_| server.http()).collect();
+    let since = Instant::now();
+    let mut waiting: Vec<_> = (0..7).map(|_| server.http()).collect();
+    waiting.iter_mut().for_each(|client| client.send("GET /late HTTP/1.1\r\nHost: test\r\n\r\n"));
     let Address::Tcp(name) = server.tcp(0) else { panic!("a TCP socket") };
     let line = |what: &str| format!("uwring_listen_queue_{what}{{socket=\"{name}\",family=\"tcp\"}}");
-    let told = until(&server, "seven wait", |told| told[&line("length")] == 7.0);
+    let long = Duration::from_millis(60);
+    let told = until(&server, "seven wait", |told| told[&line("length")] == 7.0 && since.elapsed() > long);
     assert_eq!((told[&line("limit")], told["uwsgi_listen_queue_length"]), (64.0, 7.0));
     gates.iter().for_each(Gate::open_for_all);
     busy.iter_mut().for_each(|client| drop(client.response("GET").expect(200)));
-    drop(waiting);
+    waiting.iter_mut().for_each(|client| drop(client.response("GET").expect(200)));
     until(&server, "nobody waits", |told| told[&line("length")] == 0.0);
+    // The one that found a worker without room until then says how long it had waited.
+    let waited = || {
+        let told = server.ctl(&["requests", "--json"]).stdout;
+        let told: serde_json::Value = serde_json::from_slice(&told).expect("JSON");
+        let slowest = told["slowest"].as_array().cloned().unwrap_or_default();
+        slowest.iter().filter_map(|it| it["accept_us"].as_u64()).max()
+    };
+    let begun = Instant::now();
+    while waited().is_none_or(|us| us < 40_000) {
+        assert!(begun.elapsed() < PATIENCE, "nobody waited: {:?}", waited());
+    }
 }
 
 #[test]
@@ -258,4 +291,63 @@ fn other_paths_are_not_found_and_the_path_can_be_chosen() {
     let response = address.get("/private/metrics?x").expect(200);
     assert_eq!(response.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
     server.socket().uwsgi(&Packet::get("/")).expect(200);
+}
+
+#[test]
+fn what_applications_count_is_one_number_over_deaths_and_reloads() {
+    if uwring_only("it has no metrics over HTTP") || !has_client() {
+        return;
+    }
+    let Some(server) = started(Server::app("counted").http().processes(2)) else { return };
+    let sold = "shop_sales_total{what=\"a \\\"b\\\"\\\\\"}";
+    let mut got = 0.0;
+    let mut sell = || {
+        got += load(&server, 4, 25) as f64;
+        let told = look(&server);
+        assert_eq!(told[sold], got);
+        assert_eq!((told["shop_price_count"], told["shop_price_sum"]), (got, 2.5 * got));
+        assert_eq!(
+            (told["shop_price_bucket{le=\"1.0\"}"], told["shop_price_bucket{le=\"+Inf\"}"]),
+            (0.0, got)
+        );
+        got
+    };
+    let mut got = sell();
+    assert_eq!(server.get("/?peak=9").status(), 200);
+    let told = look(&server);
+    assert_eq!((told["shop_peak"], told["shop_open"]), (9.0, 1.0));
+    // The application's own page is about its process.
+    let own = server.get("/?own").expect(200).text();
+    let own: f64 = samples(&own)[sold];
+    assert!(own >= 1.0 && own <= told[sold] + 1.0, "{own}");
+
+    for worker in server.workers() {
+        kill(Pid::from_raw(worker), Signal::SIGKILL).expect("kill a worker");
+    }
+    let crashed = "uwring_worker_respawns_total{reason=\"crashed\"}";
+    let told = until(&server, "respawned", |told| {
+        told[crashed] == 2.0 && told["uwring_workers{state=\"idle\"}"] == 2.0
+    });
+    assert_eq!((told["shop_peak"], told["shop_open"]), (9.0, 0.0));
+    got += 2.0;
+    let mut sell = || {
+        got += load(&server, 4, 25) as f64;
+        assert_eq!(look(&server)[sold], got);
+    };
+    sell();
+    server.signal(Signal::SIGHUP);
+    until(&server, "reloaded", |told| told["uwring_worker_respawns_total{reason=\"reload\"}"] == 2.0);
+    sell();
+    // What is counted while the application is imported counts once for each load of it.
+    let told = look(&server);
+    assert_eq!(told["shop_sales_total{what=\"imported\"}"], 14.0);
+    assert!(told.keys().filter(|name| name.starts_with("shop_seen{")).count() <= 3, "{told:#?}");
+    // What the server counts by a name is not mixed up with what the application counts by it.
+    assert!(!told.contains_key("http_server_requests_total"), "{told:#?}");
+    for (kind, accept) in KINDS {
+        assert!(
+            read(kind, &page(&server, accept)).contains("shop_sales_total{what=imported} 14.0\n"),
+            "{kind}"
+        );
+    }
 }

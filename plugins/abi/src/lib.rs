@@ -191,6 +191,10 @@ pub const CONTROL_SOCKET: u32 = 10;
 /// [`HostApi::control`]: one of `WORKER_*` of worker `arg & 0xffff_ffff`; which one, is in the upper half of `arg`.
 pub const CONTROL_WORKER: u32 = 11;
 
+/// [`HostApi::control`]: where the application's own numbers are kept for the monitor, a ledger of this process: `arg` 0 its
+/// length in bytes (0: there is none), 1 the descriptor of the file it lies in, 2 where it begins there.
+pub const CONTROL_LEDGER: u32 = 12;
+
 /// [`CONTROL_WORKER`]: requests finished.
 pub const WORKER_REQUESTS: u32 = 0;
 /// [`CONTROL_WORKER`]: requests whose application raised.

@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyList, PyType};
 
 use crate::config::{Config, config};
 use crate::host::{log, symbol};
-use crate::{autoreload, interrupt, load, module, traceback};
+use crate::{autoreload, interrupt, load, module, series, traceback};
 
 // Start ---------------------------------------------------------------------------------------------------
 
@@ -58,6 +58,7 @@ fn prepare(py: Python<'_>, config: &Config) -> PyResult<()> {
     py.import("traceback")?;
     aliases(py, config, "pymodule-alias")?;
     module::install(py)?;
+    series::install(py)?;
     aliases(py, config, "post-pymodule-alias")
 }
 

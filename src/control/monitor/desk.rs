@@ -10,7 +10,9 @@ use crate::stats::figures::{self, Figure};
 use crate::stats::health::Health;
 use crate::stats::json::{self, Style};
 use crate::stats::openmetrics::{self, Format};
+use crate::stats::series;
 use crate::stats::snapshot::View;
+use crate::sys::memory::SharedMap;
 
 /// What there is to tell, and how.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Desk {
     pub has_page: bool,
     /// Whether figures by uWSGI's names are of single threads too.
     pub figures_of_cores: bool,
+    /// What applications count themselves, if that is shown.
+    pub ledgers: Option<SharedMap>,
     /// `health-timeout`, milliseconds.
     pub patience_ms: u64,
 }
@@ -71,7 +75,8 @@ impl Desk {
         match role {
             Role::Metrics if asked.path == self.metrics_path => {
                 let format = Format::wanted(asked.accept);
-                let page = openmetrics::page(&self.view.look(true), format);
+                let gathered = self.ledgers.as_ref().map(|ledgers| series::gather(&self.view.area, ledgers));
+                let page = openmetrics::page(&self.view.look(true), &gathered.unwrap_or_default(), format);
                 http::response("200 OK", format.content_type(), "", page.as_bytes(), head_only)
             }
             Role::Metrics | Role::Agent => {

@@ -205,6 +205,7 @@ mod tests {
             metrics_path: "/metrics".to_owned(),
             has_page: true,
             figures_of_cores: true,
+            ledgers: None,
             patience_ms: 0,
         }
     }

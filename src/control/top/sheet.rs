@@ -198,7 +198,7 @@ impl<'a> Sheet<'a> {
     /// The names of its columns, where there is room for so many characters.
     pub fn list_names(list: List, width: usize) -> String {
         let phases = if width >= WIDE {
-            format!(" {:>8} {:>8} {:>8} {:>8}", "read", "queue", "app", "write")
+            format!(" {:>8} {:>8} {:>8} {:>8} {:>8}", "accept", "read", "queue", "app", "write")
         } else {
             format!(" {:>8}", "app")
         };
@@ -223,8 +223,8 @@ impl<'a> Sheet<'a> {
 
     fn landed(&self, it: &Landed, list: List, width: usize) -> String {
         let ago = time(self.live.now_ms.saturating_sub(it.started_ms) * 1000);
-        let all = [it.read_us, it.queue_us, it.app_us, it.write_us];
-        let phases = if width >= WIDE { &all[..] } else { &all[2..3] };
+        let all = [it.accept_us, it.read_us, it.queue_us, it.app_us, it.write_us];
+        let phases = if width >= WIDE { &all[..] } else { &all[3..4] };
         let phases: String = phases.iter().map(|us| format!(" {:>8}", time(*us))).collect();
         let reason = match (&it.failure, list) {
             (Some(why), List::Failed) if why == "status" => format!("{:<11}", it.status),

@@ -38,6 +38,11 @@ pub const ROWS: &[Row] = &[
         "leave the status page, which shows paths of requests, out of the address of metrics",
     ),
     row(
+        &["metrics-no-app"],
+        Flag(|s| &mut s.monitor.metrics_no_app),
+        "leave what applications count with prometheus_client out of the metrics",
+    ),
+    row(
         &["health-checks"],
         Flag(|s| &mut s.monitor.health_checks),
         "answer /-/live, /-/ready and /-/startup on the sockets of requests too",

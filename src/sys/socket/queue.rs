@@ -147,6 +147,17 @@ fn queue_in(answer: &[u8], inode: u32) -> Option<Backlog> {
 
 /// On a listening socket `tcpi_unacked` is the length of the accept queue, `tcpi_sacked` the longest it may have.
 fn of_tcp(fd: RawFd) -> io::Result<Backlog> {
+    let info = tcp_info(fd)?;
+    Ok(Backlog { waiting: info.tcpi_unacked, max: info.tcpi_sacked })
+}
+
+/// How long a TCP connection that was accepted just now had waited for that, milliseconds: since the client's last word
+/// of the handshake. 0 where the kernel does not tell.
+pub fn waited_ms(fd: RawFd) -> u32 {
+    tcp_info(fd).map_or(0, |info| info.tcpi_last_ack_recv)
+}
+
+fn tcp_info(fd: RawFd) -> io::Result<libc::tcp_info> {
     let mut info = MaybeUninit::<libc::tcp_info>::zeroed();
     let mut len = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).map_err(io::Error::other)?;
     // SAFETY: the pointers name `info` and `len`, which live across the call; the kernel writes at most `len` bytes.
@@ -157,8 +168,7 @@ fn of_tcp(fd: RawFd) -> io::Result<Backlog> {
         return Err(io::Error::last_os_error());
     }
     // SAFETY: plain numbers, zeroed before the kernel wrote some of them.
-    let info = unsafe { info.assume_init() };
-    Ok(Backlog { waiting: info.tcpi_unacked, max: info.tcpi_sacked })
+    Ok(unsafe { info.assume_init() })
 }
 
 #[cfg(test)]
@@ -246,5 +256,20 @@ mod tests {
         for answer in [&b""[..], &[0; 16], &question(7), &[0xff; 64]] {
             assert_eq!(queue_in(answer, 7), None);
         }
+    }
+
+    #[test]
+    fn what_a_connection_waited_to_be_accepted_is_known_then() {
+        let listener = listener("127.0.0.1:0");
+        let mut client = TcpStream::connect(&listener.name).expect("connected");
+        std::io::Write::write_all(&mut client, b"GET").expect("sent");
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < std::time::Duration::from_millis(60) {
+            std::thread::yield_now();
+        }
+        let accepted = net::accept_now(listener.fd.as_raw_fd()).expect("accepted");
+        assert!(waited_ms(accepted.as_raw_fd()) >= 40);
+        let (unix, _other) = UnixStream::pair().expect("a pair");
+        assert_eq!(waited_ms(unix.as_raw_fd()), 0);
     }
 }

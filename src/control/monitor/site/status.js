@@ -124,7 +124,8 @@ function request(row) {
 
 function phases(row) {
   const parts = [["read", row.read_us], ["queue", row.queue_us], ["app", row.app_us], ["write", row.write_us]];
-  const told = parts.map(([name, us]) => `${name} ${time(us)}`).join(", ");
+  const before = row.accept_us > 0 ? `waited ${time(row.accept_us)} to be accepted; ` : "";
+  const told = before + parts.map(([name, us]) => `${name} ${time(us)}`).join(", ");
   const svg = drawn("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", role: "img", "aria-label": told });
   const title = drawn("title", {});
   title.append(told);
