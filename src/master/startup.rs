@@ -3,6 +3,7 @@
 //! in uWSGI): a second start that finds its port taken must not overwrite the pidfile of the server that has it.
 
 mod imperial;
+mod place;
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -164,6 +165,7 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
 
 /// The part of it that an Emperor needs.
 pub use imperial::prepare as prepare_emperor;
+pub use place::enter;
 
 /// All of it but the log.
 fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {
@@ -181,10 +183,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let pidfiles: Vec<PathBuf> = settings.process.pidfiles.iter().map(absolute).collect();
     give_log_away(settings, &identity)?;
-    match settings.process.chroot {
-        None => enter(&settings.process)?,
-        Some(_) => set_variables(&settings.process)?,
-    }
+    place::before_root(&settings.process)?;
     // Before there is anything to tidy up.
     let wanted = settings.process.engine;
     if wanted == Some(Engine::IoUring) {
@@ -200,11 +199,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     for moment in [Moment::First, Moment::PreJail, Moment::PostJail] {
         hook(hooks, moment)?;
     }
-    if let Some(root) = &settings.process.chroot {
-        log!("chroot() to {}", root.display());
-        identity::change_root(root)?;
-        go_to_folder(&settings.process)?;
-    }
+    place::change_root(&settings.process)?;
     for moment in [Moment::InJail, Moment::AsRoot] {
         hook(hooks, moment)?;
     }
@@ -275,29 +270,6 @@ fn open_control(settings: &Process, identity: &Identity) -> Result<Option<Server
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// The environment and the folder that the application finds. A later generation comes by here again.
-pub fn enter(settings: &Process) -> Result<(), SysError> {
-    set_variables(settings)?;
-    go_to_folder(settings)
-}
-
-fn set_variables(settings: &Process) -> Result<(), SysError> {
-    for (name, value) in &settings.env {
-        process::set_env(name, value.as_deref())
-            .map_err(|cause| SysError::call("set variable", name, cause))?;
-    }
-    Ok(())
-}
-
-fn go_to_folder(settings: &Process) -> Result<(), SysError> {
-    if let Some(dir) = &settings.chdir {
-        log!("chdir() to {}", dir.display());
-        std::env::set_current_dir(dir)
-            .map_err(|cause| SysError::call("chdir to", dir.display().to_string(), cause))?;
-    }
-    Ok(())
 }
 
 /// Into the background, with the log open before: what goes wrong until then is said on the terminal. The result
