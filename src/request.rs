@@ -219,22 +219,26 @@ impl Request {
 
     /// The value of the variable that the environ knows as `name`; of several the last.
     pub fn value<'a>(&'a self, name: &[u8], head: &'a [u8], fixed: &'a [u8]) -> Option<&'a [u8]> {
-        let span = |area, off, len| Span { area, off, len };
-        let var = self.vars.iter().rfind(|var| {
-            let own = self.bytes(span(var.name_area, var.name_off, var.name_len.into()), head, fixed);
-            if var.kind == VAR_FIELD { is_key_of(name, own) } else { own == name }
-        })?;
-        Some(self.bytes(span(var.value_area, var.value_off, var.value_len), head, fixed))
+        let var = self.vars.iter().rfind(|var| self.is_called(var, name, head, fixed))?;
+        let value = Span { area: var.value_area, off: var.value_off, len: var.value_len };
+        Some(self.bytes(value, head, fixed))
     }
 
     /// Where the variables stand that the environ knows as `name`.
     pub fn positions(&self, name: &[u8], head: &[u8], fixed: &[u8]) -> Vec<usize> {
-        let is_it = |var: &Var| {
-            let own = Span { area: var.name_area, off: var.name_off, len: var.name_len.into() };
-            let own = self.bytes(own, head, fixed);
-            if var.kind == VAR_FIELD { is_key_of(name, own) } else { own == name }
-        };
-        self.vars.iter().enumerate().filter(|(_, var)| is_it(var)).map(|(at, _)| at).collect()
+        let all = self.vars.iter().enumerate();
+        all.filter(|(_, var)| self.is_called(var, name, head, fixed)).map(|(at, _)| at).collect()
+    }
+
+    /// The name of a variable as received.
+    pub fn name<'a>(&'a self, var: &Var, head: &'a [u8], fixed: &'a [u8]) -> &'a [u8] {
+        self.bytes(Span { area: var.name_area, off: var.name_off, len: var.name_len.into() }, head, fixed)
+    }
+
+    /// Whether the environ knows a variable as `name`.
+    fn is_called(&self, var: &Var, name: &[u8], head: &[u8], fixed: &[u8]) -> bool {
+        let own = self.name(var, head, fixed);
+        if var.kind == VAR_FIELD { is_key_of(name, own) } else { own == name }
     }
 
     /// The bytes of `span`; `head` and `fixed` are the areas that live elsewhere.

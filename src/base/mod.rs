@@ -11,3 +11,4 @@ pub mod networks;
 pub mod pattern;
 pub mod protocol;
 pub mod text;
+pub mod vassalage;

@@ -61,8 +61,15 @@ pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Optio
     let plain = written.to_ascii_lowercase().replace('_', "-");
     let allowed = (plain.len() / 4).min(3);
     let mut best: Option<(usize, &str)> = None;
-    for name in names.filter(|n| n.len().abs_diff(plain.len()) <= allowed) {
-        let away = distance(&plain, name);
+    for name in names {
+        // One for many, or many for one, is a slip of one letter.
+        let number =
+            |one: &str, many: &str| many.strip_prefix(one).is_some_and(|end| end == "s" || end == "es");
+        let plural = plain.len() > 3 && (number(&plain, name) || number(name, &plain));
+        if !plural && name.len().abs_diff(plain.len()) > allowed {
+            continue;
+        }
+        let away = if plural { 1 } else { distance(&plain, name) };
         if away <= allowed && best.is_none_or(|(b, _)| away < b) {
             best = Some((away, name));
         }
@@ -88,6 +95,11 @@ fn distance(a: &str, b: &str) -> usize {
         before = std::mem::replace(&mut above, row);
     }
     above[b.len()]
+}
+
+/// Fit for a terminal, a page or a line of a log: what others chose has no control characters.
+pub fn readable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -140,6 +152,11 @@ mod tests {
     }
 
     #[test]
+    fn control_characters_are_shown_as_a_sign() {
+        assert_eq!(readable("a\x1b[2J\u{9b}ü\n"), "a?[2J?ü?");
+    }
+
+    #[test]
     fn the_nearest_name_is_the_one_meant() {
         let names = ["vacuum", "processes", "master", "chmod-socket", "http", "st", "need-app"];
         let near = |written| nearest(written, names.into_iter());
@@ -148,6 +165,7 @@ mod tests {
         assert_eq!(near("chmod_socket"), Some("chmod-socket"));
         assert_eq!(near("matser"), Some("master"));
         assert_eq!(near("Need-App"), Some("need-app"));
+        assert_eq!(near("process"), Some("processes"));
         assert_eq!(near("port"), None, "a short name is not like everything");
         assert_eq!(near("base"), None);
     }

@@ -1,12 +1,14 @@
 //! `uwring ctl`: asks a running master and shows what it says.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde::de::DeserializeOwned;
 
 use super::ABSTRACT_PREFIX;
 use super::words::{Answer, Change, Request, Status};
@@ -48,7 +50,17 @@ fn list(pids: &[u32]) -> String {
 /// Runs `uwring ctl` with `argv` from `ctl` on. The result is the exit code: 0, or 1 if it was not done, or 2 if
 /// the command line is wrong.
 pub fn run(argv: &[OsString]) -> u8 {
-    let matches = match command().try_get_matches_from(argv) {
+    run_as(command(), argv, ask)
+}
+
+/// Runs `command` with its command line: what `uwring ctl` and `uwring top` have in common.
+pub(super) fn run_as<E: Display>(
+    command: Command,
+    argv: &[OsString],
+    show: impl FnOnce(&ArgMatches) -> Result<bool, E>,
+) -> u8 {
+    let name = command.get_name().to_owned();
+    let matches = match command.try_get_matches_from(argv) {
         Ok(matches) => matches,
         Err(error) => {
             // Help is no error, and clap knows where each goes.
@@ -56,11 +68,11 @@ pub fn run(argv: &[OsString]) -> u8 {
             return u8::try_from(error.exit_code()).unwrap_or(2);
         }
     };
-    match ask(&matches) {
+    match show(&matches) {
         Ok(true) => 0,
         Ok(false) => 1,
         Err(error) => {
-            eprintln!("uwring ctl: {error}");
+            eprintln!("{name}: {error}");
             1
         }
     }
@@ -104,7 +116,7 @@ fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    which(Command::new("uwring ctl"))
+    which(Command::new("uwring ctl").bin_name("uwring ctl"))
         .about("Ask a running server, or tell it what to do")
         .subcommand_required(true)
         .arg_required_else_help(true)
@@ -171,16 +183,7 @@ fn ask(matches: &ArgMatches) -> Result<bool, Error> {
         },
         _ => Request::Status,
     };
-    let mut server = connect(matches)?;
-    // Where it does not listen to us it may have said why, and closed.
-    let sent = server.write_all(format!("{}\n", request.text()).as_bytes());
-    let mut reader = BufReader::new(server);
-    let mut text = String::new();
-    reader.read_line(&mut text)?;
-    if text.is_empty() {
-        sent?;
-        return Err(Error::Silent);
-    }
+    let (text, mut reader) = exchange(matches, request)?;
     let ok = show(request, &text, matches.get_flag("json"))?;
     if ok && matches!(request, Request::Stop { wait: true, .. }) {
         // The server keeps the connection as long as it lives.
@@ -248,15 +251,34 @@ fn duration(seconds: u64) -> String {
 
 /// Asks for something that is answered by one line: that line.
 pub(super) fn ask_for(matches: &ArgMatches, request: Request) -> Result<String, Error> {
+    exchange(matches, request).map(|(text, _)| text)
+}
+
+/// The same, of what is told in JSON; the inner error is the answer of a server that refuses.
+pub(super) fn ask_for_json<T: DeserializeOwned>(
+    matches: &ArgMatches,
+    request: Request,
+) -> Result<Result<T, Answer>, Error> {
+    let text = ask_for(matches, request)?;
+    match serde_json::from_str::<Answer>(&text) {
+        Ok(refused) => Ok(Err(refused)),
+        Err(_) => Ok(Ok(serde_json::from_str(&text)?)),
+    }
+}
+
+/// The line that answers, and the connection, on which more may come.
+fn exchange(matches: &ArgMatches, request: Request) -> Result<(String, BufReader<UnixStream>), Error> {
     let mut server = connect(matches)?;
+    // Where it does not listen to us it may have said why, and closed.
     let sent = server.write_all(format!("{}\n", request.text()).as_bytes());
+    let mut reader = BufReader::new(server);
     let mut text = String::new();
-    BufReader::new(server).read_line(&mut text)?;
+    reader.read_line(&mut text)?;
     if text.is_empty() {
         sent?;
         return Err(Error::Silent);
     }
-    Ok(text)
+    Ok((text, reader))
 }
 
 fn connect(matches: &ArgMatches) -> Result<UnixStream, Error> {

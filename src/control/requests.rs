@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use clap::ArgMatches;
 
-use super::client::{Error, ask_for};
+use super::client::{Error, ask_for_json};
 use super::stacks;
 use super::words::{Answer, Request};
 use crate::stats::flights::{Flights, Flying, Landed};
@@ -13,11 +13,7 @@ use crate::sys::output;
 
 /// Asks for the live document; the error is what the server says instead.
 pub(super) fn look(matches: &ArgMatches) -> Result<Result<Live, Answer>, Error> {
-    let text = ask_for(matches, Request::Look)?;
-    match serde_json::from_str::<Answer>(&text) {
-        Ok(refused) => Ok(Err(refused)),
-        Err(_) => Ok(Ok(serde_json::from_str(&text)?)),
-    }
+    ask_for_json(matches, Request::Look)
 }
 
 /// Prints them; with `with_stacks` those of the workers that have requests, too. Whether all was told.

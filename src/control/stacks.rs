@@ -4,7 +4,7 @@ use crate::sys::output;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::client::{Error, ask_for};
+use super::client::{Error, ask_for, ask_for_json};
 use super::words::{Answer, Request, Stacks, Status};
 
 /// Of a worker, by its number.
@@ -12,12 +12,13 @@ pub type Told = (u32, Stacks);
 
 /// Prints those of worker `only`, or of all; whether all have told them.
 pub fn show(matches: &ArgMatches, only: Option<u32>) -> Result<bool, Error> {
-    let text = ask_for(matches, Request::Status)?;
-    if let Ok(refused) = serde_json::from_str::<Answer>(&text) {
-        output::print_line(&refused.message);
-        return Ok(false);
-    }
-    let status: Status = serde_json::from_str(&text)?;
+    let status: Status = match ask_for_json(matches, Request::Status)? {
+        Ok(status) => status,
+        Err(refused) => {
+            output::print_line(&refused.message);
+            return Ok(false);
+        }
+    };
     let wanted = |id: u32| only.is_none_or(|only| only == id);
     let workers = status.workers.iter().filter(|worker| worker.pid != 0 && wanted(worker.id));
     let all = of(matches, workers.map(|worker| (worker.id, worker.pid)))?;

@@ -23,6 +23,7 @@ use self::monitor::{Found, Monitor};
 use self::vassal::{Action, Event, Vassal};
 use crate::base::clock::{self, Millis};
 use crate::base::errors;
+use crate::base::vassalage;
 use crate::options::emperor::Emperor as Policy;
 use crate::sys::process::{self, Status};
 use crate::sys::signals::{Signal, SignalReader};
@@ -341,7 +342,7 @@ impl Held {
                         self.found.name,
                         errors::VASSAL_DEAF
                     );
-                    let signal = if word == vassal::word::RELOAD { Signal::SIGHUP } else { Signal::SIGTERM };
+                    let signal = if word == vassalage::RELOAD { Signal::SIGHUP } else { Signal::SIGTERM };
                     self.signal(signal);
                 }
             }

@@ -9,14 +9,12 @@ use std::process::{Command, Stdio};
 
 use super::monitor::{Found, option_for};
 use crate::base::errors;
+use crate::base::vassalage::LINE;
 use crate::hooks;
 use crate::options::emperor::Emperor;
 use crate::options::hooks::Action;
 use crate::sys::exec::{self, Handed};
 use crate::sys::shell;
-
-/// The vassal's end of the line, by number.
-pub const LINE: &str = "UWSGI_EMPEROR_FD";
 
 /// Everything behind the program's name.
 fn arguments(found: &Found, policy: &Emperor) -> Vec<String> {

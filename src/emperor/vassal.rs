@@ -15,6 +15,7 @@
 //! A vassal that fails rests for itself alone; touching its configuration starts it at once.
 
 use crate::base::clock::Millis;
+use crate::base::vassalage as word;
 use crate::options::emperor::Emperor;
 use crate::sys::process::Status;
 
@@ -24,22 +25,6 @@ const EXILED: i32 = 26;
 const LONG_MS: u64 = 60_000;
 /// A loyal vassal that lived for less than this is not started at once, milliseconds: it would go on for ever.
 const SHORT_MS: u64 = 1_000;
-
-/// What vassals and the Emperor say to each other, a byte each, as uWSGI's do.
-pub mod word {
-    /// To a vassal: end.
-    pub const STOP: u8 = 0;
-    /// To a vassal: load everything anew.
-    pub const RELOAD: u8 = 1;
-    /// From a vassal: it serves.
-    pub const READY: u8 = 5;
-    /// From a vassal: it has served a request.
-    pub const LOYAL: u8 = 17;
-    /// From a vassal of uWSGI that was started on demand: nobody needs it now.
-    pub const IDLE: u8 = 22;
-    /// From a vassal: all is well.
-    pub const HEARTBEAT: u8 = 26;
-}
 
 /// A configuration as it was found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -28,6 +28,11 @@ pub fn accepted(field: &[u8]) -> Vec<Form> {
     forms.into_iter().map(|(_, form)| form).collect()
 }
 
+/// Whether a client with this Accept-Encoding takes gzip.
+pub fn takes_gzip(field: &[u8]) -> bool {
+    weight(field, "gzip") > 0
+}
+
 /// The client's weight for a coding in thousandths, 0 where it does not take it.
 fn weight(field: &[u8], name: &str) -> u16 {
     let mut any = 0;

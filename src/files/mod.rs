@@ -6,7 +6,7 @@
 //! Runs on the worker's ring thread. Opening may wait for a disk, as in every server that opens files in its loop;
 //! what is sent beyond [`SMALL_BYTES`] goes by sendfile.
 
-mod encoding;
+pub mod encoding;
 mod mime;
 mod place;
 mod validators;

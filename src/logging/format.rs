@@ -6,6 +6,7 @@ use std::cell::RefCell;
 
 use crate::base::digits::{decimal, signed};
 use crate::options::settings::Logging;
+use crate::proto::trace;
 use crate::sys::time;
 
 /// One finished request. Bytes are as received.
@@ -56,12 +57,12 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// `X-Request-Id`.
     pub fn request_id(&self) -> Option<&'a [u8]> {
-        self.variables.value(b"HTTP_X_REQUEST_ID")
+        self.variables.value(trace::REQUEST_ID)
     }
 
     /// Of `traceparent`.
     pub fn trace_id(&self) -> Option<&'a [u8]> {
-        self.variables.value(b"HTTP_TRACEPARENT").and_then(crate::proto::trace::trace_id)
+        self.variables.value(trace::PARENT).and_then(trace::trace_id)
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::base::engine::Kind;
 use crate::base::errors;
 use crate::control::monitor::Role;
-use crate::options::settings::Touch;
+use crate::options::settings::{Cache, Touch};
 use crate::sys::process::Status;
 
 /// First line.
@@ -66,6 +66,16 @@ pub fn another_instance(name: &str) -> String {
 /// The shared area.
 pub fn mapped(bytes: usize, cores: u32) -> String {
     format!("mapped {bytes} bytes ({} KB) for {cores} cores", bytes / 1024)
+}
+
+/// A cache was made.
+pub fn cache(cache: &Cache) -> String {
+    let (keys, data) = (cache.items * cache.key_bytes, cache.blocks * cache.block_bytes);
+    format!(
+        "*** Cache \"{}\" initialized: {}MB (keys: {keys} bytes, data: {data} bytes), allocated as it is used ***",
+        cache.name,
+        (keys + data) / (1024 * 1024)
+    )
 }
 
 /// The master is up.

@@ -9,21 +9,13 @@ use std::os::unix::net::UnixStream;
 use super::state::{Event, Wish};
 use crate::base::clock::Millis;
 use crate::base::errors;
+use crate::base::vassalage::{HEARTBEAT, LINE, LOYAL, READY, RELOAD, STOP, STOP_GRACEFULLY};
 use crate::hooks;
 use crate::options::hooks::{Hook, Moment};
 use crate::sys::exec::{self, Handed};
 
-/// The number of the line's descriptor.
-const LINE: &str = "UWSGI_EMPEROR_FD";
 /// Whether a request was served is looked at so often, milliseconds, until one was.
 const LOYAL_MS: u64 = 1_000;
-
-const STOP: u8 = 0;
-const RELOAD: u8 = 1;
-const STOP_GRACEFULLY: u8 = 2;
-const READY: u8 = 5;
-const LOYAL: u8 = 17;
-const HEARTBEAT: u8 = 26;
 
 /// The line.
 #[derive(Debug)]

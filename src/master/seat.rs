@@ -157,6 +157,10 @@ impl Seat {
             new.process.processes = old.process.processes;
             new.sockets = old.sockets.clone();
         }
+        if new.caches != old.caches {
+            crate::log!("caches are made once: their changes need a restart");
+            new.caches.clone_from(&old.caches);
+        }
         // The monitor goes on; workers read this one anew.
         let shown = |monitor: &Monitor| Monitor { health_checks: false, ..monitor.clone() };
         if shown(&new.monitor) != shown(&old.monitor) {

@@ -207,7 +207,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     hook(hooks, Moment::AsUser)?;
     let process = &settings.process;
     let cores = process.threads.max(THREADS_ROOM);
-    let area = Area::shaped(shape(settings, cores))
+    let area = Area::with_caches(shape(settings, cores), &settings.caches)
         .map_err(|cause| SysError::call("map", "the shared area", cause))?;
     // As who the workers will be: the kernel may give the ring to root alone.
     let engine = choice::choose(wanted)?;
@@ -216,6 +216,9 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     area.instance().set_engine(engine.kind);
     log!("your mercy for graceful operations on workers is {} seconds", process.worker_reload_mercy);
     log!("{}", lines::mapped(area.bytes(), process.processes * process.threads));
+    for cache in &settings.caches {
+        log!("{}", lines::cache(cache));
+    }
     log!("{}", lines::mode(process.processes, process.threads));
     let vacuum = Vacuum::new(pidfiles, &listeners, &doors);
     Ok(Prepared { vacuum, listeners, area, control, doors, logs: None })
@@ -228,6 +231,8 @@ fn shape(settings: &Settings, cores: u32) -> Shape {
         workers: process.processes,
         cores,
         locks: process.locks + 1,
+        caches: 0,
+        cache_words: 0,
         jobs: u32::try_from(process.daemons.len() + process.crons.len() + JOBS_SPARE).unwrap_or(u32::MAX),
         heads: settings.monitor.shows_requests(),
         no_flights: settings.monitor.recorder_off,

@@ -126,6 +126,10 @@ impl host::Office for Desk {
     fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64) {
         office::loaded(&self.area, self.generation, app, mountpoint, seconds);
     }
+
+    fn cache(&self, call: &host::CacheCall<'_>) -> (i64, Vec<Vec<u8>>) {
+        office::cache(&self.area, call)
+    }
 }
 
 fn serve(seat: Taken, plugin: Plugin) -> i32 {

@@ -5,6 +5,7 @@
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 
+use super::cache::Cache;
 use super::expand::magic;
 use super::hooks::Action;
 use super::monitor::{Carbon, Push};
@@ -22,6 +23,10 @@ pub struct Draft {
     pub protocol: SocketProtocol,
     /// Which of the sockets are plain `socket`s.
     plain: Vec<usize>,
+    /// `shared-socket`: addresses that sockets name by `=N`, from 0.
+    pub shared: Vec<String>,
+    /// `abstract-socket`: unix sockets without a file.
+    pub abstract_names: bool,
     /// `socket-timeout`.
     pub socket_timeout_ms: Option<u64>,
     /// `http-timeout`.
@@ -48,6 +53,12 @@ pub struct Draft {
     pub statsd_totals: bool,
     /// `cron-harakiri`, seconds; 0: none.
     pub cron_harakiri: u64,
+    /// `cache`: items of the cache that is called default.
+    pub cache_items: u64,
+    /// `cache-blocksize`.
+    pub cache_block: Option<u64>,
+    /// `cache-no-expire`.
+    pub cache_no_expire: bool,
     /// `show-config`.
     pub show_config: bool,
     /// `no-server`.
@@ -92,6 +103,9 @@ impl Draft {
             spec.faces_clients = self.protocol == SocketProtocol::Http;
         }
         let mut settings = self.settings;
+        for spec in &mut settings.sockets.specs {
+            resolve(&mut spec.address, &self.shared, self.abstract_names);
+        }
         // As in uWSGI, the second socket of a name counts as bound already.
         let mut seen = std::collections::HashSet::new();
         // (With port 0 each is another one.)
@@ -113,6 +127,10 @@ impl Draft {
         if let (1, Some(greenlets)) = (settings.process.threads, self.greenlets) {
             settings.process.threads = greenlets.clamp(1, GREENLET_THREADS_MAX);
         }
+        if self.cache_items > 0 {
+            let cache = Cache::legacy(self.cache_items, self.cache_block, self.cache_no_expire);
+            settings.caches.insert(0, cache);
+        }
         settings.emperor.socket_mode = settings.sockets.chmod;
         for hook in &mut settings.process.hooks {
             if let Action::WaitFor(thing, _, seconds) = &mut hook.action {
@@ -133,6 +151,18 @@ impl Draft {
             cron.harakiri = self.cron_harakiri;
         }
         settings
+    }
+}
+
+/// Puts a shared socket's address in the place of `=N`; makes unix sockets abstract. (A number nobody has stays, and the
+/// start fails on it.)
+fn resolve(address: &mut String, shared: &[String], abstract_names: bool) {
+    let number = address.strip_prefix('=').and_then(|number| number.trim().parse::<usize>().ok());
+    if let Some(other) = number.and_then(|number| shared.get(number)) {
+        address.clone_from(other);
+    }
+    if abstract_names && !address.contains(':') && !address.starts_with(['@', '=']) {
+        address.insert(0, '@');
     }
 }
 
@@ -167,6 +197,21 @@ mod tests {
         draft.add_socket(":0", SocketProtocol::Http);
         let addresses: Vec<_> = draft.finish().sockets.specs.into_iter().map(|s| s.address).collect();
         assert_eq!(addresses, [":1", ":2", ":0", ":0"]);
+    }
+
+    #[test]
+    fn sockets_are_shared_by_number_and_unix_ones_can_be_abstract() {
+        let addresses = |abstract_names| {
+            let mut draft =
+                Draft { shared: vec![":1".into(), "/tmp/b".into()], abstract_names, ..Draft::default() };
+            for address in ["=0", "=1", "=2", "@c", "fd://3"] {
+                draft.add_plain_socket(address);
+            }
+            let specs = draft.finish().sockets.specs;
+            specs.into_iter().map(|spec| spec.address).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(addresses(false), ":1 /tmp/b =2 @c fd://3");
+        assert_eq!(addresses(true), ":1 @/tmp/b =2 @c fd://3");
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! later. [`load`] is the way in; [`settings::Settings`] is all that the rest of the server sees.
 
 pub mod alarms;
+pub mod cache;
 pub mod catalogue;
 mod docs;
 mod draft;

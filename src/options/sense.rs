@@ -63,6 +63,21 @@ pub fn contradictions(settings: &Settings) -> Vec<Remark> {
     {
         note(given, format!("gevent and threads ({}): threads counts here", threads.origin));
     }
+    for of in settings.routes.in_caches() {
+        let known = settings.caches.iter().any(|cache| of.name.is_empty() || cache.name == of.name);
+        let named = |given: &&Given| {
+            given.key.contains("route") && given.value.as_ref().is_some_and(|value| value.contains(&of.name))
+        };
+        if let (false, Some(given)) = (known, settings.given.iter().find(named)) {
+            note(
+                given,
+                format!(
+                    "no cache2 makes a cache with name={}: this rule finds nothing and keeps nothing",
+                    of.name
+                ),
+            );
+        }
+    }
     remarks
 }
 
@@ -177,6 +192,11 @@ mod tests {
             (&["--chmod-socket=660", "--socket=:0"], "chmod-socket is for unix sockets"),
             (&["--harakiri=120"], "nginx answers 504 after 60 seconds"),
             (&["--gevent=10", "--threads=4"], "threads counts here"),
+            (
+                &["--cache2=name=a,items=1", "--route-run=cachestore:key=k,name=b"],
+                "no cache2 makes a cache with name=b",
+            ),
+            (&["--route-if=incache:key=k last:"], "no cache2 makes"),
         ] {
             let said_of: Vec<_> = contradictions(&settings(args)).iter().map(Remark::to_string).collect();
             assert!(said_of.len() == 1 && said_of[0].contains(said), "{args:?}: {said_of:?}");

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+pub use super::cache::Cache;
 pub use super::emperor::Emperor;
 pub use super::files::Files;
 pub use super::headers::Headers;
@@ -62,6 +63,8 @@ pub struct Settings {
     pub headers: Headers,
     /// Rules of the internal router.
     pub routes: Routes,
+    /// Caches shared by the workers.
+    pub caches: Vec<Cache>,
     /// The Python application.
     pub python: Python,
     /// Logs.

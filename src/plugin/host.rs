@@ -171,6 +171,20 @@ pub trait Host: Sync + 'static {
     fn control(&self, what: u32, arg: u64) -> i64;
     /// An application was loaded.
     fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64);
+    /// One of `abi::CACHE_*`: its result, and what it found.
+    fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>);
+}
+
+/// What an application asks of a cache: see [`abi::CacheCall`].
+#[derive(Debug)]
+#[expect(missing_docs, reason = "they are those of abi::CacheCall")]
+pub struct CacheCall<'a> {
+    pub what: u32,
+    pub cache: &'a [u8],
+    pub key: &'a [u8],
+    pub value: &'a [u8],
+    pub number: i64,
+    pub expires: u64,
 }
 
 /// The table of functions for `host`, which lives as long as the process.
@@ -190,10 +204,11 @@ pub fn api<H: Host>(host: &'static H, worker_id: u32) -> HostApi {
         log: log::<H>,
         control: control::<H>,
         loaded: loaded::<H>,
+        cache: cache::<H>,
     }
 }
 
-/// Where no requests come: the template process. Only `log`, `control` and `loaded` do something.
+/// Where no requests come: the template process. Only `log`, `control`, `loaded` and `cache` do something.
 pub trait Office: Sync + 'static {
     /// See [`Host::log`].
     fn log(&self, line: &[u8]);
@@ -201,6 +216,8 @@ pub trait Office: Sync + 'static {
     fn control(&self, what: u32, arg: u64) -> i64;
     /// See [`Host::loaded`].
     fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64);
+    /// See [`Host::cache`].
+    fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>);
 }
 
 impl<O: Office> Host for O {
@@ -239,6 +256,9 @@ impl<O: Office> Host for O {
     }
     fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64) {
         Office::loaded(self, app, mountpoint, seconds);
+    }
+    fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>) {
+        Office::cache(self, call)
     }
 }
 
@@ -409,4 +429,25 @@ unsafe extern "C" fn loaded<H: Host>(ctx: *const c_void, app: u32, mountpoint: S
     let host = unsafe { host::<H>(ctx) };
     // SAFETY: lent for this call.
     host.loaded(app, unsafe { mountpoint.as_bytes() }, seconds);
+}
+
+unsafe extern "C" fn cache<H: Host>(
+    ctx: *const c_void,
+    call: *const abi::CacheCall,
+    take: unsafe extern "C" fn(to: *mut c_void, bytes: Slice),
+    to: *mut c_void,
+) -> i64 {
+    // SAFETY: the plugin passes the table's own `ctx`.
+    let host = unsafe { host::<H>(ctx) };
+    // SAFETY: lent for this call.
+    let call = unsafe { &*call };
+    // SAFETY: lent for this call, as the others.
+    let [cache, key, value] = [call.cache, call.key, call.value].map(|slice| unsafe { slice.as_bytes() });
+    let (what, number, expires) = (call.what, call.number, call.expires);
+    let (result, found) = host.cache(&CacheCall { what, cache, key, value, number, expires });
+    for bytes in found {
+        // SAFETY: the plugin's own function and context; the bytes are lent for the call.
+        unsafe { take(to, Slice::new(&bytes)) }
+    }
+    result
 }

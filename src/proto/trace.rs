@@ -1,6 +1,11 @@
 //! Where a request belongs, as fields say it: the W3C's `traceparent` (Trace Context §3.2), `X-Request-Id`, and
 //! `X-Request-Start`, the moment a front end received it.
 
+/// The variable that holds the request's id.
+pub const REQUEST_ID: &[u8] = b"HTTP_X_REQUEST_ID";
+/// The variable that holds its trace context.
+pub const PARENT: &[u8] = b"HTTP_TRACEPARENT";
+
 /// Longest request id that is taken over: longer ones, and such as could break a line of a log, are somebody's joke.
 const REQUEST_ID_MAX: usize = 128;
 /// A request that began earlier than this was not waiting for us: a clock is wrong. Microseconds.

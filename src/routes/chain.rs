@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
+use super::cached;
 use super::fields::line_of;
+use super::gzip::Wish;
 use super::render::render;
 use super::scene::Scene;
 use crate::base::base64;
-use crate::files::Ask;
+use crate::files::{Ask, encoding};
 use crate::options::routes::action::Action;
 use crate::options::routes::condition::{Comparison, Condition, OfPath};
 use crate::options::routes::template::Template;
@@ -78,6 +80,7 @@ fn is(condition: &Condition, scene: &Scene<'_>) -> bool {
         Condition::Empty(one) => text(one).is_empty(),
         Condition::Matches(one, pattern) => pattern.is_match(&text(one)),
         Condition::Compare(how, one, other) => compare(*how, &text(one), &text(other)),
+        Condition::InCache(of) => cached::has(of, scene),
         Condition::In(address, network, bits) => {
             let address = String::from_utf8_lossy(&text(address)).parse();
             address.is_ok_and(|address| within(address, *network, *bits))
@@ -154,6 +157,23 @@ fn act(action: &Action, scene: &mut Scene<'_>, groups: &[Vec<u8>]) -> Next {
         Action::DelHeader(name) => {
             let name = text(scene, name);
             scene.remove_field(name);
+        }
+        Action::Gzip => {
+            let taken = encoding::takes_gzip(scene.value(b"HTTP_ACCEPT_ENCODING").unwrap_or_default());
+            scene.notes.gzip = if taken { Wish::Gzip } else { Wish::Refused };
+        }
+        Action::Cache { of, kind, encoding, by_name } => {
+            if let Some((key, found)) = cached::get(of, scene, groups) {
+                let fields = [text(scene, kind), text(scene, encoding)];
+                let name = by_name.then(|| path_of(&key));
+                return Next::End(Outcome::Answer(cached::answer(scene, found, name, fields)));
+            }
+        }
+        Action::CacheStore { of, expires, status } => cached::store(of, *expires, *status, scene, groups),
+        Action::CacheVar(of, var) => {
+            if let Some((_, found)) = cached::get(of, scene, groups) {
+                scene.set(var.as_bytes(), found.value);
+            }
         }
         Action::Redirect(url, for_ever) => {
             return Next::End(Outcome::Answer(redirect(&text(scene, url), *for_ever)));

@@ -42,7 +42,12 @@ impl Fields {
 
     /// The value of the first field of that name.
     pub fn get(&self, name: &[u8]) -> Option<&[u8]> {
-        lines(&self.bytes).find_map(|line| value_of(line, name))
+        self.all(name).next()
+    }
+
+    /// The values of all fields of that name.
+    pub fn all(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        lines(&self.bytes).filter_map(move |line| value_of(line, name))
     }
 
     /// Takes out all fields of that name.

@@ -1,8 +1,10 @@
 //! What a configuration does to requests and answers by itself: header options and the internal router. The rules are
 //! typed and checked in `options::routes`; here they are followed.
 
+mod cached;
 pub mod chain;
 pub mod fields;
+pub mod gzip;
 mod render;
 pub mod scene;
 
@@ -10,6 +12,22 @@ use crate::options::headers::Headers;
 use crate::proto::head::Head;
 use crate::request::Version;
 use fields::{Fields, line_of};
+use gzip::Wish;
+
+/// An answer's place in a cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// Which cache; empty: the first.
+    pub cache: Vec<u8>,
+    /// Under which key.
+    pub key: Vec<u8>,
+    /// Seconds; 0: for ever.
+    pub expires: u64,
+    /// Only an answer with this status.
+    pub status: u16,
+    /// As `gzip` made it: that rule came before.
+    pub packed: bool,
+}
 
 /// What was noted about one request on its way.
 #[derive(Debug, Default)]
@@ -26,6 +44,10 @@ pub struct Notes {
     pub patience_ms: Option<u64>,
     /// A static file answered it.
     pub by_file: bool,
+    /// `gzip`.
+    pub gzip: Wish,
+    /// `cachestore`.
+    pub keep: Option<Keep>,
     /// No request line.
     pub quiet: bool,
     /// Rules have answered in place of the application, or are not to look at this answer.
@@ -42,7 +64,7 @@ impl Notes {
         self.removed.clear();
         self.fixed.clear();
         (self.mount, self.by_file, self.quiet, self.settled) = (0, false, false, false);
-        self.patience_ms = None;
+        (self.patience_ms, self.gzip, self.keep) = (None, Wish::Plain, None);
     }
 
     /// A variable that was set here.

@@ -4,6 +4,7 @@ use super::Notes;
 use super::fields::Fields;
 use crate::files::Files;
 use crate::request::{Received, Values};
+use crate::shared::cache::Caches;
 
 /// One request while a chain is followed.
 pub struct Scene<'a> {
@@ -13,6 +14,8 @@ pub struct Scene<'a> {
     pub notes: &'a mut Notes,
     /// `logvar`.
     pub logvars: &'a mut Vec<(Vec<u8>, Vec<u8>)>,
+    /// Caches (`cache2`).
+    pub caches: Caches<'a>,
     /// Static files.
     pub files: &'a Files,
     /// Of the answer; 0 before there is one.
@@ -40,6 +43,11 @@ impl Scene<'_> {
     /// The variable of that name, as set on the way or as received.
     pub fn value(&self, name: &[u8]) -> Option<&[u8]> {
         Values::value(self, name)
+    }
+
+    /// Seconds since the epoch.
+    pub fn now(&self) -> u64 {
+        self.wall_us / 1_000_000
     }
 
     /// Sets a variable.

@@ -6,7 +6,7 @@
 //! ```text
 //!  Instance | WorkerSlot 1 … 2N (odd generations) | 2N+1 … 4N (even ones) | CoreSlots of each slot | Tally of each
 //!  | AppCounts of each | AppCards of two generations | JobSlots | Flights of each slot | Heads of each
-//!  CoreSlot | lock words
+//!  CoreSlot | lock words | one more for each cache | the caches
 //! ```
 //! A generation has two *seats* for each worker number: N is replaced by N+workers, and that by N again, so that the
 //! new one can be ready before the old one leaves. During a reload two generations live, hence twice as many slots.
@@ -15,10 +15,11 @@
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::cache::{self, Caches};
 use super::core::{Busy, CoreSlot};
 use super::flight::{Failure, Flights, Flown};
 use super::instance::Instance;
@@ -28,6 +29,7 @@ pub use super::shape::Shape;
 pub use super::slot::{State, Tired, WorkerSlot, bump};
 use super::tally::Tally;
 use crate::base::clock::{self, Micros};
+use crate::options::cache::Cache;
 use crate::sys::exec::Handed;
 use crate::sys::memory::SharedMap;
 pub use crate::sys::signals::Command;
@@ -85,6 +87,10 @@ unsafe impl Cells for JobSlot {}
 unsafe impl Cells for Flights {}
 // SAFETY: as above.
 unsafe impl Cells for Head {}
+// SAFETY: an atomic itself.
+unsafe impl Cells for AtomicU32 {}
+// SAFETY: the same.
+unsafe impl Cells for AtomicU64 {}
 
 impl Area {
     /// For `workers` workers of at most `cores` interpreter threads, and `locks` user locks (numbered from 0).
@@ -97,6 +103,15 @@ impl Area {
         let area = Area { map: SharedMap::new(shape.bytes(), shape.room())?, shape };
         area.instance().started_on.store(clock::wall() / 1_000_000, Ordering::Relaxed);
         area.instance().overflows_before.store(queue::overflows(), Ordering::Relaxed);
+        Ok(area)
+    }
+
+    /// The same, with `caches` in it.
+    pub fn with_caches(shape: Shape, caches: &[Cache]) -> io::Result<Area> {
+        let count = u32::try_from(caches.len()).map_err(io::Error::other)?;
+        let words = caches.iter().map(cache::words).sum();
+        let area = Area::shaped(Shape { caches: count, cache_words: words, ..shape })?;
+        area.caches().format(caches);
         Ok(area)
     }
 
@@ -353,11 +368,23 @@ impl Area {
 
     /// The user locks.
     pub fn locks(&self) -> Locks<'_> {
-        let words = self.shape.locks as usize;
-        let first = self.at(self.shape.lock(0), words * size_of::<AtomicU32>()).cast::<AtomicU32>();
-        // SAFETY: the bytes are the map's (`at`), a multiple of 128 from a page's start; zero is a valid word;
-        // the borrow of `self` keeps the map.
-        Locks::new(unsafe { std::slice::from_raw_parts(first.as_ptr(), words) })
+        Locks::new(self.run(self.shape.lock(0), self.shape.locks as usize))
+    }
+
+    /// The application's caches.
+    pub fn caches(&self) -> Caches<'_> {
+        let words = usize::try_from(self.shape.cache_words).unwrap_or(usize::MAX / 16);
+        let locks = self.run(self.shape.lock(self.shape.locks), self.shape.caches as usize);
+        Caches::new(self.run(self.shape.cache(), words), locks)
+    }
+
+    /// `count` words that begin at `offset`, one of `shape`'s.
+    fn run<T: Cells>(&self, offset: usize, count: usize) -> &[T] {
+        assert!(offset.is_multiple_of(align_of::<T>()), "nothing lies at {offset}");
+        let first = self.at(offset, count * size_of::<T>()).cast::<T>();
+        // SAFETY: the bytes are the map's (`at`), which starts on a page, so they are aligned by the assertion. They were
+        // zeroed, which is valid, as is whatever a process wrote there since (`Cells`), and stay while `self` does.
+        unsafe { std::slice::from_raw_parts(first.as_ptr(), count) }
     }
 
     /// What belongs to no worker.

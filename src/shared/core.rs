@@ -144,7 +144,7 @@ impl CoreSlot {
     pub fn text(&self) -> String {
         let bytes = self.bytes();
         let text = String::from_utf8_lossy(&bytes);
-        text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+        crate::base::text::readable(&text)
     }
 
     /// The same, as it came.

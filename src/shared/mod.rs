@@ -1,6 +1,7 @@
 //! What outlives a worker: made before the first fork, shared by every process of the server.
 
 pub mod area;
+pub mod cache;
 pub mod core;
 pub mod flight;
 pub mod instance;

@@ -21,6 +21,10 @@ pub struct Shape {
     pub cores: u32,
     /// User locks.
     pub locks: u32,
+    /// Caches (`cache2`), each with a lock.
+    pub caches: u32,
+    /// Words that these take together.
+    pub cache_words: u64,
     /// Daemons and cron jobs.
     pub jobs: u32,
     /// The heads of running requests are kept.
@@ -45,7 +49,7 @@ impl Shape {
 
     /// The whole.
     pub(super) fn bytes(&self) -> usize {
-        self.lock(self.locks)
+        self.cache() + usize::try_from(self.cache_words).unwrap_or(usize::MAX / 16) * size_of::<u64>()
     }
 
     /// Where ledger `index` begins in the file: one for each slot, then one for each of two templates.
@@ -102,6 +106,11 @@ impl Shape {
     pub(super) fn lock(&self, index: u32) -> usize {
         let heads = self.head(if self.heads { self.slots() } else { 0 }, 0);
         heads + index as usize * size_of::<u32>()
+    }
+
+    /// Where the words of the caches begin, behind all locks.
+    pub(super) fn cache(&self) -> usize {
+        self.lock(self.locks + self.caches).next_multiple_of(64)
     }
 
     fn thread(&self, slot: u32, thread: u32) -> usize {

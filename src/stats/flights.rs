@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 
 use crate::base::clock::{self, Micros};
+use crate::base::text;
 use crate::shared::area::Area;
 use crate::shared::core::method_and_uri;
 use crate::shared::flight::Flown;
@@ -162,7 +163,7 @@ fn landed(flown: &Flown, worker: u32, clocks: Clocks) -> Landed {
 
 /// For terminals and pages alike: a client chooses these bytes.
 fn readable(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+    text::readable(&String::from_utf8_lossy(bytes))
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{Shutdown, SockaddrLike, SockaddrStorage, getpeername};
@@ -105,6 +106,18 @@ pub fn accept_now(listener: RawFd) -> io::Result<OwnedFd> {
             error => return Err(error),
         }
     }
+}
+
+/// Connects to the first address of `host:port` that answers in time.
+pub fn connect_to_any(place: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no such address");
+    for address in place.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, patience) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// Ends both directions: a receive that waits there returns.

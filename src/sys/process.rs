@@ -203,6 +203,12 @@ pub fn thread_id() -> u32 {
     nix::unistd::gettid().as_raw().cast_unsigned()
 }
 
+/// Whether there is a process of that id (or one that nobody has buried).
+pub fn is_alive(pid: u32) -> bool {
+    let pid = nix::unistd::Pid::from_raw(pid.cast_signed());
+    nix::sys::signal::kill(pid, None) != Err(nix::errno::Errno::ESRCH)
+}
+
 /// Sends this process a signal by its number.
 pub fn signal_self(number: u32) -> io::Result<()> {
     let number = i32::try_from(number).map_err(io::Error::other)?;

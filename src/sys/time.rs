@@ -7,7 +7,8 @@ use std::ffi::CString;
 /// more than 256 bytes of it.
 pub fn local(seconds: u64, form: &str) -> String {
     let Ok(form) = CString::new(form) else { return String::new() };
-    let Ok(time) = libc::time_t::try_from(seconds) else { return String::new() };
+    // To whatever `time_t` is here.
+    let Ok(time) = seconds.try_into() else { return String::new() };
     let mut parts = std::mem::MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both point to live memory of their types.
     let filled = unsafe { libc::localtime_r(&raw const time, parts.as_mut_ptr()) };

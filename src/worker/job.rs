@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::channel::Channel;
 use super::direct::Sent;
+use super::filter::Filter;
 use crate::base::clock::{Micros, Millis};
 use crate::engine::{Chunk, Token};
 use crate::plugin::host::{Exchange, Outcome};
@@ -51,6 +52,8 @@ pub struct Job {
     pub out: Vec<u8>,
     /// The response's, when it is produced piece by piece.
     pub channel: Option<Arc<Channel>>,
+    /// What the body goes through before it is framed.
+    pub filter: Option<Filter>,
     /// Status of the response.
     pub status: u16,
     /// Fields in its head.

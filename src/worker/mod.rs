@@ -9,6 +9,7 @@ mod channel;
 mod connection;
 mod deadlines;
 mod direct;
+mod filter;
 mod gate;
 mod handoff;
 mod harakiri;
@@ -144,7 +145,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     let plan = Arc::new(plan);
     let desk: &'static Desk = Box::leak(Box::new(Desk {
         handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
-        rules: rules::Rules::new(&plan.settings, plan.id),
+        rules: rules::Rules::new(&plan.settings, plan.id, &plan.area),
         pages: pages::Pages::read(&plan.settings.request.error_pages),
         claims: direct::Claims::new(plan.settings.process.threads),
         plan: Arc::clone(&plan),

@@ -6,7 +6,10 @@ use std::sync::atomic::Ordering;
 use uwring_abi as abi;
 
 use super::Plan;
+use crate::base::clock;
+use crate::plugin::host::CacheCall;
 use crate::shared::area::{Area, Ask};
+use crate::shared::cache::{Cache, Math, Put};
 
 /// One of `CONTROL_*`, from a worker.
 pub fn of_worker(plan: &Plan, what: u32, arg: u64) -> i64 {
@@ -86,6 +89,41 @@ pub fn loaded(area: &Area, generation: u32, app: u32, mountpoint: &[u8], seconds
     if let Some(card) = area.card(generation, app) {
         card.put(mountpoint, seconds);
     }
+}
+
+/// One of `CACHE_*`.
+pub fn cache(area: &Area, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>) {
+    let Some(cache) = area.caches().named(call.cache) else { return (-1, Vec::new()) };
+    let now = clock::wall() / 1_000_000;
+    let (key, expires) = (call.key, call.expires);
+    let done = match call.what {
+        abi::CACHE_GET => {
+            let found = cache.get(key, now).map(|found| found.value);
+            return (i64::from(found.is_some()), found.into_iter().collect());
+        }
+        abi::CACHE_KEYS => return (1, cache.keys(now)),
+        abi::CACHE_SET => stored(cache, cache.put(key, call.value, expires, false, now)),
+        abi::CACHE_UPDATE => stored(cache, cache.put(key, call.value, expires, true, now)),
+        abi::CACHE_DEL => cache.remove(key, now),
+        abi::CACHE_EXISTS => cache.has(key, now),
+        abi::CACHE_CLEAR => {
+            cache.clear(now);
+            true
+        }
+        abi::CACHE_ADD => stored(cache, cache.count(key, Math::Add(call.number), expires, now)),
+        abi::CACHE_MUL => stored(cache, cache.count(key, Math::Multiply(call.number), expires, now)),
+        abi::CACHE_DIV => stored(cache, cache.count(key, Math::Divide(call.number), expires, now)),
+        _ => false,
+    };
+    (i64::from(done), Vec::new())
+}
+
+/// Whether something was stored in a cache; says so where it is full.
+pub fn stored(cache: Cache<'_>, put: Put) -> bool {
+    if put == Put::Full(true) {
+        crate::log!("*** DANGER cache \"{}\" is FULL !!! ***", String::from_utf8_lossy(&cache.name()));
+    }
+    put == Put::Done
 }
 
 fn count(n: u64) -> i64 {

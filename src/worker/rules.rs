@@ -2,6 +2,8 @@
 //! interpreter, header options and the router's other chains at every answer. Without such options there are no rules,
 //! and a request costs one look at that.
 
+use std::sync::Arc;
+
 use super::job::{Job, Parcel, Stage};
 use super::ring_thread::Ring;
 use super::serve::Desk;
@@ -18,6 +20,7 @@ use crate::routes::chain::{Outcome, follow};
 use crate::routes::fields::Fields;
 use crate::routes::scene::Scene;
 use crate::routes::{Edits, Notes};
+use crate::shared::area::Area;
 
 /// See the module's page.
 #[derive(Debug)]
@@ -29,11 +32,12 @@ pub struct Rules {
     mounts: Vec<Vec<u8>>,
     /// Number of the worker.
     worker: u32,
+    area: Arc<Area>,
 }
 
 impl Rules {
     /// As the options say; `None` where they say nothing.
-    pub fn new(settings: &Settings, worker: u32) -> Option<Rules> {
+    pub fn new(settings: &Settings, worker: u32, area: &Arc<Area>) -> Option<Rules> {
         if !settings.files.is_used() && !settings.headers.is_used() && !settings.routes.is_used() {
             return None;
         }
@@ -45,6 +49,7 @@ impl Rules {
             routes: settings.routes.clone(),
             mounts: mounts.map(|mount| mount.trim_end_matches('/').as_bytes().to_vec()).collect(),
             worker,
+            area: Arc::clone(area),
         })
     }
 
@@ -86,7 +91,8 @@ impl Rules {
             return Outcome::Go;
         }
         let (files, worker, wall_us) = (&self.files, self.worker, clock::wall());
-        let mut scene = Scene { received, notes, logvars, files, status, fields, worker, wall_us };
+        let caches = self.area.caches();
+        let mut scene = Scene { received, notes, logvars, caches, files, status, fields, worker, wall_us };
         follow(rules, &mut scene)
     }
 

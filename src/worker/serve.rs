@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::channel::{Channel, FilePart};
 use super::direct::{self, Claims, Sent};
+use super::filter::{Filter, Kept};
 use super::handoff::{Handoff, Reply};
 use super::job::{Job, Parcel, Pending, Stage};
 use super::pages::Pages;
@@ -15,7 +16,7 @@ use super::rules::Rules;
 use super::{Plan, office};
 use crate::base::clock;
 use crate::base::errors;
-use crate::plugin::host::{Host, Outcome, Refusal};
+use crate::plugin::host::{CacheCall, Host, Outcome, Refusal};
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
 use crate::response::Answer;
 use crate::shared::core::CoreSlot;
@@ -80,12 +81,26 @@ impl Desk {
         serial
     }
 
+    /// Begins an answer of the server's own.
     pub(super) fn start(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
         let Some(rules) = &self.rules else { return self.begin(job, head, length) };
         match rules.answer(job, head) {
             Ok(fields) => self.begin(job, &fields.head(head), length),
             Err(answer) => self.replace(job, answer),
         }
+    }
+
+    /// Begins the application's answer.
+    fn start_filtered(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
+        let Some(rules) = &self.rules else { return self.begin(job, head, length) };
+        let mut fields = match rules.answer(job, head) {
+            Ok(fields) => fields,
+            Err(answer) => return self.replace(job, answer),
+        };
+        let filter = Filter::new(job, head, &mut fields, &self.plan.area);
+        let length = if filter.as_ref().is_some_and(Filter::is_changing) { Length::Open } else { length };
+        job.filter = filter.filter(|_| !job.request.is_head);
+        self.begin(job, &fields.head(head), length)
     }
 
     fn begin(&self, job: &mut Job, head: &Head<'_>, length: Length) -> BodyOut {
@@ -102,8 +117,14 @@ impl Desk {
         BodyOut::new(framing)
     }
 
-    /// Takes a piece of the body: sends it, if it is large, and puts what is left of it into `out`.
-    fn put(&self, job: &mut Job, piece: &[u8]) -> Result<(), Refusal> {
+    /// Takes a piece of the body, the `last` one or not: sends it, if it is large, and puts what is left of it into
+    /// `out`.
+    fn put(&self, job: &mut Job, piece: &[u8], last: bool) -> Result<(), Refusal> {
+        if let Some(bytes) = job.filter.as_mut().and_then(|filter| filter.push(piece, !last)) {
+            let Stage::Started(body) = &mut job.stage else { return Err(Refusal::Misuse) };
+            job.body_sent += body.push(&mut job.out, &bytes);
+            return Ok(());
+        }
         let sent = direct::send_uncopied(job, &self.claims, piece);
         let left = sent.inspect_err(|_| job.stage = Stage::Broken)?;
         let Stage::Started(body) = &mut job.stage else { return Err(Refusal::Misuse) };
@@ -157,14 +178,32 @@ impl Desk {
         self.answer(job, Answer::reason("500 Internal Server Error"));
     }
 
+    /// What the filter has held back goes out; and what it keeps for a cache.
+    fn end_filter(&self, job: &mut Job) -> Option<Kept> {
+        let filter = job.filter.take()?;
+        match (filter.end(), &mut job.stage) {
+            (Some((bytes, kept)), Stage::Started(body)) => {
+                job.body_sent += body.push(&mut job.out, &bytes);
+                kept
+            }
+            _ => {
+                say_too_short();
+                job.keep_alive = false;
+                job.stage = Stage::Broken;
+                None
+            }
+        }
+    }
+
     /// Ends the body, or notes that it could not be ended as promised.
     fn complete(&self, job: &mut Job, outcome: Outcome) {
+        let mut kept = None;
         match (&job.stage, outcome) {
             (Stage::Fresh, _) => {
                 self.answer_for_it(job);
             }
             (Stage::Broken, _) => job.keep_alive = false,
-            (Stage::Started(_), Outcome::Ok) => {}
+            (Stage::Started(_), Outcome::Ok) => kept = self.end_filter(job),
             (Stage::Started(_), _) => {
                 // Half an answer must not look like a whole one.
                 job.keep_alive = false;
@@ -173,20 +212,25 @@ impl Desk {
         }
         let Stage::Started(body) = &mut job.stage else { return };
         if !body.end(&mut job.out) {
-            crate::log!(
-                "[uwring] the application ended its response before the announced Content-Length; connection closed {}",
-                errors::TOO_SHORT
-            );
+            say_too_short();
             job.keep_alive = false;
-        }
-        if body.excess() > 0 {
+        } else if body.excess() > 0 {
             let excess = body.excess();
             crate::log!(
                 "[uwring] the application sent {excess} bytes beyond its Content-Length; they were left out {}",
                 errors::TOO_LONG
             );
+        } else if let Some(kept) = kept {
+            kept.store(&self.plan.area);
         }
     }
+}
+
+fn say_too_short() {
+    crate::log!(
+        "[uwring] the application ended its response before the announced Content-Length; connection closed {}",
+        errors::TOO_SHORT
+    );
 }
 
 pub(super) fn channel(job: &mut Job) -> &Arc<Channel> {
@@ -219,15 +263,15 @@ impl Host for Desk {
         }
         let length = if last { Length::Known(body.len() as u64) } else { Length::Open };
         let taken = &body[..body.len().min(uwring_abi::WHOLE_MAX)];
-        job.stage = Stage::Started(self.start(job, head, length));
-        self.put(job, taken)?;
+        job.stage = Stage::Started(self.start_filtered(job, head, length));
+        self.put(job, taken, last)?;
         if last { Ok(()) } else { self.stream(job) }
     }
 
     fn write(&self, job: &mut Job, body: &[u8]) -> Result<(), Refusal> {
         // A large piece goes in slices, so that a slow client costs the high-water mark and no more.
         for slice in body.chunks(crate::base::limits::OUTPUT_HIGH_WATER) {
-            self.put(job, slice)?;
+            self.put(job, slice, false)?;
             self.stream(job)?;
             if let Some(channel) = &job.channel {
                 channel.wait_for_room().inspect_err(|_| job.stage = Stage::Broken)?;
@@ -237,6 +281,9 @@ impl Host for Desk {
     }
 
     fn send_file(&self, job: &mut Job, fd: BorrowedFd<'_>, offset: u64, len: u64) -> Result<(), Refusal> {
+        if job.filter.is_some() {
+            return self.send_copied(job, fd, offset, len);
+        }
         let Stage::Started(out) = &mut job.stage else { return Err(Refusal::Misuse) };
         // The application may close its own as soon as this returns.
         let Ok(file) = fd.try_clone_to_owned() else { return self.send_copied(job, fd, offset, len) };
@@ -307,5 +354,9 @@ impl Host for Desk {
 
     fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64) {
         office::loaded(&self.plan.area, self.plan.slot().generation(), app, mountpoint, seconds);
+    }
+
+    fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>) {
+        office::cache(&self.plan.area, call)
     }
 }

@@ -8,16 +8,11 @@ use super::ring_thread::Ring;
 use crate::base::clock;
 use crate::engine::{Reactor, Token};
 use crate::options::settings::Context;
-use crate::proto::trace;
+use crate::proto::trace::{self, PARENT, REQUEST_ID};
 use crate::request::{Received, Request, Values, Version};
 
 /// What a front end may say, and nobody else.
-const CLAIMS: [&[u8]; 4] = [b"HTTP_TRACEPARENT", b"HTTP_TRACESTATE", REQUEST_ID, b"HTTP_X_REQUEST_START"];
-/// The variable that holds the request's id.
-pub const REQUEST_ID: &[u8] = b"HTTP_X_REQUEST_ID";
-/// The variable that holds its trace context.
-pub const PARENT: &[u8] = b"HTTP_TRACEPARENT";
-
+const CLAIMS: [&[u8]; 4] = [PARENT, b"HTTP_TRACESTATE", REQUEST_ID, b"HTTP_X_REQUEST_START"];
 /// What is to become of a request's ids.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Ids {

@@ -46,10 +46,8 @@ fn weigh(received: Received<'_>, trusted: &Networks) -> Belief {
     let https = matches!(value(b"HTTPS"), Some([b'1', ..] | [b'o', b'n', ..]));
     let own_scheme = value(b"UWSGI_SCHEME").map(<[u8]>::to_vec);
     let names = |wanted: &dyn Fn(&[u8]) -> bool| -> Vec<usize> {
-        let name =
-            |var: &uwring_abi::Var| Span { area: var.name_area, off: var.name_off, len: var.name_len.into() };
         let all = request.vars.iter().enumerate();
-        all.filter(|(_, var)| wanted(request.bytes(name(var), head, fixed))).map(|(at, _)| at).collect()
+        all.filter(|(_, var)| wanted(request.name(var, head, fixed))).map(|(at, _)| at).collect()
     };
     if stranger {
         return Belief { client: None, scheme: own_scheme, https, gone: names(&is_claim), stranger };

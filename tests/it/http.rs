@@ -459,6 +459,24 @@ fn abstract_socket_is_served() {
 }
 
 #[test]
+fn shared_sockets_are_named_by_their_number() {
+    let name = format!("uwring-test-s{}", std::process::id());
+    let server = Server::app("hello")
+        .without("socket")
+        .ini(&format!(
+            "shared-socket = @{name}\nshared-socket = 127.0.0.1:0\nhttp-socket = =1\nsocket = =0\nabstract-socket = true"
+        ))
+        .start();
+    assert_eq!(server.tcp(0).get("/").expect(200).text(), "Hello, world!");
+    if target() == Target::Uwring {
+        assert_eq!(Address::Abstract(name).uwsgi(&Packet::get("/")).expect(200).text(), "Hello, world!");
+    }
+    let server = Server::app("hello").without("socket").ini("socket = =3").launch();
+    assert_eq!(server.process.expect_end().code(), Some(1));
+    server.log().wait_for("shared socket 3");
+}
+
+#[test]
 fn clients_that_stop_halfway_are_told_and_closed() {
     if uwring_only("closes without an answer") {
         return;

@@ -108,6 +108,21 @@ fn decorators_are_built_in() {
 }
 
 #[test]
+fn a_command_says_how_it_is_used() {
+    if uwring_only("its other commands are other programs") {
+        return;
+    }
+    for (argv, usage) in [
+        (vec!["ctl", "--help"], "Usage: uwring ctl [OPTIONS]"),
+        (vec!["ctl", "reload", "--help"], "Usage: uwring ctl reload [OPTIONS]"),
+        (vec!["top", "--help"], "Usage: uwring top [OPTIONS]"),
+    ] {
+        let output = Command::new(program()).args(&argv).output().expect("it starts");
+        assert!(String::from_utf8_lossy(&output.stdout).contains(usage), "{argv:?}: {output:?}");
+    }
+}
+
+#[test]
 fn a_reader_may_have_had_enough() {
     if uwring_only("its help is shorter") {
         return;

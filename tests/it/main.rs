@@ -9,6 +9,7 @@ mod support;
 mod abuse;
 mod agents;
 mod always;
+mod cache;
 mod check;
 mod configs;
 mod conformance;

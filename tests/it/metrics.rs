@@ -313,8 +313,13 @@ fn what_applications_count_is_one_number_over_deaths_and_reloads() {
         got
     };
     let mut got = sell();
-    assert_eq!(server.get("/?peak=9").status(), 200);
+    assert_eq!(server.get("/?peak=9&collect").status(), 200);
     let told = look(&server);
+    // The interpreter's own pauses stand beside them.
+    let oldest = "{generation=\"2\"}";
+    assert!(told[&format!("uwring_python_gc_collections_total{oldest}")] >= 1.0, "{told:#?}");
+    assert!(told[&format!("uwring_python_gc_seconds_total{oldest}")] > 0.0, "{told:#?}");
+    assert!(told.contains_key("uwring_python_gil_wait_seconds_total"), "{told:#?}");
     assert_eq!((told["shop_peak"], told["shop_open"]), (9.0, 1.0));
     // The application's own page is about its process.
     let own = server.get("/?own").expect(200).text();

@@ -301,3 +301,65 @@ fn rules_nobody_can_follow_stop_the_start() {
         assert!(said.contains("uwsgi.ini:"), "{said}");
     }
 }
+
+/// The text that `tests/apps/squeezed` answers with.
+const WORDS: &[u8] = b"the same words again and again, ";
+
+fn unpacked(body: &[u8]) -> Vec<u8> {
+    use std::io::Read;
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(body).read_to_end(&mut plain).expect("gzip");
+    plain
+}
+
+#[test]
+fn gzip_compresses_whatever_way_the_answer_comes() {
+    let server = Server::app("squeezed")
+        .http()
+        .uwsgi_needs("plugins = transformation_gzip,transformation_chunked")
+        .ini("route-run = gzip:")
+        .start();
+    for (path, times) in [("/whole", 64), ("/pieces", 64), ("/large", 64_000), ("/file", 64)] {
+        if path == "/file" && target() == Target::Uwsgi {
+            continue; // It sends the file as it is, and says that it were compressed.
+        }
+        let answer = request(&server, path, &[("Accept-Encoding", "br, gzip")]).expect(200);
+        assert_eq!(answer.header("Content-Encoding"), Some("gzip"), "{path}");
+        assert!(unpacked(&answer.body) == WORDS.repeat(times), "{path}: {} bytes", answer.body.len());
+    }
+    let answer =
+        server.socket().uwsgi(&Packet::get("/whole").var("HTTP_ACCEPT_ENCODING", "gzip")).expect(200);
+    assert_eq!(unpacked(&answer.body), WORDS.repeat(64));
+}
+
+#[test]
+fn gzip_is_for_clients_that_take_it_and_is_done_once() {
+    if uwring_only(
+        "compresses for everybody, what is compressed already too, and keeps a wrong Content-Length",
+    ) {
+        return;
+    }
+    let server = Server::app("squeezed").http().ini("route-run = gzip:").start();
+    let gzip = ("Accept-Encoding", "gzip");
+    let answer = request(&server, "/length", &[gzip]).expect(200);
+    let seen = |name: &str| answer.header(name);
+    assert_eq!((seen("Vary"), seen("ETag")), (Some("Accept-Encoding"), Some("W/\"strong\"")));
+    assert_eq!((seen("Content-Length"), seen("Transfer-Encoding")), (None, Some("chunked")));
+    for (path, accept) in [("/length", ""), ("/length", "gzip;q=0"), ("/encoded", "gzip")] {
+        let answer = request(&server, path, &[("Accept-Encoding", accept)]).expect(200);
+        assert_eq!(answer.body, WORDS.repeat(64), "{path} {accept}");
+        assert_eq!(answer.header("Vary").is_some(), path == "/length", "{path} {accept}");
+    }
+    let mut kept = server.tcp(0).connect();
+    kept.send("HEAD /length HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    let head = kept.head().expect(200);
+    assert_eq!((head.header("Content-Encoding"), head.header("Content-Length")), (Some("gzip"), None));
+    kept.send("GET /none HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n");
+    assert_eq!(kept.head().expect(204).header("Content-Encoding"), None);
+    kept.send("GET /short HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n");
+    let cut = String::from_utf8_lossy(&kept.rest()).into_owned();
+    assert!(
+        cut.contains("Content-Encoding: gzip") && !cut.ends_with("0\r\n\r\n"),
+        "half an answer that looks whole"
+    );
+}

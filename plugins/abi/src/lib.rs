@@ -11,7 +11,7 @@
 use std::ffi::c_void;
 
 /// Raised with every change of a type or a meaning in this crate.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// The symbol every plugin exports: `extern "C" fn() -> *const PluginApi`.
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"uwring_plugin";
@@ -218,6 +218,45 @@ pub const CONTROL_USER_HARAKIRI: u32 = 20;
 /// [`HostApi::control`]: no deadline counts any more for the request on the calling interpreter thread. Result as before.
 pub const CONTROL_DISARM: u32 = 21;
 
+/// What an application asks of a cache. Lent for the call only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct CacheCall {
+    /// `CACHE_*`.
+    pub what: u32,
+    /// Name of the cache; empty: the first.
+    pub cache: Slice,
+    /// Key.
+    pub key: Slice,
+    /// Value to store.
+    pub value: Slice,
+    /// Number to count by.
+    pub number: i64,
+    /// Seconds until it expires; 0: never.
+    pub expires: u64,
+}
+
+/// [`CacheCall::what`]: give the value.
+pub const CACHE_GET: u32 = 0;
+/// [`CacheCall::what`]: store it, unless there is one.
+pub const CACHE_SET: u32 = 1;
+/// [`CacheCall::what`]: store it.
+pub const CACHE_UPDATE: u32 = 2;
+/// [`CacheCall::what`]: remove it.
+pub const CACHE_DEL: u32 = 3;
+/// [`CacheCall::what`]: is there one?
+pub const CACHE_EXISTS: u32 = 4;
+/// [`CacheCall::what`]: remove all.
+pub const CACHE_CLEAR: u32 = 5;
+/// [`CacheCall::what`]: add to the number.
+pub const CACHE_ADD: u32 = 6;
+/// [`CacheCall::what`]: multiply it.
+pub const CACHE_MUL: u32 = 7;
+/// [`CacheCall::what`]: divide it; by 0 it is 0.
+pub const CACHE_DIV: u32 = 8;
+/// [`CacheCall::what`]: give all keys.
+pub const CACHE_KEYS: u32 = 9;
+
 /// [`PluginApi::stacks`]: all threads.
 pub const ALL_THREADS: u32 = u32::MAX;
 
@@ -277,6 +316,15 @@ pub struct HostApi {
     pub control: unsafe extern "C" fn(ctx: *const c_void, what: u32, arg: u64) -> i64,
     /// Application number `app` was loaded in `seconds`; it is mounted at `mountpoint`.
     pub loaded: unsafe extern "C" fn(ctx: *const c_void, app: u32, mountpoint: Slice, seconds: u64),
+    /// Does one of `CACHE_*`; what it finds goes to `take`, which is called with `to` for each value or key before this
+    /// returns. Result 1 where it was done, 0 where not, -1 where there is no such cache. Holds no lock while it calls
+    /// `take`; may wait for another process's copy of a value.
+    pub cache: unsafe extern "C" fn(
+        ctx: *const c_void,
+        call: *const CacheCall,
+        take: unsafe extern "C" fn(to: *mut c_void, bytes: Slice),
+        to: *mut c_void,
+    ) -> i64,
 }
 
 /// A named setting for the plugin. Names repeat for lists. Lent for the call only.

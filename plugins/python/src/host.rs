@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::Python;
 use uwring_abi::{
-    ABI_VERSION, ALL_THREADS, CONTROL_PID, CONTROL_WORKER, ERR_MISUSE, HostApi, PluginApi, PluginConfig,
-    RequestView, ResponseHead, Setting, Slice, Var,
+    ABI_VERSION, ALL_THREADS, CONTROL_PID, CONTROL_WORKER, CacheCall, ERR_MISUSE, HostApi, PluginApi,
+    PluginConfig, RequestView, ResponseHead, Setting, Slice, Var,
 };
 
 use crate::config::{self, Config};
-use crate::{interpreter, interrupt, load, threads};
+use crate::{interpreter, interrupt, load, pauses, threads};
 
 // What the executable offers ------------------------------------------------------------------------------
 
@@ -74,6 +74,22 @@ pub fn loaded(app: usize, mountpoint: &str, seconds: u64) {
     unsafe { (api.loaded)(api.ctx, app, Slice::new(mountpoint.as_bytes()), seconds) }
 }
 
+/// Asks something of a cache: its answer, and what was found.
+pub fn cache(call: &CacheCall) -> (i64, Vec<Vec<u8>>) {
+    let Some(api) = api() else { return (-1, Vec::new()) };
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    // SAFETY: `cache` may be called at any time from any thread; `call` is lent for it, and `found` is what `take` expects.
+    let result = unsafe { (api.cache)(api.ctx, call, take_found, (&raw mut found).cast()) };
+    (result, found)
+}
+
+unsafe extern "C" fn take_found(to: *mut c_void, bytes: Slice) {
+    // SAFETY: `cache` passed its own list, which nobody else reaches meanwhile.
+    let found = unsafe { &mut *to.cast::<Vec<Vec<u8>>>() };
+    // SAFETY: lent for this call.
+    found.push(unsafe { bytes.as_bytes() }.to_vec());
+}
+
 /// 0 in the template, else the worker's number.
 pub fn worker_id() -> u32 {
     api().map_or(0, |api| api.worker_id)
@@ -101,7 +117,7 @@ pub fn take(thread: u32) -> Option<Request> {
 /// Sleeps, detached, until there may be a request; `false` when the worker stops.
 pub fn wait(py: Python<'_>, thread: u32) -> bool {
     let Some(api) = api() else { return false };
-    py.detach(|| {
+    pauses::detached(py, || {
         // SAFETY: detached from the interpreter, on interpreter thread `thread`.
         unsafe { (api.wait)(api.ctx, thread) != 0 }
     })

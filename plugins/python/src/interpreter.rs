@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyList, PyType};
 
 use crate::config::{Config, config};
 use crate::host::{log, symbol};
-use crate::{autoreload, interrupt, load, module, series, traceback};
+use crate::{autoreload, interrupt, load, module, pauses, series, traceback};
 
 // Start ---------------------------------------------------------------------------------------------------
 
@@ -155,6 +155,9 @@ pub fn worker_start(py: Python<'_>) -> i32 {
         traceback::log(py, error);
     }
     if let Err(error) = module::worker_start(py) {
+        traceback::log(py, error);
+    }
+    if let Err(error) = pauses::worker_start(py) {
         traceback::log(py, error);
     }
     autoreload::start();

@@ -45,6 +45,7 @@ mod autoreload;
 mod body;
 mod load;
 mod module;
+mod pauses;
 mod series;
 mod threads;
 mod wsgi;

@@ -37,7 +37,8 @@ fn store(epoch: usize) -> Option<&'static Store> {
     STORES[epoch].get_or_init(|| open().inspect_err(|why| log(why)).ok()).as_ref()
 }
 
-fn is_offered() -> bool {
+/// Whether the application's numbers are shown.
+pub fn is_offered() -> bool {
     host::control(CONTROL_LEDGER, 0) > 0
 }
 
@@ -72,14 +73,61 @@ impl Store {
 
 // The number ----------------------------------------------------------------------------------------------
 
-/// What `prometheus_client.values.ValueClass` makes: the number of one series.
-#[pyclass(frozen, name = "SharedValue", module = "uwring")]
-struct Value {
+/// The number of one series, wherever this process has it.
+pub struct Number {
     key: Key,
     /// Where it is, in the template and in the worker; `None`: there was no room.
     places: [OnceLock<Option<Place>>; 2],
     /// The number where there was none.
     own: AtomicU64,
+}
+
+impl Number {
+    /// It is shown from now on, with 0.
+    pub fn new(key: Key) -> Number {
+        let number = Number { key, places: Default::default(), own: AtomicU64::new(0) };
+        number.place();
+        number
+    }
+
+    /// Adds to it.
+    pub fn add(&self, amount: f64) {
+        match self.place() {
+            Some((ledger, place)) => ledger.add(place, amount),
+            None => {
+                let add = |bits| Some((f64::from_bits(bits) + amount).to_bits());
+                // Never refused.
+                let _ = self.own.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+            }
+        }
+    }
+
+    fn set(&self, value: f64, timestamp: Option<f64>) {
+        match self.place() {
+            Some((ledger, place)) => ledger.set(place, value, timestamp),
+            None => self.own.store(value.to_bits(), Ordering::Relaxed),
+        }
+    }
+
+    fn get(&self) -> f64 {
+        match self.place() {
+            Some((ledger, place)) => ledger.get(place),
+            None => f64::from_bits(self.own.load(Ordering::Relaxed)),
+        }
+    }
+
+    fn place(&self) -> Option<(Ledger<'static>, Place)> {
+        let epoch = epoch();
+        let store = store(epoch)?;
+        let place = self.places[epoch].get_or_init(|| store.place(&self.key));
+        place.map(|place| (store.ledger(), place))
+    }
+}
+
+/// What `prometheus_client.values.ValueClass` makes.
+#[pyclass(frozen, name = "SharedValue", module = "uwring")]
+struct Value {
+    number: Number,
     exemplar: Mutex<Option<Py<PyAny>>>,
 }
 
@@ -116,37 +164,20 @@ impl Value {
             Kind::Counter | Kind::Histogram | Kind::Summary => (false, Merge::Sum),
         };
         let key = Key { kind, merge, live, family: metric_name, name, labels, help: help_text.to_owned() };
-        let value =
-            Value { key, places: Default::default(), own: AtomicU64::new(0), exemplar: Mutex::default() };
-        // So that a series is there, with 0, before anything is counted.
-        value.place();
-        Ok(value)
+        Ok(Value { number: Number::new(key), exemplar: Mutex::default() })
     }
 
     fn inc(&self, amount: f64) {
-        match self.place() {
-            Some((ledger, place)) => ledger.add(place, amount),
-            None => {
-                let add = |bits| Some((f64::from_bits(bits) + amount).to_bits());
-                // Never refused.
-                let _ = self.own.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-            }
-        }
+        self.number.add(amount);
     }
 
     #[pyo3(signature = (value, timestamp=None))]
     fn set(&self, value: f64, timestamp: Option<f64>) {
-        match self.place() {
-            Some((ledger, place)) => ledger.set(place, value, timestamp),
-            None => self.own.store(value.to_bits(), Ordering::Relaxed),
-        }
+        self.number.set(value, timestamp);
     }
 
     fn get(&self) -> f64 {
-        match self.place() {
-            Some((ledger, place)) => ledger.get(place),
-            None => f64::from_bits(self.own.load(Ordering::Relaxed)),
-        }
+        self.number.get()
     }
 
     /// For the application's own page: they are not shared.
@@ -157,15 +188,6 @@ impl Value {
     fn get_exemplar(&self, py: Python<'_>) -> Option<Py<PyAny>> {
         let exemplar = self.exemplar.lock().unwrap_or_else(PoisonError::into_inner);
         exemplar.as_ref().map(|exemplar| exemplar.clone_ref(py))
-    }
-}
-
-impl Value {
-    fn place(&self) -> Option<(Ledger<'static>, Place)> {
-        let epoch = epoch();
-        let store = store(epoch)?;
-        let place = self.places[epoch].get_or_init(|| store.place(&self.key));
-        place.map(|place| (store.ledger(), place))
     }
 }
 

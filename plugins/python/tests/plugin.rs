@@ -390,7 +390,7 @@ fn module() {
         "'logvar': b'me'",
         "'locked': False",
         "'total': 77",
-        "'cache': False",
+        "'queue': False",
         "'mem': True",
         "does not offer uwsgi.spool",
         "there is no lock 99",

@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::engine::Kind as Engine;
 use crate::base::errors;
 use crate::options::monitor::Pusher;
 use crate::options::settings::Monitor;
@@ -149,7 +148,7 @@ pub fn run(doors: Vec<Door>, desk: Desk, pushers: Vec<Pusher>, parent: u32) -> i
     let (doors, desk): (&'static [Door], &'static Desk) = (doors.leak(), Box::leak(Box::new(desk)));
     push::start(pushers, desk);
     #[cfg(not(target_env = "musl"))]
-    if desk.view.area.instance().engine() == Engine::IoUring {
+    if desk.view.area.instance().engine() == crate::base::engine::Kind::IoUring {
         match uring::serve(doors, desk) {
             Ok(never) => match never {},
             Err(refused) => {

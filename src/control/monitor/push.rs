@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::thread;
@@ -14,6 +14,7 @@ use crate::base::clock;
 use crate::base::errors;
 use crate::options::monitor::{Push, Pusher};
 use crate::stats::figures::{Figure, Kind};
+use crate::sys::net::connect_to_any;
 
 /// How often the log hears of one that fails: once in so many times.
 const SAY_EVERY: u32 = 100;
@@ -134,17 +135,9 @@ fn line(figure: &Figure, prefix: &str, totals: bool, now: u64) -> Option<String>
 
 /// To the first address of that name that answers.
 fn connect(address: &str) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "no such address");
-    for address in address.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                stream.set_write_timeout(Some(PATIENCE))?;
-                return Ok(stream);
-            }
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
+    let stream = connect_to_any(address, PATIENCE)?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 fn counters(figures: &[Figure]) -> HashMap<String, u64> {

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::base::clock;
+use crate::base::text::readable;
 use crate::stats::flights::{Flights, Flying};
 use crate::stats::live::{Core, Live, Socket, Worker};
 
@@ -87,11 +88,7 @@ fn flying(worker: &Value) -> Vec<Flying> {
             pid: small(worker, "pid"),
             core: small(core, "id"),
             method: var("REQUEST_METHOD"),
-            uri: var("REQUEST_URI")
-                .split('?')
-                .next()
-                .unwrap_or_default()
-                .replace(|c: char| c.is_control(), "?"),
+            uri: readable(var("REQUEST_URI").split('?').next().unwrap_or_default()),
             started_ms: since * 1000,
             waited_us: 0,
             running_us: if since == 0 { 0 } else { running_ms * 1000 },
@@ -109,7 +106,7 @@ fn small(value: &Value, name: &str) -> u32 {
 }
 
 fn text(value: &Value, name: &str) -> String {
-    value[name].as_str().unwrap_or_default().replace(|c: char| c.is_control(), "?")
+    readable(value[name].as_str().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -26,28 +26,14 @@ use source::Source;
 /// Runs `uwring top` with `argv` from `top` on. The result is the exit code: 0, or 1 if the server does not answer, or 2
 /// if the command line is wrong.
 pub fn run(argv: &[OsString]) -> u8 {
-    let matches = match command().try_get_matches_from(argv) {
-        Ok(matches) => matches,
-        Err(error) => {
-            // Help is no error, and clap knows where each goes.
-            let _ = error.print();
-            return u8::try_from(error.exit_code()).unwrap_or(2);
-        }
-    };
-    match show(&matches) {
-        Ok(()) => 0,
-        Err(error) => {
-            eprintln!("uwring top: {error}");
-            1
-        }
-    }
+    client::run_as(command(), argv, |matches| show(matches).map(|()| true))
 }
 
 fn command() -> Command {
     let switch = |name: &'static str, help: &'static str| {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
-    client::which(Command::new("uwring top"))
+    client::which(Command::new("uwring top").bin_name("uwring top"))
         .about("Show a running server live: rates, latency, workers, requests")
         .arg(
             Arg::new("stats")

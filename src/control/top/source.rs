@@ -1,7 +1,6 @@
 //! Where live documents come from: the control socket, a metrics address, or a stats server, of which uWSGI's will do.
 
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use crate::control::client;
 use crate::control::monitor::site::LIVE_PATH;
 use crate::control::requests;
 use crate::stats::live::Live;
+use crate::sys::net::connect_to_any;
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -118,15 +118,7 @@ fn connect(place: &str, patience: Duration) -> io::Result<Box<dyn Stream>> {
     }
     // As for the server's own options, no host is this machine.
     let place = if place.starts_with(':') { format!("127.0.0.1{place}") } else { place.to_owned() };
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "no such host");
-    for address in place.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => {
-                stream.set_read_timeout(Some(patience))?;
-                return Ok(Box::new(stream));
-            }
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
+    let stream = connect_to_any(&place, PATIENCE)?;
+    stream.set_read_timeout(Some(patience))?;
+    Ok(Box::new(stream))
 }

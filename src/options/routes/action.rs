@@ -32,6 +32,30 @@ pub enum Action {
     AddHeader(Template),
     /// `delheader`.
     DelHeader(Template),
+    /// `gzip`: the answer is compressed for clients that take it.
+    Gzip,
+    /// `cache`: what a cache has answers the request.
+    Cache {
+        /// Where it looks.
+        of: InCache,
+        /// Content-Type; empty: text/html.
+        kind: Template,
+        /// Content-Encoding; empty: none.
+        encoding: Template,
+        /// `mime`: the type of a file with the key's name.
+        by_name: bool,
+    },
+    /// `cachestore`: the answer goes into a cache.
+    CacheStore {
+        /// Where it goes.
+        of: InCache,
+        /// Seconds; 0: for ever.
+        expires: u64,
+        /// Only answers with this status.
+        status: u16,
+    },
+    /// `cachevar`: a variable is set from a cache.
+    CacheVar(InCache, String),
     /// `redirect`, and whether for ever.
     Redirect(Template, bool),
     /// `rewrite`, and whether it is the last rule then.
@@ -58,6 +82,35 @@ pub enum Action {
         /// Others are left to the next rule.
         next: bool,
     },
+}
+
+/// A place in a cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InCache {
+    /// Which cache; empty: the first.
+    pub name: String,
+    /// Of the item.
+    pub key: Template,
+}
+
+impl InCache {
+    /// Reads `key=…,name=…`; what else there is goes to `other`.
+    pub fn read(
+        argument: &str,
+        grouped: bool,
+        mut other: impl FnMut(&str, &str) -> Result<(), String>,
+    ) -> Result<InCache, String> {
+        let mut place = InCache::default();
+        for pair in argument.split(',').filter(|pair| !pair.trim().is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, "1"));
+            match key.trim() {
+                "key" => place.key = template::read(value.trim(), grouped)?,
+                "name" => value.trim().clone_into(&mut place.name),
+                key => other(key, value.trim())?,
+            }
+        }
+        if place.key == Template::default() { Err("key=KEY,name=CACHE".to_owned()) } else { Ok(place) }
+    }
 }
 
 /// Actions of uWSGI that hand the request to somebody else, or need a service that is not here.
@@ -116,6 +169,10 @@ fn known(name: &str, argument: &str, grouped: bool) -> Result<Action, String> {
         "fixpathinfo" => Action::FixPathInfo,
         "addheader" => Action::AddHeader(filled()?),
         "delheader" | "remheader" => Action::DelHeader(filled()?),
+        "gzip" => Action::Gzip,
+        "cache" => cache(argument, grouped)?,
+        "cachestore" | "cache-store" => cache_store(argument, grouped)?,
+        "cachevar" => cache_var(argument, grouped)?,
         "redirect" | "redirect-302" => Action::Redirect(filled()?, false),
         "redirect-permanent" | "redirect-301" => Action::Redirect(filled()?, true),
         "rewrite" => Action::Rewrite(filled()?, false),
@@ -157,6 +214,56 @@ fn file(argument: &str, grouped: bool) -> Result<Action, String> {
     }
 }
 
+fn cache(argument: &str, grouped: bool) -> Result<Action, String> {
+    let (mut kind, mut encoding, mut by_name) = (Template::default(), Template::default(), false);
+    let of = InCache::read(argument, grouped, |key, value| {
+        match key {
+            "content_type" | "type" => kind = template::read(value, grouped)?,
+            "content_encoding" => encoding = template::read(value, grouped)?,
+            "mime" => by_name = value != "0",
+            // There is nobody to offload to, and the length is always known.
+            "no_offload" | "no_cl" => {}
+            _ => {
+                return Err(format!(
+                    "cache: {key} is not known; key, name, content_type, content_encoding, mime are"
+                ));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Action::Cache { of, kind, encoding, by_name })
+}
+
+fn cache_store(argument: &str, grouped: bool) -> Result<Action, String> {
+    let (mut expires, mut status) = (0, 200);
+    let of = InCache::read(argument, grouped, |key, value| {
+        let number = || value.parse().map_err(|_| format!("a number for {key}, not {value}"));
+        match key {
+            "expires" => expires = number()?,
+            "status" => status = number().map(|status| u16::try_from(status).unwrap_or(0))?,
+            "content_type" | "type" | "mime" => {}
+            _ => return Err(format!("cachestore: {key} is not known; key, name, expires and status are")),
+        }
+        Ok(())
+    })?;
+    Ok(Action::CacheStore { of, expires, status })
+}
+
+fn cache_var(argument: &str, grouped: bool) -> Result<Action, String> {
+    let mut var = String::new();
+    let of = InCache::read(argument, grouped, |key, value| {
+        if key == "var" {
+            value.clone_into(&mut var);
+        }
+        Ok(())
+    })?;
+    if var.is_empty() {
+        Err("cachevar:key=KEY,name=CACHE,var=NAME".to_owned())
+    } else {
+        Ok(Action::CacheVar(of, var))
+    }
+}
+
 fn basic_auth(argument: &str, next: bool) -> Result<Action, String> {
     let (realm, user) = argument.split_once(',').ok_or("basicauth:REALM,USER:PASSWORD")?;
     if !user.contains(':') {
@@ -181,7 +288,7 @@ fn allowed(chain: Chain, name: &str, action: &Action) -> Result<(), String> {
             _ => Err(format!("an action for after the answer: {name} comes too late in final-route")),
         },
         Chain::Error | Chain::Response => match action {
-            Rewrite(..) | BasicAuth { .. } | FixPathInfo | Harakiri(_) => {
+            Rewrite(..) | BasicAuth { .. } | FixPathInfo | Harakiri(_) | Cache { .. } => {
                 Err(format!("an action for answers: {name} belongs into route, before the application"))
             }
             Break(status) if *status == Template::default() => {

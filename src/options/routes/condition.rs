@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use std::net::IpAddr;
 
+use super::action::InCache;
 use super::template::{self, Template};
 use crate::base::pattern::Pattern;
 
@@ -18,6 +19,8 @@ pub enum Condition {
     Matches(Template, Pattern),
     /// `empty`.
     Empty(Template),
+    /// `incache`: a cache has something there.
+    InCache(InCache),
     /// `ipv4in`, `ipv6in`: an address of this network.
     In(Template, IpAddr, u8),
 }
@@ -70,6 +73,7 @@ pub fn read(text: &str) -> Result<Condition, String> {
         "islower" | "<" => compare(Comparison::Lower),
         "ishigherequal" | ">=" => compare(Comparison::HigherEqual),
         "islowerequal" | "<=" => compare(Comparison::LowerEqual),
+        "incache" => Ok(Condition::InCache(InCache::read(argument, false, |_, _| Ok(()))?)),
         "empty" => Ok(Condition::Empty(one()?)),
         "regexp" | "re" => {
             let (subject, pattern) = two(name, argument)?;

@@ -8,7 +8,7 @@ pub mod condition;
 pub mod template;
 
 use crate::base::pattern::Pattern;
-use action::Action;
+use action::{Action, InCache};
 use condition::Condition;
 
 /// All chains.
@@ -33,6 +33,24 @@ impl Routes {
     /// Whether rules look at answers.
     pub fn is_late(&self) -> bool {
         !(self.error.is_empty() && self.response.is_empty())
+    }
+
+    /// The places in caches that rules ask for.
+    pub fn in_caches(&self) -> impl Iterator<Item = &InCache> {
+        let all = [&self.request, &self.error, &self.response, &self.last].into_iter().flatten();
+        all.flat_map(|rule| {
+            let asked = match &rule.when {
+                When::If(Condition::InCache(of), _) => Some(of),
+                _ => None,
+            };
+            let used = match &rule.what {
+                Action::Cache { of, .. } | Action::CacheStore { of, .. } | Action::CacheVar(of, _) => {
+                    Some(of)
+                }
+                _ => None,
+            };
+            asked.into_iter().chain(used)
+        })
     }
 
     /// The rules of a chain.

@@ -1,12 +1,13 @@
 //! Options from the environment: `UWSGI_BUFFER_SIZE=65535` is `buffer-size = 65535`.
 
 use super::super::settings::Origin;
+use crate::base::vassalage;
 
 /// Variables of this form that are messages between servers and their parents, not options.
 const MESSAGES: [&str; 8] = [
     "UWSGI_RELOADS",
     "UWSGI_VASSALS_DIR",
-    "UWSGI_EMPEROR_FD",
+    vassalage::LINE,
     "UWSGI_EMPEROR_FD_CONFIG",
     "UWSGI_EMPEROR_PROXY",
     "UWSGI_BROODLORD_NUM",

@@ -96,14 +96,19 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("zeromq*", Refused(SOCKET)),
     ("zmq*", Refused(SOCKET)),
     ("mongrel2", Refused(SOCKET)),
-    ("undeferred-shared-socket", Refused("use socket: it is opened before privileges are dropped")),
     // Work beside requests that an application counts on.
     ("spooler-*", Accepted("says nothing without a spooler")),
     ("farm", Refused(MULE)),
     ("mule-*", Accepted("says nothing without a mule")),
-    ("cache-*", Accepted("says nothing without a cache")),
-    ("add-cache-item", Refused(CACHE)),
-    ("load-file-in-cache*", Refused(CACHE)),
+    ("cache-expire-freq", Accepted(EXPIRE)),
+    ("cache-report-freed-items", Accepted(EXPIRE)),
+    ("cache-use-last-modified", Accepted("answers from a cache have the fields that a rule gives them")),
+    ("cache-store", Refused(STORE)),
+    ("cache-store-sync", Accepted("says nothing without cache-store, which is refused")),
+    ("cache-sync", Refused(CACHE)),
+    ("cache-udp-*", Refused(CACHE)),
+    ("add-cache-item", Refused(PRELOAD)),
+    ("load-file-in-cache*", Refused(PRELOAD)),
     ("queue", Refused("the application's uwsgi.queue_… are not there: use a database, Redis or a broker")),
     ("queue-*", Accepted("says nothing without a queue")),
     (
@@ -253,7 +258,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("final-route*", Refused(ROUTE)),
     ("geoip-c*", Refused("let the web server in front look them up, and pass them on in a header")),
     ("geoip-use-disk", Accepted("says nothing without a database")),
-    ("check-cache", Refused("let the web server in front cache answers")),
+    ("check-cache", Refused("write route-run = cache:key=${REQUEST_URI} in its place")),
     ("upload-progress", Refused("let the page show it: XMLHttpRequest has upload progress events")),
     ("router-list", Accepted(LISTS)),
     ("routers-list", Accepted(LISTS)),
@@ -334,7 +339,12 @@ const SUBSCRIBE: &str = "name this server in the configuration of the web server
 const TLS: &str = "let nginx, HAProxy or Caddy speak TLS, in front of http-socket";
 const SOCKET: &str = "use uwsgi-socket or http-socket";
 const MULE: &str = "run the program with attach-daemon, or as a service of its own";
-const CACHE: &str = "the application's uwsgi.cache_… are not there: use Redis, memcached or a database";
+const CACHE: &str = "a cache (cache2) belongs to one server: use Redis or memcached for several";
+const STORE: &str =
+    "a cache (cache2) is memory, and gone when the server stops: use Redis or a database for what is to stay";
+const EXPIRE: &str =
+    "an item is gone the second it expires, and makes room when room is needed: nobody sweeps";
+const PRELOAD: &str = "fill the cache from the application, with uwsgi.cache_set where it is imported";
 const LOOP: &str = "use threads = N";
 const OTHER: &str = "only Python is served here: keep uWSGI, or that language's own server, for it";
 const LOAD: &str = "load the application with module, wsgi-file or mount";

@@ -1,5 +1,6 @@
 //! Rows: jobs beside requests, caches, and servers of servers.
 
+use super::super::cache::Cache;
 use super::super::draft::Draft;
 use super::super::jobs::{Cron, Daemon};
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
@@ -72,8 +73,26 @@ pub const ROWS: &[Row] = &[
         Flag(|s| &mut s.daemons_read),
         "let programs beside the server read its standard input (see honour-stdin)",
     ),
-    bare(&["cache2", "cache"], Takes::Value("KEYS=VALUES"), "make a cache shared by the workers")
-        .refused("the application's uwsgi.cache_… are not there: use Redis, memcached or a database"),
+    row(
+        &["cache2"],
+        Set(Takes::Value("KEYS=VALUES"), cache),
+        "make a cache shared by the workers: name=, items=, blocksize=, blocks=, keysize=, bitmap=, purge_lru=…",
+    ),
+    row(
+        &["cache"],
+        Number(|s| &mut s.cache_items),
+        "make a cache of so many items, called default, shared by the workers",
+    ),
+    row(
+        &["cache-blocksize"],
+        NumberIfSet(|s| &mut s.cache_block, "BYTES"),
+        "bytes of the longest value in the cache that `cache` makes",
+    ),
+    row(
+        &["cache-no-expire"],
+        Flag(|s| &mut s.cache_no_expire),
+        "items of the cache that `cache` makes stay beyond their time",
+    ),
     bare(&["sharedarea"], Takes::Value("PAGES"), "make memory shared by the workers")
         .short('A')
         .refused("the application's uwsgi.sharedarea_… are not there: use multiprocessing.shared_memory"),
@@ -92,6 +111,12 @@ pub const ROWS: &[Row] = &[
 fn daemon(draft: &mut Draft, read: Result<Daemon, String>) -> Reading {
     draft.process.daemons.push(read?);
     Ok(None)
+}
+
+fn cache(draft: &mut Draft, text: &str) -> Reading {
+    let (cache, remark) = Cache::keyed(text)?;
+    draft.caches.push(cache);
+    Ok(remark)
 }
 
 fn cron(draft: &mut Draft, read: Result<Cron, String>) -> Reading {

@@ -187,6 +187,7 @@ mod tests {
             "unix",
             "name log:",
             "0:1",
+            "name=x,items=1",
             "exec:x",
             "30",
             ".",

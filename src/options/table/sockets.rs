@@ -66,9 +66,12 @@ pub const ROWS: &[Row] = &[
     bare(&["tcp-nodelay"], Takes::Nothing, "send small packets at once")
         .accepted("TCP_NODELAY is always set"),
     always(&["no-defer-accept"], Takes::Nothing, "accept a connection before it sent anything", ""),
-    bare(&["abstract-socket"], Takes::Nothing, "unix sockets live in the abstract namespace")
-        .short('a')
-        .refused("write the address as @NAME"),
+    row(
+        &["abstract-socket"],
+        Flag(|s| &mut s.abstract_names),
+        "unix sockets live in the abstract namespace, as those written @NAME do",
+    )
+    .short('a'),
     bare(&["https"], Takes::Value("ADDRESS,CERT,KEY"), "listen here for HTTP over TLS")
         .refused("let nginx, HAProxy or Caddy speak TLS, in front of http-socket"),
     bare(&["https-socket"], Takes::Value("ADDRESS,CERT,KEY"), "listen here for HTTP over TLS")
@@ -79,8 +82,11 @@ pub const ROWS: &[Row] = &[
         .refused("use uwsgi-socket or http-socket; every web server with FastCGI speaks one of them"),
     bare(&["scgi-socket"], ADDRESS, "listen here for SCGI")
         .refused("use uwsgi-socket or http-socket; every web server with SCGI speaks one of them"),
-    bare(&["shared-socket"], ADDRESS, "open a socket before privileges are dropped, for use as =N")
-        .refused("name the address in socket or http itself: it is opened before privileges are dropped"),
+    row(
+        &["shared-socket", "undeferred-shared-socket"],
+        List(|s| &mut s.shared, "ADDRESS"),
+        "an address for sockets that name it =N, from 0 (all sockets are opened before privileges are dropped)",
+    ),
     row(
         &["socket-sndbuf"],
         CountIfSet(|s| &mut s.sockets.send_buffer),

@@ -61,6 +61,10 @@ fn parse(text: &str) -> Result<Address, String> {
     if let Some(name) = text.strip_prefix('@') {
         return bounded(name).map(|name| Address::Abstract(name.to_owned()));
     }
+    // Those that exist are resolved with the options.
+    if let Some(number) = text.strip_prefix('=') {
+        return Err(format!("there is no shared socket {number}: shared-socket makes them, counted from 0"));
+    }
     // A path may hold a colon, but not an address a slash.
     match text.rsplit_once(':') {
         Some((host, port)) if !text.contains('/') => tcp(host, port).map(Address::Tcp),

@@ -3,6 +3,7 @@
 //! What this server does not offer (yet) raises an AttributeError that says so, so that `hasattr` tells the truth.
 
 mod attributes;
+mod cache;
 mod decorators;
 mod harakiri;
 mod locks;
@@ -25,6 +26,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     module.setattr("__doc__", "uwring's stand-in for uWSGI's module")?;
     module.add_function(wrap_pyfunction!(missing, &module)?)?;
     attributes::add(&module)?;
+    cache::add(&module)?;
     harakiri::add(&module)?;
     locks::add(&module)?;
     process::add(&module)?;

@@ -126,7 +126,7 @@ fn current<R>(work: impl FnOnce(&mut Exchange) -> R) -> PyResult<R> {
 }
 
 /// str (as UTF-8) or bytes.
-fn bytes_of(text: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
+pub fn bytes_of(text: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     match text.cast::<PyString>() {
         Ok(text) => Ok(text.to_cow()?.into_owned().into_bytes()),
         Err(_) => text.extract(),

@@ -263,7 +263,7 @@ def module(environ, start_response):
         'logvar': uwsgi.get_logvar('user'),
         'locked': uwsgi.is_locked(0),
         'total': uwsgi.total_requests(),
-        'cache': hasattr(uwsgi, 'cache_get'),
+        'queue': hasattr(uwsgi, 'queue_push'),
         'mem': uwsgi.mem()[0] > 0,
     }
     try:

@@ -199,6 +199,7 @@ pub fn api(worker_id: u32) -> HostApi {
         log,
         control,
         loaded,
+        cache,
     }
 }
 
@@ -317,6 +318,16 @@ unsafe extern "C" fn log(_: *const c_void, line: Slice) {
 }
 
 unsafe extern "C" fn loaded(_: *const c_void, _: u32, _: Slice, _: u64) {}
+
+/// There is no cache.
+unsafe extern "C" fn cache(
+    _: *const c_void,
+    _: *const uwring_abi::CacheCall,
+    _: unsafe extern "C" fn(*mut c_void, Slice),
+    _: *mut c_void,
+) -> i64 {
+    -1
+}
 
 unsafe extern "C" fn control(_: *const c_void, what: u32, arg: u64) -> i64 {
     match what {
