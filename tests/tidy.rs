@@ -187,8 +187,10 @@ fn nothing_is_left_lying_about() {
     let mut problems = Vec::new();
     for source in sources() {
         for (n, code) in code_lines(&source.text) {
+            // Tests that take minutes are there, and nowhere else.
+            let may_wait = source.path == "tests/it/long.rs";
             for left in ["dbg!", "todo!", "unimplemented!", "#[ignore"] {
-                if code.contains(left) {
+                if code.contains(left) && !(may_wait && left == "#[ignore") {
                     problems.push(format!("{}:{n}: {left}", source.path));
                 }
             }

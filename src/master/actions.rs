@@ -128,6 +128,7 @@ impl Office {
     pub fn hand_over(&self) -> OfficeLeft {
         let Shared { area, bells, life, notify, stacks } = &self.shared;
         let (near, dumps) = self.dumps.hand_over();
+        let daemons = self.jobs.hand_over();
         OfficeLeft {
             area: area.hand_over(),
             bells: bells.iter().map(|bell| Handed::of(&**bell)).collect(),
@@ -138,7 +139,8 @@ impl Office {
             dumps,
             channels: self.channels.iter().map(|(number, end)| (*number, end.hand_over())).collect(),
             control: self.control.as_ref().map(Server::hand_over),
-            daemons: self.jobs.hand_over(),
+            daemons: daemons.running,
+            leaving: daemons.leaving,
             logs: self.logs.as_ref().map(Logs::hand_over),
             monitor: self.monitor.as_ref().map(Monitor::hand_over),
         }
@@ -212,11 +214,18 @@ impl Office {
     }
 
     /// Says in the shared area how daemons and cron jobs are.
-    pub fn show_jobs(&self) {
-        for (slot, job) in (0..).map_while(|index| self.area().job(index)).zip(self.jobs.all()) {
-            slot.pid.store(job.pid, Ordering::Relaxed);
-            slot.starts.store(job.starts, Ordering::Relaxed);
-            slot.started_on.store(job.started_on, Ordering::Relaxed);
+    pub fn show_jobs(&mut self) {
+        let changed = self.jobs.take_changed();
+        let mut jobs = self.jobs.all();
+        for slot in (0..).map_while(|index| self.shared.area.job(index)) {
+            let job = jobs.next();
+            if changed {
+                slot.put(job.map(|(job, _)| job));
+            }
+            let Some((_, standing)) = job else { continue };
+            slot.pid.store(standing.pid, Ordering::Relaxed);
+            slot.starts.store(standing.starts, Ordering::Relaxed);
+            slot.started_on.store(standing.started_on, Ordering::Relaxed);
         }
     }
 

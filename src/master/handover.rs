@@ -133,6 +133,9 @@ pub struct OfficeLeft {
     pub control: Option<server::Left>,
     /// Daemons that run, with their commands.
     pub daemons: Vec<(String, u32)>,
+    /// The same of those that were told to end.
+    #[serde(default)]
+    pub leaving: Vec<(String, u32)>,
     /// The log process.
     #[serde(default)]
     pub logs: Option<logs::Left>,
@@ -202,6 +205,7 @@ impl Handover {
             logs,
             monitor,
             daemons: _,
+            leaving: _,
             dumps: _,
         } = &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify, stacks[0], stacks[1]];

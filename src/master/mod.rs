@@ -14,6 +14,7 @@ pub mod dumps;
 mod ending;
 pub mod events;
 pub mod fifo;
+mod foreground;
 pub mod handover;
 pub mod herald;
 pub mod jobs;
@@ -58,6 +59,7 @@ use crate::control::monitor::Door;
 use crate::options::hooks::Moment;
 use crate::options::settings::{Process, Settings};
 use crate::plugin::find::Library;
+use crate::shared::instance::Stage;
 use crate::sys::socket::Listener;
 use crate::sys::{Error as SysError, cgroup, process, shell, signals};
 
@@ -85,12 +87,14 @@ pub struct Start {
 /// Serves until told to stop. The result is the exit code. In the processes forked on the way this call does not
 /// return.
 pub fn serve(start: Start) -> i32 {
-    run(start).unwrap_or_else(|error| {
+    let code = run(start).unwrap_or_else(|error| {
         if !matches!(error, startup::Error::Said(_)) {
             crate::log!("{error}");
         }
         error.code()
-    })
+    });
+    foreground::tell(code);
+    code
 }
 
 fn run(start: Start) -> Result<i32, startup::Error> {
@@ -100,13 +104,21 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let Start { mut settings, mut notes, warnings, reread, argv, env, handover } = start;
     let library = Library::open().map_err(startup::Error::Plugin)?;
     let image = Image::new(argv.clone(), env).map_err(failed("find this program"))?;
-    let start_dir = settings.process.force_cwd.clone().unwrap_or_else(|| image.folder().clone());
+    let start_dir = match (&settings.process.chroot, &settings.process.force_cwd) {
+        // The folder it was started in lies outside.
+        (Some(_), _) => std::path::PathBuf::from("/"),
+        (None, Some(folder)) => folder.clone(),
+        (None, None) => image.folder().clone(),
+    };
     let master_pid = std::process::id();
     if settings.scaling.auto {
         notes.push(count_processes(&mut settings.process));
     }
     let policy = policy(&settings, master_pid);
-    let daemons = handover.as_ref().map(|left| left.office.daemons.clone()).unwrap_or_default();
+    let left = handover.as_ref().map(|left| jobs::daemons::Left {
+        running: left.office.daemons.clone(),
+        leaving: left.office.leaving.clone(),
+    });
     let House { mut office, listeners, vacuum, doors, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
         Some(handover) => take_over(*handover, &mut settings, image, policy)?,
@@ -123,7 +135,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
         Doors::Left(left) => Monitor::take_over(left, source).map_err(failed("show the server"))?,
     };
     office.set_monitor(monitor, view);
-    *office.jobs_mut() = Jobs::new(&settings.process, &daemons, clock::now().millis());
+    *office.jobs_mut() = Jobs::new(&settings.process, left.unwrap_or_default(), clock::now().millis());
     let fifos = Fifos::open(&settings.process.fifos)?;
     let sampler = Sampler::new(&settings.scaling, settings.process.processes);
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings, sampler)
@@ -285,6 +297,9 @@ impl Turn<'_> {
             } else {
                 let instance = self.office.area().instance();
                 instance.set_stage(state.stage());
+                if instance.stage() == Stage::Running {
+                    foreground::tell(0);
+                }
                 instance.set_asleep(state.listens());
                 let summary = state.summary();
                 self.office.herald_mut().tell(&summary);

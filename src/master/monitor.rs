@@ -188,8 +188,6 @@ impl Source {
             folder: folder.to_string_lossy().into_owned(),
             threads: process.threads,
             locks: process.locks + 1,
-            daemons: process.daemons.iter().map(|daemon| daemon.command.clone()).collect(),
-            crons: process.crons.clone(),
             variables: crate::stats::vars::Variables::new(&host::node(), &self.listeners),
         }
     }

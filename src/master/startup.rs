@@ -3,11 +3,13 @@
 //! in uWSGI): a second start that finds its port taken must not overwrite the pidfile of the server that has it.
 
 mod imperial;
+mod place;
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
+use super::foreground;
 use super::lines;
 use super::listeners;
 use super::logs::Logs;
@@ -24,6 +26,7 @@ use crate::options::VERSION;
 use crate::options::hooks::{Hook, Moment};
 use crate::options::settings::{Logging, Process, Settings, is_elsewhere};
 use crate::shared::area::{Area, Shape};
+use crate::shared::seen::JOBS_SPARE;
 use crate::shared::series::LEDGER_BYTES;
 use crate::sys::identity::{self, Identity};
 use crate::sys::socket::{Kind, Listener};
@@ -162,6 +165,7 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
 
 /// The part of it that an Emperor needs.
 pub use imperial::prepare as prepare_emperor;
+pub use place::enter;
 
 /// All of it but the log.
 fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {
@@ -179,7 +183,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let pidfiles: Vec<PathBuf> = settings.process.pidfiles.iter().map(absolute).collect();
     give_log_away(settings, &identity)?;
-    enter(&settings.process)?;
+    place::before_root(&settings.process)?;
     // Before there is anything to tidy up.
     let wanted = settings.process.engine;
     if wanted == Some(Engine::IoUring) {
@@ -192,7 +196,11 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     set_limits(&settings.process)?;
     raise_limits(settings);
     give_away(settings, &identity, &listeners, &doors)?;
-    for moment in [Moment::First, Moment::PreJail, Moment::PostJail, Moment::InJail, Moment::AsRoot] {
+    for moment in [Moment::First, Moment::PreJail, Moment::PostJail] {
+        hook(hooks, moment)?;
+    }
+    place::change_root(&settings.process)?;
+    for moment in [Moment::InJail, Moment::AsRoot] {
         hook(hooks, moment)?;
     }
     drop_privileges(&identity, &settings.process.capabilities)?;
@@ -225,7 +233,7 @@ fn shape(settings: &Settings, cores: u32) -> Shape {
         locks: process.locks + 1,
         caches: 0,
         cache_words: 0,
-        jobs: u32::try_from(process.daemons.len() + process.crons.len()).unwrap_or(u32::MAX),
+        jobs: u32::try_from(process.daemons.len() + process.crons.len() + JOBS_SPARE).unwrap_or(u32::MAX),
         heads: settings.monitor.shows_requests(),
         no_flights: settings.monitor.recorder_off,
         queries: settings.monitor.recorder_query,
@@ -269,26 +277,14 @@ fn open_control(settings: &Process, identity: &Identity) -> Result<Option<Server
     }
 }
 
-/// The environment and the folder that the application finds. A later generation comes by here again.
-pub fn enter(settings: &Process) -> Result<(), SysError> {
-    for (name, value) in &settings.env {
-        process::set_env(name, value.as_deref())
-            .map_err(|cause| SysError::call("set variable", name, cause))?;
-    }
-    if let Some(dir) = &settings.chdir {
-        log!("chdir() to {}", dir.display());
-        std::env::set_current_dir(dir)
-            .map_err(|cause| SysError::call("chdir to", dir.display().to_string(), cause))?;
-    }
-    Ok(())
-}
-
 /// Into the background, with the log open before: what goes wrong until then is said on the terminal. The result
 /// is what the log process will be made of, where there is to be one; lines are held back then.
 fn open_log(settings: &Settings) -> Result<Option<Setup>, Error> {
     let logging = &settings.logging;
     set_date(logging);
     let null = |cause| SysError::call("open", "/dev/null", cause);
+    let copy = || process::stderr_copy().map_err(|cause| SysError::call("copy", "standard error", cause));
+    let terminal = copy()?;
     let file = settings.process.daemonize.as_deref().or(logging.logto.as_deref());
     if let (true, Some(file)) = (logging.truncate, file.filter(|file| !is_elsewhere(file))) {
         files::truncate(Path::new(file)).map_err(|cause| SysError::call("empty log", file, cause))?;
@@ -296,9 +292,11 @@ fn open_log(settings: &Settings) -> Result<Option<Setup>, Error> {
     if let Some(file) = file.filter(|file| !is_elsewhere(file)) {
         log_to(logging, file)?;
     }
-    let original = process::stderr_copy().map_err(|cause| SysError::call("copy", "standard error", cause))?;
-    let setup = log_setup(settings, original)?;
+    let setup = log_setup(settings, copy()?)?;
     match &settings.process.daemonize {
+        Some(file) if settings.process.daemonize_late && !is_elsewhere(file) => {
+            foreground::leave(Path::new(file), terminal)?;
+        }
         Some(_) => process::daemonize().map_err(|cause| SysError::call("daemonize", "", cause))?,
         // A listening socket may have come as standard input.
         None if !settings.process.honour_stdin && !listeners::is_stdin() => {

@@ -119,6 +119,8 @@ pub struct Process {
     pub pidfiles: Vec<PathBuf>,
     /// `daemonize`/`daemonize2`: log file of the background server.
     pub daemonize: Option<String>,
+    /// `daemonize2`: whoever starts it waits until it serves.
+    pub daemonize_late: bool,
     /// `uid`, name or number.
     pub uid: Option<String>,
     /// `gid`, name or number.
@@ -129,6 +131,8 @@ pub struct Process {
     pub no_initgroups: bool,
     /// `chdir`, before the application is imported.
     pub chdir: Option<PathBuf>,
+    /// `chroot`.
+    pub chroot: Option<PathBuf>,
     /// `chdir2`, after.
     pub chdir2: Option<PathBuf>,
     /// `umask`.
@@ -204,12 +208,14 @@ impl Default for Process {
             vacuum: false,
             pidfiles: Vec::new(),
             daemonize: None,
+            daemonize_late: false,
             uid: None,
             gid: None,
             add_gid: Vec::new(),
             no_initgroups: false,
             chdir: None,
             chdir2: None,
+            chroot: None,
             umask: None,
             env: Vec::new(),
             auto_procname: false,

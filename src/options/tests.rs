@@ -264,8 +264,8 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         ("for-times = x", "app.ini:2: for-times = x: expected a number up to 10000"),
         (
-            "chroot = /srv",
-            "app.ini:2: chroot is not supported: use RootDirectory= in a systemd unit, or a container",
+            "pivot-root = /srv /old",
+            "app.ini:2: pivot-root is not supported: use RootDirectory= in a systemd unit, or a container",
         ),
         ("include = /no/such.ini", "app.ini:2: cannot read /no/such.ini: no such file"),
         (

@@ -123,7 +123,12 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
     ] {
         list.extend(is_on.then(|| (name, "true".to_owned())));
     }
-    for (name, number) in [("optimize", python.optimize), ("py-auto-reload", python.auto_reload_s)] {
+    for (name, number) in [
+        ("optimize", python.optimize.into()),
+        ("py-auto-reload", python.auto_reload_s.into()),
+        ("worker-reload-mercy", settings.process.worker_reload_mercy),
+    ] {
+        let number: u64 = number;
         list.extend((number > 0).then(|| (name, number.to_string())));
     }
     list
@@ -140,8 +145,13 @@ mod tests {
         settings.python.pythonpath = vec!["a".to_owned(), "b".to_owned()];
         settings.python.mounts = vec![("/x".to_owned(), "x.py".to_owned())];
         settings.python.catch_exceptions = true;
-        let expected =
-            [("pythonpath", "a"), ("pythonpath", "b"), ("mount", "/x=x.py"), ("catch-exceptions", "true")];
+        let expected = [
+            ("pythonpath", "a"),
+            ("pythonpath", "b"),
+            ("mount", "/x=x.py"),
+            ("catch-exceptions", "true"),
+            ("worker-reload-mercy", "60"),
+        ];
         let collected = collect(&settings);
         let collected: Vec<_> = collected.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert_eq!(collected, expected);

@@ -36,7 +36,7 @@ pub use crate::sys::signals::Command;
 use crate::sys::socket::queue;
 
 /// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
-const LAYOUT: u32 = 8;
+const LAYOUT: u32 = 9;
 
 /// What an application can ask of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,9 +1,10 @@
 //! What else is seen from outside: the heads of running requests, the applications with their counts, daemons and cron
 //! jobs. Each has one writer; a reader may see a text that is being replaced.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use super::slot::bump;
+use crate::options::jobs::Cron;
 
 /// Applications of one worker that are counted.
 pub const APPS_MAX: usize = 64;
@@ -11,6 +12,10 @@ pub const APPS_MAX: usize = 64;
 const HEAD_WORDS: usize = 512;
 /// Bytes of a mountpoint that are kept, in words.
 const MOUNT_WORDS: usize = 14;
+/// Bytes of a job's command that are kept, in words.
+const COMMAND_WORDS: usize = 48;
+/// Places of daemons and cron jobs beyond those of the start: a reload may add some.
+pub const JOBS_SPARE: usize = 32;
 
 /// Bytes in shared memory.
 #[repr(C)]
@@ -107,9 +112,31 @@ impl AppCard {
     }
 }
 
+/// What a job is: the mark of its command; 0 none.
+const DAEMON: u32 = 1;
+const CRON: u32 = 2;
+
+/// A job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job<'a> {
+    /// A daemon, by its command.
+    Daemon(&'a str),
+    /// A cron job.
+    Cron(&'a Cron),
+}
+
+/// What is seen of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobSeen {
+    /// A daemon, by its command.
+    Daemon(String),
+    /// A cron job; of its bounds nothing is told.
+    Cron(Cron),
+}
+
 /// A daemon or a cron job. Its writer is the master.
 #[repr(C, align(128))]
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct JobSlot {
     /// Its process, 0 while there is none.
     pub pid: AtomicU32,
@@ -117,12 +144,48 @@ pub struct JobSlot {
     pub starts: AtomicU64,
     /// When it was started last, seconds since the epoch.
     pub started_on: AtomicU64,
+    /// A cron job's minute, hour, day, month, weekday, and whether it runs alone.
+    when: [AtomicI32; 6],
+    command: Text<COMMAND_WORDS>,
+}
+
+impl JobSlot {
+    /// Says what has this place; `None`: nothing.
+    pub fn put(&self, job: Option<Job<'_>>) {
+        match job {
+            None => self.command.put(b"", 0),
+            Some(Job::Daemon(command)) => self.command.put(command.as_bytes(), DAEMON),
+            Some(Job::Cron(cron)) => {
+                let Cron { minute, hour, day, month, weekday, unique, .. } = *cron;
+                for (cell, n) in self.when.iter().zip([minute, hour, day, month, weekday, unique.into()]) {
+                    cell.store(n, Ordering::Relaxed);
+                }
+                self.command.put(cron.command.as_bytes(), CRON);
+            }
+        }
+    }
+
+    /// What has this place.
+    pub fn get(&self) -> Option<JobSeen> {
+        let (command, kind) = self.command.get();
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let [minute, hour, day, month, weekday, unique] =
+            self.when.each_ref().map(|cell| cell.load(Ordering::Relaxed));
+        match kind {
+            DAEMON => Some(JobSeen::Daemon(command)),
+            CRON => {
+                let unique = unique != 0;
+                Some(JobSeen::Cron(Cron { minute, hour, day, month, weekday, unique, harakiri: 0, command }))
+            }
+            _ => None,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shared::area::Area;
+    use crate::shared::area::{Area, Shape};
 
     #[test]
     fn a_text_is_kept_as_far_as_there_is_room() {
@@ -137,5 +200,21 @@ mod tests {
         }
         card.clear();
         assert_eq!(card.get(), None);
+    }
+
+    #[test]
+    fn places_of_jobs_say_what_they_are() {
+        let area = Area::shaped(Shape { workers: 1, cores: 1, jobs: 1, ..Shape::default() }).expect("mapped");
+        let place = area.job(0).expect("there is one");
+        assert_eq!(place.get(), None);
+        place.put(Some(Job::Daemon("sleep 10")));
+        assert_eq!(place.get(), Some(JobSeen::Daemon("sleep 10".to_owned())));
+        let command = "date".to_owned();
+        let cron =
+            Cron { minute: -1, hour: 2, day: 3, month: 4, weekday: 5, unique: true, harakiri: 0, command };
+        place.put(Some(Job::Cron(&cron)));
+        assert_eq!(place.get(), Some(JobSeen::Cron(cron)));
+        place.put(None);
+        assert_eq!(place.get(), None);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::clock;
+use crate::base::clock::{self, Millis};
 use crate::sys::signals::Command;
 
 /// What a worker is doing.
@@ -54,6 +54,8 @@ impl Tired {
 /// In the word for what somebody wants to see.
 const DUMP_LOG: u32 = 1;
 const DUMP_STACKS: u32 = 2;
+/// In the place of the time when it stopped.
+const ACCEPTING: u64 = u64::MAX;
 
 /// One worker's line. The size keeps neighbours out of each other's cache lines, and of the pair that the
 /// processor fetches together.
@@ -84,8 +86,8 @@ pub struct WorkerSlot {
     pub spawns: AtomicU64,
     /// Requests in hand, see [`WorkerSlot::in_hand`].
     pub in_flight: AtomicU32,
-    /// 1 while it accepts connections.
-    pub accepting: AtomicU32,
+    /// When it stopped accepting connections, milliseconds; [`ACCEPTING`] while it does.
+    accepting: AtomicU64,
     pid: AtomicU32,
     generation: AtomicU32,
     command: AtomicU32,
@@ -163,14 +165,19 @@ impl WorkerSlot {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// *Its worker.* Says whether it has room for connections.
-    pub fn set_accepting(&self, accepting: bool) {
-        self.accepting.store(u32::from(accepting), Ordering::Relaxed);
+    /// *Its worker.* Says whether it has room for connections, from now on.
+    pub fn set_accepting(&self, accepting: bool, now: Millis) {
+        self.accepting.store(if accepting { ACCEPTING } else { now.0 }, Ordering::Relaxed);
     }
 
     /// Whether it has.
     pub fn is_accepting(&self) -> bool {
-        self.accepting.load(Ordering::Relaxed) == 1
+        self.accepting.load(Ordering::Relaxed) == ACCEPTING
+    }
+
+    /// Whether it has, or had less than so many milliseconds ago.
+    pub fn accepted_within(&self, ms: u64, now: Millis) -> bool {
+        now.since(Millis(self.accepting.load(Ordering::Relaxed))) < ms
     }
 
     /// *Its worker.* It has taken a connection in `period`, a number that grows with time.

@@ -8,6 +8,7 @@ use crate::base::protocol::SocketProtocol;
 use crate::options::jobs::Cron;
 use crate::shared::area::{Area, State, WorkerSlot};
 use crate::shared::core::CoreSlot;
+use crate::shared::seen::JobSeen;
 use crate::stats::totals::Totals;
 use crate::stats::vars::Variables;
 use crate::sys::memory::{self, Usage};
@@ -33,10 +34,6 @@ pub struct View {
     pub threads: u32,
     /// User locks.
     pub locks: u32,
-    /// The commands of daemons, in the order of their slots.
-    pub daemons: Vec<String>,
-    /// Cron jobs, whose slots follow.
-    pub crons: Vec<Cron>,
     /// What is known of a listening socket's requests.
     pub variables: Variables,
 }
@@ -219,6 +216,7 @@ impl View {
         let sockets: Vec<Socket> = self.listeners.iter().map(|listener| socket(listener, &queues)).collect();
         let lines = sockets.iter().filter_map(|socket| socket.backlog);
         let locks = self.area.locks();
+        let (daemons, crons) = self.jobs();
         Snapshot {
             totals: Totals::of(&self.area),
             load: lines.map(|line| line.waiting).max().unwrap_or(0),
@@ -227,31 +225,30 @@ impl View {
             uid: self.uid,
             gid: self.gid,
             folder: self.folder.clone(),
-            daemons: self.daemons(),
+            daemons,
             locks: (0..self.locks).map(|n| locks.owner(n.into()).unwrap_or(0)).collect(),
             sockets,
             workers: (1..=self.area.workers()).map(|id| self.worker(id, walk)).collect(),
-            crons: self.crons(),
+            crons,
         }
     }
 
-    fn daemons(&self) -> Vec<Daemon> {
-        let daemon =
-            |(index, command): (u32, &String)| Daemon { command: command.clone(), job: self.job(index) };
-        (0..).zip(&self.daemons).map(daemon).collect()
-    }
-
-    fn crons(&self) -> Vec<(Cron, Job)> {
-        let first = u32::try_from(self.daemons.len()).unwrap_or(u32::MAX);
-        (first..).zip(&self.crons).map(|(index, cron)| (cron.clone(), self.job(index))).collect()
-    }
-
-    fn job(&self, index: u32) -> Job {
-        self.area.job(index).map_or(Job::default(), |slot| Job {
-            pid: slot.pid.load(Ordering::Relaxed),
-            starts: slot.starts.load(Ordering::Relaxed),
-            started_on: slot.started_on.load(Ordering::Relaxed),
-        })
+    /// Daemons and cron jobs.
+    fn jobs(&self) -> (Vec<Daemon>, Vec<(Cron, Job)>) {
+        let (mut daemons, mut crons) = (Vec::new(), Vec::new());
+        for slot in (0..).map_while(|index| self.area.job(index)) {
+            let job = Job {
+                pid: slot.pid.load(Ordering::Relaxed),
+                starts: slot.starts.load(Ordering::Relaxed),
+                started_on: slot.started_on.load(Ordering::Relaxed),
+            };
+            match slot.get() {
+                Some(JobSeen::Daemon(command)) => daemons.push(Daemon { command, job }),
+                Some(JobSeen::Cron(cron)) => crons.push((cron, job)),
+                None => {}
+            }
+        }
+        (daemons, crons)
     }
 
     fn worker(&self, id: u32, walk: bool) -> Worker {

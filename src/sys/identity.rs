@@ -47,6 +47,13 @@ pub fn may_control(user: Uid) -> bool {
     user.is_root() || (user == Uid::effective() && user.as_raw() != OVERFLOW)
 }
 
+/// Makes `folder` the root of the file system, and the current folder, for good: `chroot`. Root may.
+pub fn change_root(folder: &std::path::Path) -> Result<(), Error> {
+    let failed = |errno| Error::call("chroot to", folder.display().to_string(), errno);
+    unistd::chroot(folder).map_err(failed)?;
+    unistd::chdir("/").map_err(failed)
+}
+
 /// User `text`: a login name, or a number.
 pub fn user(text: &str) -> Result<Account, Error> {
     if let Ok(number) = text.parse::<u32>() {

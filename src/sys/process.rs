@@ -135,6 +135,11 @@ pub fn daemonize() -> io::Result<()> {
     if fork_alone()? != Fork::Child {
         exit_now(0);
     }
+    leave_terminal()
+}
+
+/// The second half of it, in a process that somebody else has forked.
+pub fn leave_terminal() -> io::Result<()> {
     nix::unistd::setsid()?;
     // A second time: a session leader could still be given a terminal.
     if fork_alone()? != Fork::Child {

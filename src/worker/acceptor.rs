@@ -116,8 +116,9 @@ impl<R: Reactor> Ring<R> {
         }
         let free = self.connections_free();
         let room = if open { self.accept_capacity().saturating_sub(busy).min(free) } else { 0 };
-        let wanted = room.min(self.at_once());
         self.tell_room(room > 0);
+        let owed = room == 0 && open && free > 0 && self.takes_in_turn();
+        let wanted = room.max(usize::from(owed)).min(self.at_once());
         let mut cancelled = false;
         for index in 0..self.doors.doors.len() {
             let token = Name::Listener(index).token();
@@ -148,6 +149,11 @@ impl<R: Reactor> Ring<R> {
             (false, true) => AT_ONCE_ALONE,
             (false, false) => AT_ONCE,
         }
+    }
+
+    /// Whether a connection waits to be accepted.
+    pub(super) fn somebody_knocks(&self) -> bool {
+        self.doors.all().any(|door| crate::sys::net::is_readable(door.listener.fd.as_raw_fd()))
     }
 
     /// Accepts without regard to room: what waits now has nobody else.

@@ -22,6 +22,7 @@ impl<R: Reactor> Ring<R> {
     /// An interpreter thread has finished a request.
     pub(super) fn done(&mut self, parcel: Parcel) {
         self.in_flight -= 1;
+        self.share.count_turn();
         self.gate.observe(parcel.job.finished.since(parcel.job.started));
         self.conclude(parcel);
     }

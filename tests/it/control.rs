@@ -69,6 +69,38 @@ fn the_fifo_is_the_owners_and_goes_with_the_server() {
 }
 
 #[test]
+fn the_fifo_replaces_pauses_and_counts_workers() {
+    if uwring_only("W and R lose requests, + and - need cheaper, P and p need a moment between") {
+        return;
+    }
+    let server = changeable("master-fifo = {dir}/fifo");
+    let buried = |n: usize| assert!(server.log().wait_n(n, |line| line.contains(" buried after ")).is_some());
+    for (n, letter) in (1..).zip(["w", "W", "c"]) {
+        command(&server, letter);
+        buried(2 * n);
+    }
+    command(&server, "R");
+    server.log().wait_for("generation 2 serves");
+    buried(8);
+    for (letter, count) in [("-", 1), ("+", 2)] {
+        command(&server, letter);
+        let ready = || {
+            server.status()["workers"]
+                .as_array()
+                .map(|all| all.iter().filter(|one| one["state"] == "ready").count())
+        };
+        while ready() != Some(count) {}
+    }
+    command(&server, "p");
+    server.log().wait_for("*** PAUSE");
+    command(&server, "p");
+    answer(&server);
+    command(&server, "3");
+    server.log().wait_for("no master-fifo has this number");
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
 fn the_fifo_writes_pidfiles_again() {
     let server = changeable("master-fifo = {dir}/fifo\npidfile = {dir}/pid");
     std::fs::remove_file(server.path("pid")).expect("written at the start");
@@ -116,6 +148,24 @@ fn workers_are_replaced_one_by_one() {
         assert!(before.iter().all(|pid| after.iter().filter(|other| *other == pid).count() == 1));
         while (0..20).any(|_| answer(&server) != "two") {}
     }
+}
+
+#[test]
+fn a_chain_with_broken_code_leaves_the_old_workers() {
+    if uwring_only("it ends with code 22") {
+        return;
+    }
+    let server = changeable("lazy-apps = true\nmaster-fifo = {dir}/fifo\nenv = PYTHONDONTWRITEBYTECODE=1");
+    let site = server.path("site.py");
+    std::fs::write(&site, "this is no Python").expect("break it");
+    command(&server, "c");
+    assert!(server.log().wait_n(1, |line| line.starts_with("SyntaxError")).is_some());
+    assert!((0..20).all(|_| answer(&server) == "one"));
+    // It goes on once it can.
+    write(server.folder.path(), "two");
+    assert!(server.log().wait_n(2, |line| line.contains(" buried after ")).is_some());
+    assert!((0..20).all(|_| answer(&server) == "two"));
+    assert_eq!(server.stop().code(), Some(0));
 }
 
 #[test]

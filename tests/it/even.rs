@@ -2,6 +2,7 @@
 //! them. What is compared are numbers of connections and of requests, never times.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use crate::support::{Address, Connection, Server, uwring_only};
 
@@ -68,6 +69,65 @@ fn short_connections_are_shared_out_evenly() {
     let counts = count(threads.into_iter().flat_map(|thread| thread.join().expect("a client")));
     assert_eq!(counts.values().sum::<usize>(), CLIENTS * each);
     assert!(ratio(&counts) <= 1.3, "{counts:?}");
+}
+
+/// What each worker got.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Kept connections, each as of its last answer.
+    pub connections: BTreeMap<String, usize>,
+    /// Answers on these.
+    pub kept: BTreeMap<String, usize>,
+    /// Answers on connections of their own.
+    pub short: BTreeMap<String, usize>,
+}
+
+impl Shared {
+    /// Of all answers.
+    pub fn ratio(&self) -> f64 {
+        let mut all = self.kept.clone();
+        self.short.iter().for_each(|(pid, n)| *all.entry(pid.clone()).or_default() += n);
+        ratio(&all)
+    }
+}
+
+/// 64 clients on kept connections and 64 with a new one each time ask for a millisecond of the processor, with a pause
+/// after each answer, for so long.
+pub fn kept_and_short(engine: &str, pause: Duration, lasting: Duration) -> Shared {
+    let lines = format!("engine = {engine}\ndisable-logging = true");
+    let server = Server::app("takes").processes(WORKERS).http().ini(&lines).start();
+    let (address, begun) = (server.tcp(0), Instant::now());
+    // The pace is the point; nothing happens that could be waited for.
+    let again = || {
+        std::thread::park_timeout(pause);
+        begun.elapsed() < lasting
+    };
+    let kept = || {
+        let (mut client, mut answers) = (address.connect(), Vec::new());
+        while again() {
+            client.send("GET /cpu/1 HTTP/1.1\r\nHost: test\r\n\r\n");
+            answers.push(client.response("GET").expect(200).text());
+        }
+        answers
+    };
+    let short = || {
+        let mut answers = Vec::new();
+        while again() {
+            answers.push(address.get("/cpu/1").text());
+        }
+        answers
+    };
+    std::thread::scope(|scope| {
+        let kept: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(kept)).collect();
+        let short: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(short)).collect();
+        let kept: Vec<_> = kept.into_iter().map(|client| client.join().expect("a client")).collect();
+        let short = short.into_iter().flat_map(|client| client.join().expect("a client"));
+        Shared {
+            connections: count(kept.iter().filter_map(|answers| answers.last().cloned())),
+            short: count(short),
+            kept: count(kept.into_iter().flatten()),
+        }
+    })
 }
 
 /// Voluntary switches of a worker's ring thread: how often it went to sleep.

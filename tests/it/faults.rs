@@ -172,6 +172,24 @@ fn a_template_that_is_killed_or_stopped_is_started_again() {
 }
 
 #[test]
+fn a_stopped_template_without_an_application_is_started_again() {
+    if uwring_only("it has no template") {
+        return;
+    }
+    let server = watched_with(2, "lazy-apps = true");
+    let load = Load::on(&server, 2);
+    let worker = server.workers()[0];
+    send(parent_of(worker), Signal::SIGSTOP);
+    server.log().wait_for(" was stopped (stuck-worker-timeout)");
+    let (answers, failed) = load.end();
+    assert_eq!(failed, 0, "of {answers:?}");
+    send(worker, Signal::SIGKILL);
+    assert!(server.log().wait_n(1, is_respawn).is_some());
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
 fn a_worker_that_dies_of_its_start_is_tried_again_with_pauses() {
     if uwring_only("it forks again at once, for ever") {
         return;

@@ -1,56 +1,14 @@
 //! Reloads of an application that takes its time to import, under a steady rate of requests: none fails and none waits for
 //! the import (P5); files that change while one develops (P28).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Packet, Server, note, uwring_only};
+use crate::support::{Load, Packet, Served, Server, uwring_only};
 
-/// What came of requests at a steady rate.
-#[derive(Default)]
-struct Served {
-    requests: usize,
-    failed: usize,
-    slowest: Duration,
-}
-
-/// `clients` of them, each asking every `clients / rate` seconds until told to stop.
-fn at_rate(server: &Server, rate: u32, clients: u32, stop: &Arc<AtomicBool>) -> Served {
-    let threads: Vec<_> = (0..clients)
-        .map(|_| {
-            let (socket, stop) = (server.socket(), Arc::clone(stop));
-            std::thread::spawn(move || {
-                let (mut served, mut next) = (Served::default(), Instant::now());
-                while !stop.load(Ordering::Relaxed) {
-                    // The rate is the point; nothing happens that could be waited for.
-                    std::thread::park_timeout(next.saturating_duration_since(Instant::now()));
-                    let due = next;
-                    next += Duration::from_secs(1) * clients / rate;
-                    let mut client = socket.connect();
-                    client.send(Packet::get("/").bytes());
-                    let answer = client.rest_or_reset();
-                    served.requests += 1;
-                    served.failed += usize::from(!String::from_utf8_lossy(&answer).contains(" 200 "));
-                    served.slowest = served.slowest.max(due.elapsed());
-                }
-                served
-            })
-        })
-        .collect();
-    threads.into_iter().fold(Served::default(), |all, thread| {
-        let one = thread.join().expect("a client");
-        Served {
-            requests: all.requests + one.requests,
-            failed: all.failed + one.failed,
-            slowest: all.slowest.max(one.slowest),
-        }
-    })
-}
-
-fn reloads_of_a_slow_import(import_s: u64, reloads: u32) -> Served {
+/// Reloads of an application whose import takes so long, spread over `lasting` at least.
+pub fn reloads_of_a_slow_import(import_s: u64, reloads: u32, lasting: Duration) -> Served {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let code = format!(
         "import time\ntime.sleep({import_s})\n\
@@ -63,39 +21,31 @@ fn reloads_of_a_slow_import(import_s: u64, reloads: u32) -> Served {
         .ini("disable-logging = true")
         .processes(2)
         .start();
-    let stop = Arc::new(AtomicBool::new(false));
-    let served = std::thread::scope(|scope| {
-        let load = scope.spawn(|| at_rate(&server, 200, 20, &stop));
-        for round in 0..reloads {
-            match round % 3 {
-                0 => server.signal(Signal::SIGHUP),
-                1 => std::fs::write(server.path("touched"), "").expect("touch"),
-                _ => std::fs::write(server.path("fifo"), "r").expect("the fifo"),
-            }
-            let serves = format!("generation {} serves", round + 2);
-            server.log().wait_for(&serves);
+    let begun = Instant::now();
+    let load = Load::at_rate(&server, 20, 200, &Packet::get("/"));
+    for round in 0..reloads {
+        match round % 3 {
+            0 => server.signal(Signal::SIGHUP),
+            1 => std::fs::write(server.path("touched"), "").expect("touch"),
+            _ => std::fs::write(server.path("fifo"), "r").expect("the fifo"),
         }
-        stop.store(true, Ordering::Relaxed);
-        load.join().expect("the load")
-    });
+        server.log().wait_for(&format!("generation {} serves", round + 2));
+        // The pace is the point; nothing happens that could be waited for.
+        std::thread::park_timeout((lasting * (round + 1) / reloads).saturating_sub(begun.elapsed()));
+    }
+    let served = load.finish();
     assert_eq!(server.stop().code(), Some(0));
+    assert_eq!(served.failed, 0, "of {}", served.requests());
     served
 }
 
-/// `UWRING_IMPORT_SECONDS=20 cargo test --test it slow_import -- --nocapture` is the long form.
 #[test]
 fn a_slow_import_fails_no_request() {
     if uwring_only("it imports while nobody serves") {
         return;
     }
-    let import_s =
-        std::env::var("UWRING_IMPORT_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-    let Served { requests, failed, slowest } = reloads_of_a_slow_import(import_s, 3);
-    if import_s > 1 {
-        note(&format!("{requests} requests, {failed} failed, the slowest took {slowest:?}"));
-    }
-    assert_eq!(failed, 0, "of {requests}");
-    assert!(requests > 100);
+    let served = reloads_of_a_slow_import(1, 3, Duration::ZERO);
+    assert!(served.requests() > 100);
 }
 
 #[test]
@@ -103,20 +53,44 @@ fn a_file_that_is_broken_and_mended_is_loaded_again() {
     if uwring_only("it waits for ever behind a file that is no Python") {
         return;
     }
+    files_are_broken_and_mended(3, 0);
+}
+
+/// How fast the server was.
+pub struct Mended {
+    /// From a mended file to its first answer, the slowest.
+    pub slowest: Duration,
+    /// Of one processor, while nothing happened, in thousandths.
+    pub idle_permille: f64,
+}
+
+/// A file that is broken and mended so often, of an application that has so many modules beside.
+pub fn files_are_broken_and_mended(times: usize, modules: usize) -> Mended {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let package = folder.path().join("parts");
+    std::fs::create_dir(&package).expect("a package");
     let file = folder.path().join("site.py");
+    for n in 0..modules {
+        std::fs::write(package.join(format!("m{n}.py")), "x = 1\n").expect("a module");
+    }
     let write = |text: &str| {
-        std::fs::write(&file, format!("def application(e, s):\n    s('200 OK', [])\n    return [{text}]\n"))
-            .expect("write the application");
+        let imports = format!(
+            "import importlib\nfor n in range({modules}):\n    importlib.import_module(f'parts.m{{n}}')\n"
+        );
+        let code = format!("{imports}def application(e, s):\n    s('200 OK', [])\n    return [{text}]\n");
+        std::fs::write(&file, code).expect("write the application");
     };
     write("b'0'");
     let server = Server::bare()
         .folder(folder)
         .ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\npy-autoreload = 1\nenv = PYTHONDONTWRITEBYTECODE=1")
+        .ini("pythonpath = {dir}")
         .start();
     let ask = || server.socket().uwsgi(&Packet::get("/")).expect(200).text();
     assert_eq!(ask(), "0");
-    for round in 1..=3_usize {
+    let idle_permille = if modules > 0 { idle_permille(&server, Duration::from_secs(20)) } else { 0.0 };
+    let mut slowest = Duration::ZERO;
+    for round in 1..=times {
         write("this is no Python");
         assert!(server.log().wait_n(round, |line| line.starts_with("SyntaxError")).is_some());
         // What served goes on, and the next change is seen.
@@ -126,6 +100,30 @@ fn a_file_that_is_broken_and_mended_is_loaded_again() {
         while ask() != round.to_string() {
             assert!(begun.elapsed() < crate::support::PATIENCE, "round {round} is never served");
         }
+        slowest = slowest.max(begun.elapsed());
     }
     assert_eq!(server.stop().code(), Some(0));
+    Mended { slowest, idle_permille }
+}
+
+/// What all processes of a server take of one processor, in thousandths, while nobody asks.
+fn idle_permille(server: &Server, lasting: Duration) -> f64 {
+    let ticks = || {
+        let mut pids = vec![server.process.pid.as_raw()];
+        let mut ticks = 0;
+        while let Some(pid) = pids.pop() {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("our process");
+            let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
+            ticks += (11..=12).map(|n| fields[n].parse::<u32>().expect("ticks")).sum::<u32>();
+            let children =
+                std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("children");
+            pids.extend(children.split_whitespace().map(|pid| pid.parse::<i32>().expect("a pid")));
+        }
+        ticks
+    };
+    let (before, begun) = (ticks(), Instant::now());
+    // Time that passes is the point.
+    std::thread::park_timeout(lasting);
+    // 100 ticks are a second of the processor: proc_pid_stat(5), on every Linux there is.
+    f64::from(ticks() - before) * 10.0 / begun.elapsed().as_secs_f64()
 }

@@ -178,6 +178,7 @@ fn a_reload_takes_up_changed_daemons_and_cron_jobs() {
         .ini(&format!("attach-daemon = {}", daemon("gone")))
         .ini(&smart("smart-stays"))
         .ini(&smart("smart-gone"))
+        .ini("stats = {dir}/stats.sock")
         .start();
     let pids = ["gone", "smart-stays", "smart-gone"].map(|name| pid_in(&server.path(name)));
     let ini = server.path("uwsgi.ini");
@@ -200,6 +201,20 @@ fn a_reload_takes_up_changed_daemons_and_cron_jobs() {
         std::thread::yield_now();
     }
     assert!(runs(pids[1]) && runs(comes), "{}", server.log().text());
+    // The statistics tell of those that came, and no longer of those that have gone.
+    let stats = || serde_json::from_str::<serde_json::Value>(&crate::stats::text(&server)).expect("JSON");
+    let told = |stats: &serde_json::Value, list: &str, key: &str| -> Vec<String> {
+        let text = |one: &serde_json::Value| one[key].as_str().map(str::to_owned).unwrap_or_default();
+        stats[list].as_array().map(|all| all.iter().map(text).collect()).unwrap_or_default()
+    };
+    let mut seen = stats();
+    while seen["daemons"][1]["pid"] != comes || told(&seen, "crons", "command").len() != 1 {
+        assert!(begun.elapsed() < crate::support::PATIENCE, "{seen}");
+        seen = stats();
+    }
+    let daemons = told(&seen, "daemons", "cmd");
+    assert_eq!(daemons.len(), 2, "{seen}");
+    assert!(daemons[0].contains("sleep 1001") && daemons[1].contains("/comes"), "{seen}");
     assert_eq!(pid_in(&server.path("smart-stays")), pids[1]);
     assert_eq!(server.stop().code(), Some(0));
     assert!(!runs(comes));

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Load, Packet, Server, has, is_root, parent_of, program, skipped, uwring_only};
+use crate::support::{Load, Server, has, is_root, parent_of, program, skipped, uwring_only};
 
 fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
@@ -162,61 +162,4 @@ fn a_full_disk_costs_lines_and_uploads_only() {
     http.get("/marked").expect(200);
     log_has("GET /marked");
     assert_eq!(server.stop().code(), Some(0));
-}
-
-/// A control group with so much memory. `None`: not permitted here.
-fn memory_group(bytes: u64) -> Option<PathBuf> {
-    let name = format!("uwring-test-{}", std::process::id());
-    let own = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let roots = own.lines().filter_map(|line| {
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (parts.next()?, parts.next()?.trim_start_matches('/'));
-        match controllers {
-            "memory" => Some((Path::new("/sys/fs/cgroup/memory").join(path), "memory.limit_in_bytes")),
-            "" => Some((Path::new("/sys/fs/cgroup").join(path), "memory.max")),
-            _ => None,
-        }
-    });
-    for (root, limit) in roots {
-        let group = root.join(&name);
-        if std::fs::create_dir(&group).is_err() {
-            continue;
-        }
-        if group.join("cgroup.procs").exists() && std::fs::write(group.join(limit), bytes.to_string()).is_ok()
-        {
-            return Some(group);
-        }
-        let _ = std::fs::remove_dir(&group);
-    }
-    skipped("no control group of memory can be made here");
-    None
-}
-
-#[test]
-fn a_worker_killed_for_want_of_memory_fails_its_request_alone() {
-    if uwring_only("it tells no reason") {
-        return;
-    }
-    let Some(group) = memory_group(128 << 20) else { return };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let text = format!("echo $$ > {}/cgroup.procs; exec {} \"$@\"", group.display(), program().display());
-    let program = script(folder.path(), "uwring", &text);
-    let server = Server::app("grow")
-        .folder(folder)
-        .program(program)
-        .processes(2)
-        .ini("disable-logging = true")
-        .start();
-    let mut failed = 0;
-    while server.log().count(|line| line.starts_with("DAMN ! worker ")) == 0 {
-        let mut client = server.socket().connect();
-        client.send(Packet::get("/").bytes());
-        failed += usize::from(!String::from_utf8_lossy(&client.rest_or_reset()).contains(" 200 "));
-    }
-    server.log().wait_for("killed by signal 9");
-    server.log().wait_for("the kernel did for want of memory");
-    assert!(failed <= 1, "{failed}");
-    assert!(server.log().wait_n(1, |line| line.starts_with("Respawned uWSGI worker ")).is_some());
-    assert_eq!(server.stop().code(), Some(0));
-    std::fs::remove_dir(group).expect("nobody is left in it");
 }

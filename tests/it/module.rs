@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::support::{Packet, Response, Server, Target, has, target, uwring_only};
 
@@ -124,6 +125,60 @@ fn atexit_runs_once_in_each_worker() {
     for pid in workers {
         assert_eq!(server.log().count(|line| line == format!("atexit in {pid}")), 1, "worker {pid}");
     }
+}
+
+/// An application with threads that never end, as agents, pools and queues have them.
+const WITH_THREADS: &str = "
+import atexit, os, sys, threading
+
+pid = os.getpid()
+never = threading.Event()
+
+def leaving():
+    print('atexit in', os.getpid(), flush=True)
+
+def start():
+    for daemon in True, False:
+        threading.Thread(target=never.wait, daemon=daemon).start()
+    atexit.register(leaving)
+
+os.register_at_fork(after_in_child=start)
+
+def application(environ, start_response):
+    start_response('200 OK', [])
+    return [str(os.getpid()).encode()]
+";
+
+#[test]
+fn atexit_runs_once_whatever_threads_there_are() {
+    if uwring_only("it waits for the thread until it is killed") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("site.py"), WITH_THREADS).expect("write the application");
+    let server = Server::bare()
+        .folder(folder)
+        .ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\nworker-reload-mercy = 6")
+        .processes(2)
+        .start();
+    let is_born = |line: &str| crate::support::worker_pid(line).is_some();
+    // One by one, all at once, and the end.
+    kill(Pid::from_raw(server.workers()[0]), Signal::SIGHUP).expect("end our worker");
+    assert!(server.log().wait_n(3, is_born).is_some(), "{}", server.log().text());
+    assert_eq!(server.ctl(&["reload", "--wait"]).status.code(), Some(0));
+    // Nobody waits for those that are leaving.
+    assert_eq!(server.stop().code(), Some(0));
+    server.log().wait_end();
+    let lines = server.log().lines();
+    let born: Vec<i32> = lines.iter().filter_map(|line| crate::support::worker_pid(line)).collect();
+    assert_eq!(born.len(), 5, "{lines:?}");
+    for pid in born {
+        let times = lines.iter().filter(|line| **line == format!("atexit in {pid}")).count();
+        assert_eq!(times, 1, "worker {pid}: {lines:?}");
+    }
+    assert_eq!(lines.iter().filter(|line| line.contains("these threads do not end")).count(), 5);
+    // None was killed because it would not end.
+    assert!(!lines.iter().any(|line| line.contains("NO MERCY")), "{lines:?}");
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn reloads_under_load_lose_no_request_on_kept_connections() {
     let server = Server::app("hello").processes(2).without("socket").ini("http-socket = 127.0.0.1:0").start();
     let crate::support::Address::Tcp(address) = server.tcp(0) else { panic!("a TCP address was asked for") };
     let wrk = std::process::Command::new(crate::support::find("wrk").expect("found above"))
-        .args(["-t1", "-c16", "-d4", &format!("http://{address}/")])
+        .args(["-t1", "-c16", "-d4", "--timeout", "90s", &format!("http://{address}/")])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .expect("start wrk");

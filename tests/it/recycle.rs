@@ -1,13 +1,67 @@
 //! Workers that are replaced: because they served long enough, or because they died. What fails of it is counted: no
 //! request but those inside of a process that is killed.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Load, Packet, Server, parent_of, uwring_only};
+use crate::support::{Group, Load, PATIENCE, Packet, Served, Server, parent_of, uwring_only};
 
 fn is_respawn(line: &str) -> bool {
     line.starts_with("Respawned uWSGI worker ")
+}
+
+/// Workers that are to be replaced in time.
+pub struct Recycling {
+    pub workers: usize,
+    /// What makes them tired.
+    pub lines: String,
+    /// How many replacements to see.
+    pub times: usize,
+    /// Of each of these clients' requests, how many a second; 0: in a closed loop.
+    pub rate: u32,
+    pub packet: Packet,
+}
+
+/// No request fails, each worker has its successor before it is told to go, and never is more than one of them, or one in
+/// ten, not there.
+pub fn workers_are_replaced(recycling: &Recycling) -> Served {
+    let Recycling { workers, lines, times, rate, packet } = recycling;
+    let server = Server::app("takes")
+        .processes(*workers)
+        .ini(&format!("{lines}\nlog-5xx = true\ndisable-logging = true"))
+        .start();
+    assert_eq!(ready(&server), *workers);
+    let load = match rate {
+        0 => Load::on(&server, 4),
+        rate => Load::at_rate(&server, 64, *rate, packet),
+    };
+    let is_told = |line: &str| line.contains("has a successor that serves");
+    let mut down = 0;
+    while server.log().count(is_told) < *times {
+        assert!(server.process.ended().is_none(), "{}", server.log().text());
+        down = down.max(workers - ready(&server));
+    }
+    let served = load.finish();
+    assert!(down <= (workers / 10).max(1), "{down} of {workers} were down at once");
+    assert_eq!(served.failed, 0, "of {:?}", served.answers);
+    assert!(served.answers.len() >= *times, "{:?}", served.answers);
+    let lines = server.log().lines();
+    let told = lines.iter().filter(|line| is_told(line)).count();
+    let gone = lines.iter().filter(|line| line.contains(" buried after ")).count();
+    assert!(gone <= told, "{told} told, {gone} gone");
+    assert!(!lines.iter().any(|line| line.contains("DAMN")), "{lines:?}");
+    served
+}
+
+/// Numbers of workers for which somebody serves.
+fn ready(server: &Server) -> usize {
+    let status = server.status();
+    let workers = status["workers"].as_array().expect("workers");
+    let serving = workers.iter().filter(|worker| worker["state"] == "ready");
+    serving.map(|worker| worker["id"].as_u64()).collect::<BTreeSet<_>>().len()
 }
 
 #[test]
@@ -15,22 +69,8 @@ fn max_requests_replaces_workers_and_loses_none() {
     if uwring_only("a worker is gone before the next one comes") {
         return;
     }
-    let server = Server::app("wait")
-        .processes(2)
-        .ini("max-requests = 50\nmin-worker-lifetime = 0\nlog-5xx = true\ndisable-logging = true")
-        .start();
-    let load = Load::on(&server, 4);
-    let respawned = server.log().wait_n(8, is_respawn).is_some();
-    let (answers, failed) = load.end();
-    assert!(respawned, "{answers:?}");
-    assert_eq!(failed, 0, "of {answers:?}");
-    assert!(answers.len() >= 8, "{answers:?}");
-    // Each had its successor before it was told to go.
-    let lines = server.log().lines();
-    let told = lines.iter().filter(|line| line.contains("has a successor that serves")).count();
-    let gone = lines.iter().filter(|line| line.contains(" buried after ")).count();
-    assert!(told >= 6 && gone <= told, "{told} told, {gone} gone");
-    assert!(!lines.iter().any(|line| line.contains("DAMN")), "{lines:?}");
+    let lines = "max-requests = 50\nmin-worker-lifetime = 0".to_owned();
+    workers_are_replaced(&Recycling { workers: 2, lines, times: 8, rate: 0, packet: Packet::get("/") });
 }
 
 #[test]
@@ -75,35 +115,92 @@ fn a_worker_that_has_grown_is_replaced() {
         server.log().wait_for(&format!("{option} = 1)"));
         assert!(server.log().wait_n(1, is_respawn).is_some(), "{option}");
     }
-    let server = Server::app("grow").ini("evil-reload-on-rss = 1").start();
-    server.log().wait_for("*** EVIL RELOAD ON WORKER 1 ");
-    assert!(server.log().wait_n(1, is_respawn).is_some());
+    for option in ["evil-reload-on-rss", "evil-reload-on-as"] {
+        let server = Server::app("grow").ini(&format!("{option} = 1")).start();
+        server.log().wait_for("*** EVIL RELOAD ON WORKER 1 ");
+        assert!(server.log().wait_n(1, is_respawn).is_some(), "{option}");
+    }
+}
+
+/// Workers that are killed, one after another.
+pub struct Deaths {
+    pub lines: String,
+    pub times: usize,
+    /// From one to the next; the next comes when the last has a successor.
+    pub pause: Duration,
 }
 
 #[test]
 fn killed_workers_fail_no_more_than_what_they_had_in_hand() {
     for lazy in [false, true] {
-        workers_are_killed(&format!("disable-logging = true\nlazy-apps = {lazy}"));
+        let lines = format!("lazy-apps = {lazy}");
+        workers_are_killed(&Deaths { lines, times: 4, pause: Duration::ZERO });
     }
 }
 
-fn workers_are_killed(lines: &str) {
-    let server = Server::app("wait").processes(4).ini(lines).start();
+/// Four workers of one thread, as many clients, every worker in its turn.
+pub fn workers_are_killed(deaths: &Deaths) -> Served {
+    const WORKERS: usize = 4;
+    let builder = Server::app("wait").processes(WORKERS).ini("disable-logging = true").ini(&deaths.lines);
+    let server = builder.start();
     let clients = 4;
     let load = Load::on(&server, clients);
-    let signals = [Signal::SIGKILL, Signal::SIGSEGV, Signal::SIGKILL, Signal::SIGSEGV];
-    let first = server.workers();
-    for (n, (worker, signal)) in first.iter().zip(signals).enumerate() {
-        kill(Pid::from_raw(*worker), signal).expect("kill our worker");
+    let mut killed = Vec::new();
+    for n in 0..deaths.times {
+        let begun = Instant::now();
+        let victim = server.status()["workers"][n % WORKERS]["pid"].as_i64().expect("a worker");
+        let signal = if n % 2 == 0 { Signal::SIGKILL } else { Signal::SIGSEGV };
+        kill(Pid::from_raw(i32::try_from(victim).expect("a pid")), signal).expect("kill our worker");
+        killed.push(victim.to_string());
         assert!(server.log().wait_n(n + 1, is_respawn).is_some());
+        // The pace is the point; nothing happens that could be waited for.
+        std::thread::park_timeout(deaths.pause.saturating_sub(begun.elapsed()));
     }
     let successor = server.socket().uwsgi(&Packet::get("/")).expect(200).text();
-    assert!(!first.iter().any(|pid| pid.to_string() == successor), "{successor} is dead");
-    let (answers, failed) = load.end();
-    // A worker has one thread: one request in hand, and what it had accepted ahead of that.
-    assert!(failed <= signals.len() * clients, "{failed} of {answers:?}");
-    assert!(!answers.is_empty());
+    assert!(!killed.contains(&successor), "{successor} is dead");
+    let served = load.finish();
+    // One request in hand, and what the worker had accepted ahead of that.
+    assert!(served.failed <= deaths.times * clients, "{} of {:?}", served.failed, served.answers);
+    assert!(!served.answers.is_empty());
+    assert!(served.slowest() < PATIENCE, "somebody waited for ever");
     assert_eq!(server.stop().code(), Some(0));
+    served
+}
+
+#[test]
+fn a_worker_killed_for_want_of_memory_fails_its_request_alone() {
+    if uwring_only("it tells no reason") {
+        return;
+    }
+    memory_runs_out(1, Duration::ZERO);
+}
+
+/// Somebody takes more memory than all of them may have together: the kernel kills that worker, and its request is all
+/// that fails, with what it had accepted ahead. `None` where there are no such limits.
+pub fn memory_runs_out(times: usize, pause: Duration) -> Option<Served> {
+    let group = Group::of_megabytes("oom", 400)?;
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = group.program(&folder);
+    let builder = Server::app("takes").folder(folder).program(program).processes(4);
+    let server = builder.ini("disable-logging = true").start();
+    let clients = 4;
+    let load = Load::on(&server, clients);
+    for n in 0..times {
+        let begun = Instant::now();
+        let mut glutton = server.socket().connect();
+        glutton.send(Packet::get("/memory/600").bytes());
+        assert_eq!(glutton.rest_or_reset(), b"", "there was memory");
+        assert!(server.log().wait_n(n + 1, is_respawn).is_some());
+        // The pace is the point; nothing happens that could be waited for.
+        std::thread::park_timeout(pause.saturating_sub(begun.elapsed()));
+    }
+    let said = server.log().wait_n(times, |line| line.contains("the kernel did for want of memory"));
+    assert!(said.is_some(), "{}", server.log().text());
+    let served = load.finish();
+    assert!(served.failed <= times * clients, "{} of {:?}", served.failed, served.answers);
+    assert!(served.slowest() < PATIENCE, "somebody waited for ever");
+    assert_eq!(server.stop().code(), Some(0));
+    Some(served)
 }
 
 #[test]

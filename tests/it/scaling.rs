@@ -7,7 +7,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::support::{
-    Gate, Load, Packet, Server, ServerBuilder, Target, has, program, skipped, target, uwring_only,
+    Gate, Group, Load, Packet, Server, ServerBuilder, Target, has, program, script_at, skipped, target,
+    uwring_only,
 };
 
 /// With an application that waits at a gate, or answers with its pid.
@@ -275,52 +276,6 @@ fn a_number_of_workers_survives_a_reload() {
     assert_eq!(status["generation"], 2);
 }
 
-/// A group of a hierarchy of cgroups, version 1 or 2, with a limit; `None`, and said, where none can be made.
-struct Group(std::path::PathBuf);
-
-impl Group {
-    fn new(name: &str, parents: &[(&str, &[(&str, &str)])]) -> Option<Group> {
-        for (parent, files) in parents {
-            let parent = std::path::Path::new(parent);
-            if !parent.join("cgroup.procs").is_file() {
-                continue;
-            }
-            let group = Group(parent.join(format!("uwring-test-{name}-{}", std::process::id())));
-            let made = std::fs::create_dir(&group.0);
-            let set = files.iter().try_for_each(|(file, text)| std::fs::write(group.0.join(file), text));
-            if made.is_ok() && set.is_ok() {
-                return Some(group);
-            }
-        }
-        skipped("no cgroup with a limit can be made here");
-        None
-    }
-
-    /// A program that runs uwring in this group.
-    fn program(&self, folder: &tempfile::TempDir, before: &str) -> std::path::PathBuf {
-        let (path, procs) = (folder.path().join("limited"), self.0.join("cgroup.procs"));
-        let script = format!(
-            "#!/bin/sh\necho $$ > {}\nexec {before} {} \"$@\"\n",
-            procs.display(),
-            program().display()
-        );
-        script_at(path, &script)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        // It is empty when the server is gone.
-        let _ = std::fs::remove_dir(&self.0);
-    }
-}
-
-fn script_at(path: std::path::PathBuf, script: &str) -> std::path::PathBuf {
-    std::fs::write(&path, script).expect("write a script");
-    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("chmod");
-    path
-}
-
 fn auto_workers(server: &Server) -> String {
     server.log().wait_for("processes = auto: ")
 }
@@ -339,7 +294,7 @@ fn auto_is_what_a_container_may_use() {
     );
     let Some(quota) = quota else { return };
     let folder = tempfile::tempdir().expect("a folder");
-    let limited = quota.program(&folder, "");
+    let limited = quota.program(&folder);
     let server = server("processes = auto").folder(folder).program(limited).start();
     let said = auto_workers(&server);
     assert!(said.contains("auto: 1 workers") && said.contains("0.50 of them by the cgroup"), "{said}");
@@ -367,21 +322,14 @@ fn auto_leaves_room_in_memory() {
     if uwring_only("it counts the processors of the machine") {
         return;
     }
-    let memory = Group::new(
-        "memory",
-        &[
-            ("/sys/fs/cgroup/memory", &[("memory.limit_in_bytes", "300M")]),
-            ("/sys/fs/cgroup", &[("memory.max", "300M")]),
-        ],
-    );
-    let Some(memory) = memory else { return };
+    let Some(memory) = Group::of_megabytes("memory", 300) else { return };
     let folder = tempfile::tempdir().expect("a folder");
     // Two of these are more than 240 MB.
     let code = "heap = bytearray(b'x') * (140 << 20)\n\
                 def application(environ, start_response):\n    \
                 start_response('200 OK', [])\n    return [str(len(heap)).encode()]\n";
     std::fs::write(folder.path().join("site.py"), code).expect("write the application");
-    let limited = memory.program(&folder, "");
+    let limited = memory.program(&folder);
     let ini = "wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\nprocesses = auto";
     let server = Server::bare().ini(ini).folder(folder).program(limited).start();
     let said = auto_workers(&server);

@@ -2,17 +2,12 @@
 
 use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Packet, Server, uwring_only};
-
-/// How often: each must tell the line that sleeps.
-const TIMES: usize = 100;
+use crate::support::{Load, Packet, Server, uwring_only};
 
 fn stacks_of(path: &std::path::Path) -> String {
     let mut text = String::new();
@@ -55,30 +50,40 @@ fn stacks_are_told_again_and_again_under_load() {
     if uwring_only("2.0 crashes on some versions of Python") {
         return;
     }
-    let server = Server::app("late")
+    stacks_are_told("virtualenv = {venv}", 100, Duration::ZERO);
+}
+
+/// So many times, a worker at a time, under load; the line that waits is told each time. `python` chooses which.
+pub fn stacks_are_told(python: &str, times: usize, pause: Duration) {
+    let server = Server::app("wait")
+        .without("virtualenv")
         .processes(2)
-        .ini("threads = 4\npy-tracebacker = {dir}/tb\ndisable-logging = true")
+        .ini(python)
+        .ini("threads = 8\npy-tracebacker = {dir}/tb\ndisable-logging = true")
         .start();
-    let stop = Arc::new(AtomicBool::new(false));
-    let load: Vec<_> = (0..4)
-        .map(|n| {
-            let (socket, stop) = (server.socket(), Arc::clone(&stop));
-            std::thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let packet = if n == 0 { Packet::get("/loop") } else { Packet::get("/") };
-                    socket.uwsgi(&packet.var("QUERY_STRING", "0")).expect(200);
-                }
-            })
-        })
-        .collect();
+    let gate = crate::support::Gate::new(server.path("gate"));
+    let mut waiting: Vec<_> = (0..6).map(|_| server.send_to(&gate)).collect();
+    server.log().wait_n(waiting.len(), |line| line.contains("waiting at")).expect("all at work");
+    let load = Load::at_rate(&server, 4, 100, &Packet::get("/"));
     let workers = server.workers();
-    for n in 0..TIMES {
-        let text = stacks_of(&server.path(&format!("tb{}", 1 + n % 2)));
+    // Who has some of them.
+    let path = |n: usize| server.path(&format!("tb{}", 1 + n % 2));
+    let waits = |text: &str| text.lines().filter(|line| line.contains("open(environ[")).count();
+    while waits(&stacks_of(&path(0))) + waits(&stacks_of(&path(1))) < waiting.len() {}
+    let had = [waits(&stacks_of(&path(0))), waits(&stacks_of(&path(1)))];
+    for n in 0..times {
+        let begun = Instant::now();
+        let text = stacks_of(&path(n));
         assert!(text.starts_with("*** uWSGI Python tracebacker output ***"), "{text}");
+        assert_eq!(waits(&text), had[n % 2], "round {n}: {text}");
         kill(Pid::from_raw(workers[n % 2]), Signal::SIGUSR2).expect("signal our worker");
+        // The pace is the point; nothing happens that could be waited for.
+        std::thread::park_timeout(pause.saturating_sub(begun.elapsed()));
     }
-    stop.store(true, Ordering::Relaxed);
-    load.into_iter().for_each(|client| client.join().expect("no request failed"));
+    let served = load.finish();
+    assert_eq!(served.failed, 0, "{python}: of {}", served.requests());
+    gate.open_for_all();
+    waiting.iter_mut().for_each(|client| drop(client.response("GET").expect(200)));
     assert!(server.log().lines().iter().all(|line| !line.contains("DAMN")));
     assert_eq!(server.workers(), workers);
 }

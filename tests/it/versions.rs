@@ -11,11 +11,12 @@ use crate::support::{Load, Packet, Server, app, parent_of, skipped, uwring_only}
 /// The oldest one and a new one of a version manager's.
 const VERSIONS: [&str; 2] = ["3.9.", "3.13."];
 
-fn interpreters() -> Vec<PathBuf> {
+/// A version manager's interpreters of these versions.
+pub fn interpreters(versions: &[&str]) -> Vec<PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
-    versions
-        .filter(|entry| VERSIONS.iter().any(|wanted| entry.file_name().to_string_lossy().starts_with(wanted)))
+    let entries = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| versions.iter().any(|wanted| entry.file_name().to_string_lossy().starts_with(wanted)))
         .map(|entry| entry.path().join("bin/python"))
         .filter(|python| python.exists())
         .collect()
@@ -59,7 +60,7 @@ fn other_versions_reload_and_lose_no_request() {
     if uwring_only("it is built for one version") {
         return;
     }
-    let found = interpreters();
+    let found = interpreters(&VERSIONS);
     if found.is_empty() {
         return skipped("no other CPython is installed here");
     }

@@ -166,22 +166,52 @@ pub fn worker_start(py: Python<'_>) -> i32 {
 }
 
 /// Ends as Python ends: threads joined, `atexit` run, streams flushed. Modules are not torn down: nothing is
-/// gained by it in a process that exits next, and extension modules are known to crash in it.
+/// gained by it in a process that exits next, and extension modules are known to crash in it. A thread that does not end
+/// gets half of `worker-reload-mercy`: with all of it the worker would be killed before its exit handlers ran.
 pub fn worker_stop(py: Python<'_>) {
     if config().flag("skip-atexit") {
         return;
     }
     module::call_hook(py, "atexit");
-    for (name, function) in [("threading", "_shutdown"), ("atexit", "_run_exitfuncs")] {
-        let ended = py.import(name).and_then(|module| module.call_method0(function));
-        if let Err(error) = ended {
-            traceback::log(py, error);
-        }
+    let ended = join_threads(py);
+    let exited = py.import("atexit").and_then(|atexit| atexit.call_method0("_run_exitfuncs"));
+    for error in [ended.err(), exited.err()].into_iter().flatten() {
+        traceback::log(py, error);
     }
     for stream in ["stdout", "stderr"] {
         // A closed or replaced stream is the application's affair.
         let _ = py.import("sys").and_then(|sys| sys.getattr(stream)?.call_method0("flush"));
     }
+}
+
+/// Waits for the threads that are no daemons, as `Py_Finalize` does, but not for ever: a thread of ours does the waiting.
+fn join_threads(py: Python<'_>) -> PyResult<()> {
+    let threading = py.import("threading")?;
+    let how = PyDict::new(py);
+    how.set_item("target", threading.getattr("_shutdown")?)?;
+    how.set_item("name", "uwring-exit")?;
+    how.set_item("daemon", true)?;
+    let waits = threading.call_method("Thread", (), Some(&how))?;
+    waits.call_method0("start")?;
+    let mercy: f64 = config().value("worker-reload-mercy").and_then(|text| text.parse().ok()).unwrap_or(0.0);
+    waits.call_method1("join", (mercy / 2.0,))?;
+    if !waits.call_method0("is_alive")?.extract()? {
+        return Ok(());
+    }
+    let main = threading.call_method0("main_thread")?;
+    let mut names = Vec::new();
+    for thread in threading.call_method0("enumerate")?.try_iter()? {
+        let thread = thread?;
+        if !thread.is(&main) && !thread.getattr("daemon")?.extract::<bool>()? {
+            names.push(thread.getattr("name")?.extract::<String>()?);
+        }
+    }
+    log(&format!(
+        "[uwring] these threads do not end, and are no daemons: {}; the worker {} ends without them",
+        names.join(", "),
+        std::process::id()
+    ));
+    Ok(())
 }
 
 /// Has the thread with this `ident` raise `exception` at its next byte code; `None` takes back one that it has not met

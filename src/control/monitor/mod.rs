@@ -196,8 +196,6 @@ mod tests {
             folder: "/srv".to_owned(),
             threads: 1,
             locks: 1,
-            daemons: Vec::new(),
-            crons: Vec::new(),
             variables: Variables::default(),
         };
         Desk {

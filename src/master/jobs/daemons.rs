@@ -28,8 +28,25 @@ const LEAVE_MS: u64 = 3_000;
 #[derive(Debug, Default)]
 pub struct Daemons {
     kept: Vec<Kept>,
-    /// Children that were told to end and are not started again, and when they are killed.
-    leaving: Vec<(u32, Millis)>,
+    /// Children that were told to end and are not started again.
+    leaving: Vec<Leaver>,
+}
+
+#[derive(Debug)]
+struct Leaver {
+    command: String,
+    pid: u32,
+    /// When it is killed.
+    at: Millis,
+}
+
+/// Children of the program before, which are this one's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Those that run, with their commands.
+    pub running: Vec<(String, u32)>,
+    /// Those that were told to end.
+    pub leaving: Vec<(String, u32)>,
 }
 
 #[derive(Debug)]
@@ -49,9 +66,9 @@ enum Stand {
 }
 
 impl Daemons {
-    /// Those of the options; `running` are children already, with their commands. Several may have the same.
-    pub fn new(specs: &[Daemon], running: &[(String, u32)], now: Millis) -> Daemons {
-        let mut running = running.to_vec();
+    /// Those of the options; what was `left` are children already. Several may have the same command.
+    pub fn new(specs: &[Daemon], left: Left, now: Millis) -> Daemons {
+        let Left { mut running, leaving } = left;
         let mut stand = |spec: &Daemon| match running.iter().position(|(command, _)| *command == spec.command)
         {
             Some(place) => Stand::Runs { pid: running.remove(place).1, since: now },
@@ -65,7 +82,8 @@ impl Daemons {
             kept
         };
         let kept = specs.iter().map(kept).collect();
-        let mut daemons = Daemons { kept, leaving: Vec::new() };
+        let leaver = |(command, pid)| Leaver { command, pid, at: now.after(LEAVE_MS) };
+        let mut daemons = Daemons { kept, leaving: leaving.into_iter().map(leaver).collect() };
         for (command, pid) in running {
             daemons.dismiss(&command, pid, TERM, now);
         }
@@ -106,17 +124,22 @@ impl Daemons {
         if let Err(error) = shell::signal(pid, signal) {
             crate::log!("[uwsgi-daemons] cannot send signal {signal} to process {pid}: {error}");
         }
-        self.leaving.push((pid, now.after(LEAVE_MS)));
+        self.leaving.push(Leaver { command: command.to_owned(), pid, at: now.after(LEAVE_MS) });
     }
 
-    /// Children with their commands.
-    pub fn running(&self) -> Vec<(String, u32)> {
+    /// What the next program of this process is to know.
+    pub fn hand_over(&self) -> Left {
+        let leaving = self.leaving.iter().map(|leaver| (leaver.command.clone(), leaver.pid));
+        Left { running: self.running(), leaving: leaving.collect() }
+    }
+
+    /// Children that are wanted, with their commands.
+    fn running(&self) -> Vec<(String, u32)> {
         let child = |kept: &Kept| match kept.stand {
             Stand::Runs { pid, .. } => Some((kept.spec.command.clone(), pid)),
             Stand::Due(_) => None,
         };
-        let leaving = self.leaving.iter().map(|(pid, _)| (String::new(), *pid));
-        self.kept.iter().filter_map(child).chain(leaving).collect()
+        self.kept.iter().filter_map(child).collect()
     }
 
     /// How they are.
@@ -133,7 +156,7 @@ impl Daemons {
             Stand::Due(at) => Some(at),
             Stand::Runs { .. } => None,
         };
-        self.kept.iter().filter_map(due).chain(self.leaving.iter().map(|(_, at)| *at)).min()
+        self.kept.iter().filter_map(due).chain(self.leaving.iter().map(|leaver| leaver.at)).min()
     }
 
     /// Starts what is due.
@@ -143,9 +166,12 @@ impl Daemons {
                 kept.start(now);
             }
         }
-        for (pid, at) in &mut self.leaving {
+        for Leaver { command, pid, at } in &mut self.leaving {
             if *at <= now {
-                crate::log!("[uwsgi-daemons] process {pid} does not end: killed {}", errors::DAEMON_KILLED);
+                crate::log!(
+                    "[uwsgi-daemons] \"{command}\" (pid: {pid}) does not end: killed {}",
+                    errors::DAEMON_KILLED
+                );
                 let _ = shell::signal(*pid, KILL);
                 *at = now.after(LEAVE_MS);
             }
@@ -155,7 +181,7 @@ impl Daemons {
     /// A process has ended.
     pub fn ended(&mut self, pid: u32, status: Status, now: Millis) -> Ended {
         let is_it = |kept: &&mut Kept| matches!(kept.stand, Stand::Runs { pid: child, .. } if child == pid);
-        if let Some(place) = self.leaving.iter().position(|(leaving, _)| *leaving == pid) {
+        if let Some(place) = self.leaving.iter().position(|leaver| leaver.pid == pid) {
             self.leaving.remove(place);
             return Ended::Ours;
         }
@@ -180,7 +206,7 @@ impl Daemons {
 
     /// The server ends: they end with it, by force if they must.
     pub fn stop(&mut self) {
-        let mut left: Vec<u32> = self.leaving.drain(..).map(|(pid, _)| pid).collect();
+        let mut left: Vec<u32> = self.leaving.drain(..).map(|leaver| leaver.pid).collect();
         for kept in &self.kept {
             if let (Stand::Runs { pid, .. }, None) = (kept.stand, &kept.spec.pidfile) {
                 kept.signal(pid, kept.spec.stop_signal.unwrap_or(TERM));
@@ -300,7 +326,7 @@ mod tests {
 
     #[test]
     fn one_that_dies_at_once_is_started_again_with_pauses() {
-        let mut daemons = Daemons::new(&[Daemon::plain("exit 3")], &[], Millis(0));
+        let mut daemons = Daemons::new(&[Daemon::plain("exit 3")], Left::default(), Millis(0));
         let mut now = Millis(0);
         for pause_ms in [1000, 2000, 3000] {
             assert_eq!(daemons.deadline(), Some(now));
@@ -323,7 +349,7 @@ mod tests {
         let file = folder.path().join("pid");
         std::fs::write(&file, format!("{}\n", std::process::id())).expect("written");
         let smart = Daemon::smart(&format!("{},7 false", file.display()), false).expect("a daemon");
-        let mut daemons = Daemons::new(&[smart], &[], Millis(0));
+        let mut daemons = Daemons::new(&[smart], Left::default(), Millis(0));
         daemons.tick(Millis(0));
         assert!(daemons.running().is_empty(), "it runs already");
         assert_eq!(daemons.deadline(), Some(Millis(7000)));
@@ -332,11 +358,11 @@ mod tests {
     #[test]
     fn twins_are_both_handed_on() {
         let specs = ["exec sleep 1000", "exec sleep 1000", "exec sleep 1001"].map(Daemon::plain);
-        let mut daemons = Daemons::new(&specs[..2], &[], Millis(0));
+        let mut daemons = Daemons::new(&specs[..2], Left::default(), Millis(0));
         daemons.tick(Millis(0));
         let running = daemons.running();
         assert_eq!(running.len(), 2);
-        let mut next = Daemons::new(&specs, &running, Millis(5));
+        let mut next = Daemons::new(&specs, daemons.hand_over(), Millis(5));
         assert_eq!(next.running(), running);
         next.tick(Millis(5));
         assert_eq!(next.running()[..2], running[..]);
@@ -348,13 +374,17 @@ mod tests {
     fn a_change_ends_what_is_gone_and_starts_what_is_new() {
         let [stays, gone, comes] =
             ["exec sleep 1000", "exec sleep 1001", "exec sleep 1002"].map(Daemon::plain);
-        let mut daemons = Daemons::new(&[stays.clone(), gone], &[], Millis(0));
+        let mut daemons = Daemons::new(&[stays.clone(), gone], Left::default(), Millis(0));
         daemons.tick(Millis(0));
         let [first, second] = daemons.running().try_into().expect("two");
         daemons.change(&[comes, stays], Millis(5));
         daemons.tick(Millis(5));
         let running = daemons.running();
-        assert_eq!((running.len(), running[0].0.as_str(), &running[1]), (3, "exec sleep 1002", &first));
+        assert_eq!((running.len(), running[0].0.as_str(), &running[1]), (2, "exec sleep 1002", &first));
+        // The next program knows by what name it goes.
+        assert_eq!(daemons.hand_over().leaving, std::slice::from_ref(&second));
+        let next = Daemons::new(&[], Left { running: Vec::new(), ..daemons.hand_over() }, Millis(5));
+        assert_eq!(next.leaving[0].command, "exec sleep 1001");
         // Told to end, and not started again.
         while process::peek(second.1).is_none() {
             std::thread::yield_now();
@@ -368,7 +398,7 @@ mod tests {
     #[test]
     fn all_end_with_the_server() {
         let specs = ["exec sleep 1000", "trap '' TERM; sleep 0.01; exec sleep 0.1"].map(Daemon::plain);
-        let mut daemons = Daemons::new(&specs, &[], Millis(0));
+        let mut daemons = Daemons::new(&specs, Left::default(), Millis(0));
         daemons.tick(Millis(0));
         let pids: Vec<u32> = daemons.running().into_iter().map(|(_, pid)| pid).collect();
         daemons.stop();

@@ -10,8 +10,8 @@ use crate::base::clock::{self, Millis};
 use crate::base::errors;
 use crate::hooks::{self, Stop};
 use crate::options::hooks::Action;
-use crate::options::jobs::{Cron, Daemon};
 use crate::options::settings::Process;
+use crate::shared::seen::Job;
 use crate::sys::process::Status;
 use crate::sys::shell;
 use cron::Crons;
@@ -28,8 +28,8 @@ pub struct Jobs {
     crons: Crons,
     /// Of `hook-touch`, by their processes.
     commands: HashMap<u32, String>,
-    /// Those of the start, which have places in the shared area. One that comes at a reload has none.
-    shown: (Vec<Daemon>, Vec<Cron>),
+    /// Others have the places in the shared area than those that are shown there.
+    changed: bool,
     /// What the generation that loads has found.
     plan: Option<Plan>,
 }
@@ -64,16 +64,11 @@ pub enum Ended {
 }
 
 impl Jobs {
-    /// Those of the options. `running` are daemons that the program before has left, with their commands.
-    pub fn new(settings: &Process, running: &[(String, u32)], now: Millis) -> Jobs {
-        let daemons = Daemons::new(&settings.daemons, running, now);
-        Jobs {
-            daemons,
-            crons: Crons::new(&settings.crons),
-            commands: HashMap::new(),
-            shown: (settings.daemons.clone(), settings.crons.clone()),
-            plan: None,
-        }
+    /// Those of the options, and what the program before has left.
+    pub fn new(settings: &Process, left: daemons::Left, now: Millis) -> Jobs {
+        let daemons = Daemons::new(&settings.daemons, left, now);
+        let crons = Crons::new(&settings.crons);
+        Jobs { daemons, crons, commands: HashMap::new(), changed: true, plan: None }
     }
 
     /// When to come back with [`Jobs::tick`].
@@ -126,6 +121,7 @@ impl Jobs {
         if let Some(planned) = self.plan.take().and_then(|plan| plan.read(generation)) {
             self.daemons.change(&planned.daemons, now);
             self.crons.change(planned.crons);
+            self.changed = true;
         }
     }
 
@@ -135,25 +131,18 @@ impl Jobs {
     }
 
     /// How all of them are: daemons first, then cron jobs.
-    pub fn all(&self) -> impl Iterator<Item = Standing> {
-        let (daemons, crons) = &self.shown;
-        in_places(daemons, self.daemons.all()).chain(in_places(crons, self.crons.all()))
+    pub fn all(&self) -> impl Iterator<Item = (Job<'_>, Standing)> {
+        let daemons = self.daemons.all().map(|(daemon, standing)| (Job::Daemon(&daemon.command), standing));
+        daemons.chain(self.crons.all().map(|(cron, standing)| (Job::Cron(cron), standing)))
     }
 
-    /// Daemons that run, for the next program of this process.
-    pub fn hand_over(&self) -> Vec<(String, u32)> {
-        self.daemons.running()
+    /// Whether others have the places since the last time.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
-}
 
-/// How those that have places are, in their order; one that is no longer there stands still.
-fn in_places<'a, T: PartialEq>(
-    places: &'a [T],
-    now: impl Iterator<Item = (&'a T, Standing)>,
-) -> impl Iterator<Item = Standing> {
-    let mut now: Vec<(&T, Standing)> = now.collect();
-    places.iter().map(move |place| {
-        let found = now.iter().position(|(spec, _)| *spec == place);
-        found.map(|index| now.remove(index).1).unwrap_or_default()
-    })
+    /// What the next program of this process is to know.
+    pub fn hand_over(&self) -> daemons::Left {
+        self.daemons.hand_over()
+    }
 }

@@ -85,8 +85,8 @@ pub const ROWS: &[Row] = &[
     .short('d'),
     row(
         &["daemonize2"],
-        Text(|s| &mut s.process.daemonize, "FILE"),
-        "go to the background and log to this file, once the application is imported",
+        Set(Takes::Value("FILE"), daemonize_late),
+        "go to the background once a worker serves, and log to this file",
     ),
     row(
         &["control-socket"],
@@ -160,8 +160,11 @@ pub const ROWS: &[Row] = &[
         Set(Takes::Value("NAMES"), cap),
         "Linux capabilities to keep when root is given up, with commas between",
     ),
-    bare(&["chroot"], Takes::Value("FOLDER"), "make this folder the root of the file system")
-        .refused("use RootDirectory= in a systemd unit, or a container"),
+    row(
+        &["chroot"],
+        Path(|s| &mut s.process.chroot, "FOLDER"),
+        "make this folder the root of the file system before privileges are given up; Python and what a reload reads lie in it",
+    ),
     bare(&["pivot-root"], Takes::Value("FOLDERS"), "change the root of the file system")
         .refused("use RootDirectory= in a systemd unit, or a container"),
     bare(&["immediate-uid"], Takes::Value("USER"), "become this user while reading the configuration")
@@ -249,6 +252,12 @@ fn prio(draft: &mut Draft, value: &str) -> Reading {
 fn cap(draft: &mut Draft, value: &str) -> Reading {
     let names = value.split([',', ' ']).filter(|name| !name.is_empty());
     draft.process.capabilities.extend(names.map(str::to_owned));
+    Ok(None)
+}
+
+fn daemonize_late(draft: &mut Draft, file: &str) -> Reading {
+    draft.process.daemonize = Some(file.to_owned());
+    draft.process.daemonize_late = true;
     Ok(None)
 }
 

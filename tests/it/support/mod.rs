@@ -1,5 +1,6 @@
 //! What every end-to-end test stands on: servers under test, nginx, clients that speak literal bytes, skips.
 
+mod cgroup;
 mod client;
 mod haproxy;
 mod held;
@@ -15,15 +16,16 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use cgroup::{Group, script_at};
 pub use client::{Address, Connection, Response};
 pub use haproxy::Haproxy;
 pub use held::{descriptors_for, held};
-pub use load::{Load, parent_of};
+pub use load::{Load, Served, parent_of};
 pub use log::Log;
 pub use nginx::{Nginx, upstream};
 pub use packet::Packet;
 pub use process::Running;
-pub use server::{Server, ServerBuilder, program};
+pub use server::{Server, ServerBuilder, program, worker_pid};
 
 /// How long anything may take before the test fails. Nothing is measured with it.
 pub const PATIENCE: Duration = Duration::from_secs(90);
