@@ -184,19 +184,21 @@ pub fn worker_stop(py: Python<'_>) {
     }
 }
 
-/// Waits for the threads that are no daemons, as `Py_Finalize` does, but not for ever: a thread of ours does the waiting.
+/// Waits for the threads that are no daemons, as `Py_Finalize` does, but not for ever. It must be done by the main thread,
+/// which a timer interrupts.
 fn join_threads(py: Python<'_>) -> PyResult<()> {
     let threading = py.import("threading")?;
-    let how = PyDict::new(py);
-    how.set_item("target", threading.getattr("_shutdown")?)?;
-    how.set_item("name", "uwring-exit")?;
-    how.set_item("daemon", true)?;
-    let waits = threading.call_method("Thread", (), Some(&how))?;
-    waits.call_method0("start")?;
     let mercy: f64 = config().value("worker-reload-mercy").and_then(|text| text.parse().ok()).unwrap_or(0.0);
-    waits.call_method1("join", (mercy / 2.0,))?;
-    if !waits.call_method0("is_alive")?.extract()? {
-        return Ok(());
+    let timer = threading.call_method1("Timer", (mercy / 2.0, interrupt::end_of_waiting(py)?))?;
+    timer.setattr("daemon", true)?;
+    timer.call_method0("start")?;
+    let joined = threading.call_method0("_shutdown");
+    timer.call_method0("cancel")?;
+    timer.call_method0("join")?;
+    interrupt::end(py, 0);
+    match joined {
+        Err(error) if error.is_instance_of::<interrupt::Harakiri>(py) => {}
+        joined => return joined.map(drop),
     }
     let main = threading.call_method0("main_thread")?;
     let mut names = Vec::new();

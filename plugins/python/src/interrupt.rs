@@ -94,6 +94,19 @@ fn interrupted(_signal: i32, _frame: Option<Py<PyAny>>) -> PyResult<()> {
     }
 }
 
+/// What interrupts the main thread, as [`interrupt`] does, while it waits for others at the end of the worker.
+pub fn end_of_waiting(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    Ok(wrap_pyfunction!(end_waiting, py)?.into_any())
+}
+
+#[pyfunction]
+fn end_waiting() {
+    if let Some(worker) = worker(0) {
+        worker.told.store(true, Ordering::Relaxed);
+        host::signal_main_thread(signal());
+    }
+}
+
 // From outside --------------------------------------------------------------------------------------------
 
 /// Ends request `serial` of `thread`, if that is what it works on.
