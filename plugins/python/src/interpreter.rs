@@ -195,11 +195,12 @@ fn join_threads(py: Python<'_>) -> PyResult<()> {
     let joined = threading.call_method0("_shutdown");
     timer.call_method0("cancel")?;
     timer.call_method0("join")?;
+    let interrupted = interrupt::is_told(0);
     interrupt::end(py, 0);
-    match joined {
-        Err(error) if error.is_instance_of::<interrupt::Harakiri>(py) => {}
-        joined => return joined.map(drop),
+    if !interrupted {
+        return joined.map(drop);
     }
+    // Python 3.13 prints the exception instead of passing it on.
     let main = threading.call_method0("main_thread")?;
     let mut names = Vec::new();
     for thread in threading.call_method0("enumerate")?.try_iter()? {

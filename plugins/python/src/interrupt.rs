@@ -79,6 +79,11 @@ pub fn end(_py: Python<'_>, thread: u32) {
     }
 }
 
+/// Whether `thread` was told to end what it does.
+pub fn is_told(thread: u32) -> bool {
+    worker(thread).is_some_and(|worker| worker.told.load(Ordering::Relaxed))
+}
+
 /// `harakiri-no-arh`: the hook after the request does not count.
 pub fn spares_hook() -> bool {
     static SPARES: OnceLock<bool> = OnceLock::new();
