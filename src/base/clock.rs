@@ -44,6 +44,11 @@ pub fn now() -> Micros {
     Micros(t.tv_sec().cast_unsigned() * 1_000_000 + t.tv_nsec().cast_unsigned() / 1000)
 }
 
+/// Seconds since the epoch, by the wall clock.
+pub fn wall_seconds() -> u64 {
+    wall() / 1_000_000
+}
+
 /// Microseconds since the epoch, by the wall clock.
 pub fn wall() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -37,6 +37,11 @@ pub fn truth(text: &str) -> Option<bool> {
     }
 }
 
+/// Whether a field's value, a list with commas, has `word` in it, in whatever case (RFC 9110 §5.6.1).
+pub fn lists(value: &[u8], word: &[u8]) -> bool {
+    value.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(word))
+}
+
 /// A file mode: three or four octal digits.
 pub fn octal(text: &str) -> Option<u32> {
     if !(3..=4).contains(&text.len()) || !text.bytes().all(|b| (b'0'..=b'7').contains(&b)) {

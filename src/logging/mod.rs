@@ -70,7 +70,7 @@ pub fn line(message: &str) {
 /// Appends a server line, with its date where that is wanted.
 pub fn append(out: &mut Vec<u8>, message: &str) {
     if let Some(Some(form)) = DATE.get() {
-        let seconds = clock::wall() / 1_000_000;
+        let seconds = clock::wall_seconds();
         let date = if form.is_empty() { time::ctime(seconds) } else { time::local(seconds, form) };
         out.extend_from_slice(date.as_bytes());
         out.extend_from_slice(b" - ");

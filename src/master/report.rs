@@ -60,7 +60,7 @@ impl Office {
             pid: std::process::id(),
             phase: picture.phase.to_owned(),
             generation: picture.generation,
-            uptime_seconds: (clock::wall() / 1_000_000).saturating_sub(area.started_on()),
+            uptime_seconds: clock::wall_seconds().saturating_sub(area.started_on()),
             requests: area.total_requests(),
             workers: picture.workers.into_iter().map(worker).collect(),
         };

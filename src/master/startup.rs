@@ -348,7 +348,7 @@ fn give_log_away(settings: &Settings, identity: &Identity) -> Result<(), SysErro
 }
 
 fn banner() {
-    log!("{}", lines::starting(VERSION, &crate::sys::time::ctime(clock::wall() / 1_000_000)));
+    log!("{}", lines::starting(VERSION, &crate::sys::time::ctime(clock::wall_seconds())));
     log!("os: {}", host::system());
     log!("nodename: {}", host::node());
     log!("machine: {}", std::env::consts::ARCH);

@@ -6,6 +6,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::fields::Fields;
+use crate::base::text;
 
 /// What the rules want of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,7 +25,7 @@ pub fn apply(wish: Wish, status: u16, fields: &mut Fields) -> bool {
     if wish == Wish::Plain || matches!(status, 100..=199 | 204 | 206) || !may_be_encoded(fields) {
         return false;
     }
-    let varies = fields.all(b"vary").any(|value| value == b"*" || contains(value, b"accept-encoding"));
+    let varies = fields.all(b"vary").any(|value| value == b"*" || text::lists(value, b"accept-encoding"));
     if !varies {
         fields.add(b"Vary: Accept-Encoding");
     }
@@ -49,11 +50,7 @@ pub fn apply(wish: Wish, status: u16, fields: &mut Fields) -> bool {
 fn may_be_encoded(fields: &Fields) -> bool {
     fields.get(b"content-encoding").is_none_or(|coding| coding.eq_ignore_ascii_case(b"identity"))
         && fields.get(b"content-range").is_none()
-        && !fields.all(b"cache-control").any(|value| contains(value, b"no-transform"))
-}
-
-fn contains(value: &[u8], word: &[u8]) -> bool {
-    value.split(|&byte| byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(word))
+        && !fields.all(b"cache-control").any(|value| text::lists(value, b"no-transform"))
 }
 
 /// Compresses one body.

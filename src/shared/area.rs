@@ -101,7 +101,7 @@ impl Area {
     /// With room for all that `shape` says.
     pub fn shaped(shape: Shape) -> io::Result<Area> {
         let area = Area { map: SharedMap::new(shape.bytes(), shape.room())?, shape };
-        area.instance().started_on.store(clock::wall() / 1_000_000, Ordering::Relaxed);
+        area.instance().started_on.store(clock::wall_seconds(), Ordering::Relaxed);
         area.instance().overflows_before.store(queue::overflows(), Ordering::Relaxed);
         Ok(area)
     }

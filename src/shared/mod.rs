@@ -11,3 +11,4 @@ pub mod series;
 pub mod shape;
 pub mod slot;
 pub mod tally;
+mod words;

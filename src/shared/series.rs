@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::words;
 use crate::base::clock;
 
 /// Bytes of one ledger: some 40,000 series. Memory is used as far as it is written.
@@ -158,9 +159,7 @@ impl Ledger<'_> {
             return None;
         }
         let words = self.0.get(index + HEAD..self.after(index)?)?;
-        let mut key: Vec<u8> =
-            words.iter().flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
-        key.truncate(usize::try_from(first & !READY).ok()?);
+        let key = words::read(words, usize::try_from(first & !READY).ok()?);
         Some(Entry {
             key: String::from_utf8(key).ok()?,
             value: self.number(index + VALUE),
@@ -204,11 +203,7 @@ impl Ledger<'_> {
             }
             index = self.after(index)?;
         }
-        for (word, eight) in self.0[index + HEAD..].iter().zip(bytes.chunks(8)) {
-            let mut padded = [0; 8];
-            padded[..eight.len()].copy_from_slice(eight);
-            word.store(u64::from_le_bytes(padded), Ordering::Relaxed);
-        }
+        words::write(&self.0[index + HEAD..], bytes);
         self.put(index + STAMP, stamp);
         self.put(index + KEPT, f64::NAN);
         self.0[index + OWNER].store(owner, Ordering::Relaxed);

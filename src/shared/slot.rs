@@ -260,7 +260,7 @@ impl WorkerSlot {
     /// Taken by the freshly forked worker.
     pub fn occupy(&self, generation: u32) {
         self.generation.store(generation, Ordering::Relaxed);
-        self.last_spawn.store(clock::wall() / 1_000_000, Ordering::Relaxed);
+        self.last_spawn.store(clock::wall_seconds(), Ordering::Relaxed);
         bump(&self.spawns, 1);
         self.set_state(State::Starting);
         self.pid.store(std::process::id(), Ordering::Release);

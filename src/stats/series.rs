@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
-use std::path::Path;
 
 use super::page::{Label, Page, Samples};
 use crate::shared::area::Area;
 use crate::shared::series::{Entry, Key, Kind, Ledger, Merge};
 use crate::sys::memory::SharedMap;
+use crate::sys::process;
 
 /// Metrics by their names.
 pub type Families = BTreeMap<String, Family>;
@@ -72,7 +72,7 @@ pub fn gather(area: &Area, ledgers: &SharedMap) -> Families {
 fn put(families: &mut Families, key: &Key, entry: &Entry, origin: Origin) {
     // A template has no slot to look up.
     let lives = match origin.worker {
-        0 => Path::new("/proc").join(entry.owner.to_string()).exists(),
+        0 => u32::try_from(entry.owner).is_ok_and(process::is_alive),
         _ => entry.owner == u64::from(origin.pid),
     };
     let unset = key.merge == Merge::MostRecent && entry.stamp <= 0.0;

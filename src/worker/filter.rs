@@ -82,7 +82,7 @@ impl Kept {
     pub fn store(self, area: &Area) {
         let Keep { cache, key, expires, .. } = &self.place;
         if let Some(cache) = area.caches().named(cache) {
-            let now = clock::wall() / 1_000_000;
+            let now = clock::wall_seconds();
             office::stored(cache, cache.put(key, &self.bytes, *expires, true, now));
         }
     }

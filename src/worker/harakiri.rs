@@ -312,7 +312,7 @@ impl<R: Reactor> Ring<R> {
         let line = self.plan.area.core(self.plan.slot, core);
         let request = line.map(|line| line.text()).unwrap_or_default();
         let ms = self.now.since(late.since) / 1000;
-        let epoch = (clock::wall() / 1_000_000).saturating_sub(ms / 1000);
+        let epoch = clock::wall_seconds().saturating_sub(ms / 1000);
         let mut text = format!(
             "*** HARAKIRI ON WORKER {worker} (pid: {pid}, try: 1, graceful: yes) ***\n\
              HARAKIRI [core {core}] {request} since {epoch}: {ms} ms with the application, {}\n",

@@ -94,7 +94,7 @@ pub fn loaded(area: &Area, generation: u32, app: u32, mountpoint: &[u8], seconds
 /// One of `CACHE_*`.
 pub fn cache(area: &Area, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>) {
     let Some(cache) = area.caches().named(call.cache) else { return (-1, Vec::new()) };
-    let now = clock::wall() / 1_000_000;
+    let now = clock::wall_seconds();
     let (key, expires) = (call.key, call.expires);
     let done = match call.what {
         abi::CACHE_GET => {

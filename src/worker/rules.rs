@@ -65,7 +65,7 @@ impl Rules {
         let path = self.below_mount(whole);
         notes.mount = whole.len() - path.len();
         let found = if self.files.is_used() {
-            self.files.find(Ask { values: &received, path, now: clock::wall() / 1_000_000 }, tell)
+            self.files.find(Ask { values: &received, path, now: clock::wall_seconds() }, tell)
         } else {
             Found::Nothing
         };

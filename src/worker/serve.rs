@@ -107,7 +107,7 @@ impl Desk {
         let draining = self.plan.slot().is_draining();
         let before = job.out.len();
         let framing = DATE.with_borrow_mut(|date| {
-            let date = date.at(clock::wall() / 1_000_000);
+            let date = date.at(clock::wall_seconds());
             crate::proto::head::encode(&mut job.out, &job.request, head, length, date, draining)
         });
         job.status = head.status;

@@ -160,15 +160,7 @@ fn a_template_that_is_killed_or_stopped_is_started_again() {
         .and_then(|worker| worker["pid"].as_i64())
         .and_then(|pid| i32::try_from(pid).ok())
         .expect("a worker");
-    send(parent_of(worker), Signal::SIGSTOP);
-    server.log().wait_for(" was stopped (stuck-worker-timeout)");
-    let (answers, failed) = load.end();
-    assert_eq!(failed, 0, "of {answers:?}");
-    // One that is stopped when a worker dies.
-    send(worker, Signal::SIGKILL);
-    assert!(server.log().wait_n(1, is_respawn).is_some());
-    server.socket().uwsgi(&Packet::get("/")).expect(200);
-    assert_eq!(server.stop().code(), Some(0));
+    a_stopped_template_fails_nobody(server, load, worker);
 }
 
 #[test]
@@ -179,10 +171,16 @@ fn a_stopped_template_without_an_application_is_started_again() {
     let server = watched_with(2, "lazy-apps = true");
     let load = Load::on(&server, 2);
     let worker = server.workers()[0];
+    a_stopped_template_fails_nobody(server, load, worker);
+}
+
+/// The template of `worker` is stopped, and that worker killed.
+fn a_stopped_template_fails_nobody(server: Server, load: Load, worker: i32) {
     send(parent_of(worker), Signal::SIGSTOP);
     server.log().wait_for(" was stopped (stuck-worker-timeout)");
     let (answers, failed) = load.end();
     assert_eq!(failed, 0, "of {answers:?}");
+    // One that is stopped when a worker dies.
     send(worker, Signal::SIGKILL);
     assert!(server.log().wait_n(1, is_respawn).is_some());
     server.socket().uwsgi(&Packet::get("/")).expect(200);

@@ -59,10 +59,9 @@ pub fn worker_start(py: Python<'_>) -> PyResult<()> {
     if !crate::series::is_offered() {
         return Ok(());
     }
-    let all = std::array::from_fn;
     let collections = Collections {
         begun_us: AtomicU64::new(0),
-        seconds: all(|generation| {
+        seconds: std::array::from_fn(|generation| {
             let help = "Time in which the interpreter collected garbage and nothing else ran.";
             seconds("uwring_python_gc_seconds", help, Some(generation))
         }),

@@ -19,6 +19,7 @@ use pyo3::ffi::{
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
+use uwring::base::text;
 use uwring_abi::{HEAD_CLOSE, HEAD_HAS_DATE, HEAD_HAS_SERVER};
 
 use crate::call::is_kept;
@@ -320,10 +321,7 @@ fn judge(name: &[u8], value: &[u8], length: Option<u64>) -> PyResult<Verdict> {
         7 => is("upgrade") || is("trailer"),
         8 => is("trailers"),
         10 if is("connection") => {
-            let close = value
-                .split(|&byte| byte == b',')
-                .any(|word| word.trim_ascii().eq_ignore_ascii_case(b"close"));
-            return Ok(Verdict::Drop(if close { HEAD_CLOSE } else { 0 }));
+            return Ok(Verdict::Drop(if text::lists(value, b"close") { HEAD_CLOSE } else { 0 }));
         }
         10 => is("keep-alive"),
         14 if is("content-length") => return parse_length(value, length),

@@ -73,7 +73,7 @@ fn push(to: &Push, desk: &Desk, told: &mut HashMap<String, u64>) -> io::Result<(
             Ok(())
         }
         Push::Carbon { address, prefix, totals } => {
-            let now = clock::wall() / 1_000_000;
+            let now = clock::wall_seconds();
             let lines: String =
                 desk.figures().iter().filter_map(|figure| line(figure, prefix, *totals, now)).collect();
             connect(address)?.write_all(lines.as_bytes())

@@ -182,7 +182,7 @@ impl FileSink {
         let bytes = self.bytes;
         let to = match &self.spec.backup {
             Some(name) => name.clone(),
-            None => self.free_name(crate::base::clock::wall() / 1_000_000),
+            None => self.free_name(crate::base::clock::wall_seconds()),
         };
         std::fs::rename(&self.spec.path, &to)?;
         self.reopen()?;
@@ -206,7 +206,7 @@ impl Datagrams {
         let mut bytes = match &self.head {
             Head::Text(text) => text.clone().into_bytes(),
             Head::Syslog { pri, ident } => {
-                let now = time::local(crate::base::clock::wall() / 1_000_000, "%b %e %H:%M:%S");
+                let now = time::local(crate::base::clock::wall_seconds(), "%b %e %H:%M:%S");
                 format!("<{pri}>{now} {ident}: ").into_bytes()
             }
         };

@@ -66,7 +66,7 @@ impl Crons {
     /// Runs what is due in this minute, once.
     pub fn tick(&mut self, now: Millis) {
         self.kill_late(now);
-        let seconds = clock::wall() / 1_000_000;
+        let seconds = clock::wall_seconds();
         if self.list.is_empty() || self.seen == Some(seconds / MINUTE) {
             return;
         }

@@ -48,7 +48,7 @@ pub struct Standing {
 impl Standing {
     /// It was started just now.
     fn start(&mut self, pid: u32) {
-        *self = Standing { pid, starts: self.starts + 1, started_on: clock::wall() / 1_000_000 };
+        *self = Standing { pid, starts: self.starts + 1, started_on: clock::wall_seconds() };
     }
 }
 

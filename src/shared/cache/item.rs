@@ -9,9 +9,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::lock::Held;
-use super::words::{self, hash};
 use super::{At, CLEAR_ON_FULL, Cache, Found, HEADER, IGNORE_FULL, LRU, Math, NO_EXPIRE, Put};
 use crate::options::cache as options;
+use crate::shared::words::{self, hash};
 
 /// What stands where in an item; its key follows.
 #[derive(Clone, Copy)]
@@ -304,13 +304,14 @@ impl<'a> Table<'a> {
     }
 
     /// Another value for an item. `false`: there is no room, and it keeps the one it has.
-    fn alter(&self, item: usize, value: &[u8]) -> bool {
+    fn alter(&self, item: usize, value: &[u8], expires: u64) -> bool {
         let (old, had) = (self.link(item, Of::Block), self.blocks_for(self.link(item, Of::Len)));
         let wanted = self.blocks_for(value.len());
         let block = if wanted <= had { Some(old) } else { self.room(wanted) };
         let Some(block) = block else { return false };
         self.mark(old, had, false);
         self.store(item, block, value);
+        self.set(item, Of::Expires, expires);
         true
     }
 
@@ -349,11 +350,8 @@ impl Held<'_> {
         let expires = self.expires(expires_in);
         match self.find_any(key) {
             Some(item) if !self.is_over(item) && !replace => Put::Exists,
-            Some(item) if self.change(|table| table.alter(item, value)) => {
-                self.change(|table| {
-                    table.set(item, Of::Expires, expires);
-                    table.use_again(item);
-                });
+            Some(item) if self.change(|table| table.alter(item, value, expires)) => {
+                self.change(|table| table.use_again(item));
                 Put::Done
             }
             old => self.add_somehow(old, key, value, expires),
@@ -361,7 +359,7 @@ impl Held<'_> {
     }
 
     fn expires(&self, expires_in: u64) -> u64 {
-        if expires_in == 0 { 0 } else { self.now().saturating_add(expires_in) }
+        if expires_in == 0 { 0 } else { self.now.saturating_add(expires_in) }
     }
 
     /// A new item in the place of `old`, for which others may have to make room.
@@ -373,8 +371,7 @@ impl Held<'_> {
         self.sweep();
         // It may have been swept, or make room itself.
         if let Some(item) = self.find_any(key) {
-            if self.change(|table| table.alter(item, value)) {
-                self.change(|table| table.set(item, Of::Expires, expires));
+            if self.change(|table| table.alter(item, value, expires)) {
                 return Put::Done;
             }
         } else if self.change(|table| table.add(key, value, expires)) {
@@ -403,9 +400,9 @@ impl Held<'_> {
         let (count, told) = (self.cache.number(At::Full), self.cache.number(At::ToldFull));
         self.cache.set(At::Full, count + 1);
         // Once a second is enough to be seen.
-        let tell = told != self.now() && !self.cache.is(IGNORE_FULL);
+        let tell = told != self.now && !self.cache.is(IGNORE_FULL);
         if tell {
-            self.cache.set(At::ToldFull, self.now());
+            self.cache.set(At::ToldFull, self.now);
         }
         Put::Full(tell)
     }
@@ -423,21 +420,11 @@ impl Held<'_> {
             Math::Divide(n) => before.wrapping_div(n),
         };
         // What counts down to its end does so however often it is counted.
-        let kept = item.map(|item| self.until(item));
+        let kept = item.map(|item| self.of(item, Of::Expires));
         let put = self.put(key, &after.to_le_bytes(), expires_in, true);
         if let (Put::Done, Some(expires), Some(item)) = (put, kept, self.find_any(key)) {
             self.change(|table| table.set(item, Of::Expires, expires));
         }
         put
-    }
-}
-
-impl Table<'_> {
-    fn now(&self) -> u64 {
-        self.now
-    }
-
-    fn until(&self, item: usize) -> u64 {
-        self.of(item, Of::Expires)
     }
 }

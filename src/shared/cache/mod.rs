@@ -11,10 +11,10 @@
 
 mod item;
 mod lock;
-mod words;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::words;
 use crate::options::cache::{self as options, NAME_MAX};
 use item::Table;
 use lock::Held;

@@ -55,13 +55,12 @@ fn ask(py: Python<'_>, what: u32, cache: Option<&Text>, question: &Question<'_>)
     let Question { key, value, number, expires } = *question;
     let cache = cache.map_or(&[][..], |name| &name.0);
     // Another process may be at it: others run meanwhile. The slices belong to the caller, who waits.
-    let [cache, key, value] = [cache, key, value].map(<[u8]>::to_vec);
-    py.detach(move || {
+    py.detach(|| {
         host::cache(&CacheCall {
             what,
-            cache: Slice::new(&cache),
-            key: Slice::new(&key),
-            value: Slice::new(&value),
+            cache: Slice::new(cache),
+            key: Slice::new(key),
+            value: Slice::new(value),
             number,
             expires: u64::try_from(expires).unwrap_or(0),
         })
