@@ -75,8 +75,10 @@ impl Desk {
         match role {
             Role::Metrics if asked.path == self.metrics_path => {
                 let format = Format::wanted(asked.accept);
+                let told = self.view.look(true);
+                // Behind it: of a worker that is told to be gone nothing is told that went with it.
                 let gathered = self.ledgers.as_ref().map(|ledgers| series::gather(&self.view.area, ledgers));
-                let page = openmetrics::page(&self.view.look(true), &gathered.unwrap_or_default(), format);
+                let page = openmetrics::page(&told, &gathered.unwrap_or_default(), format);
                 http::response("200 OK", format.content_type(), "", page.as_bytes(), head_only)
             }
             Role::Metrics | Role::Agent => {
