@@ -192,6 +192,8 @@ pub enum Name {
     Replies,
     /// The log.
     Log,
+    /// Another worker has handed something over.
+    Relay,
 }
 
 impl Name {
@@ -204,6 +206,7 @@ impl Name {
             Name::Life => (4, 0, 0),
             Name::Replies => (5, 0, 0),
             Name::Log => (6, 0, 0),
+            Name::Relay => (7, 0, 0),
         };
         Token(kind << 56 | u64::from(generation & 0xff_ffff) << 32 | index as u64 & 0xffff_ffff)
     }
@@ -217,7 +220,8 @@ impl Name {
             3 => Name::Control,
             4 => Name::Life,
             5 => Name::Replies,
-            _ => Name::Log,
+            6 => Name::Log,
+            _ => Name::Relay,
         }
     }
 }
@@ -236,6 +240,7 @@ mod tests {
             Name::Life,
             Name::Replies,
             Name::Log,
+            Name::Relay,
         ] {
             assert_eq!(Name::of(name.token()), name);
         }
