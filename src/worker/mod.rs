@@ -16,6 +16,7 @@ mod harakiri;
 mod health;
 mod job;
 mod logbook;
+pub mod modified;
 pub mod office;
 mod pages;
 mod preface;
