@@ -155,24 +155,25 @@ fn killed_workers_fail_no_more_than_what_they_had_in_hand() {
 /// Four workers of one thread, as many clients, every worker in its turn.
 pub fn workers_are_killed(deaths: &Deaths) -> Served {
     const WORKERS: usize = 4;
+    const CLIENTS: usize = 4;
     let builder = Server::app("wait").processes(WORKERS).ini("disable-logging = true").ini(&deaths.lines);
     let server = builder.start();
-    let load = Load::on(&server, 4);
+    let load = Load::on(&server, CLIENTS);
     let (mut killed, mut inside) = (Vec::new(), 0);
     for n in 0..deaths.times {
         let begun = Instant::now();
         let victim = server.status()["workers"][n % WORKERS]["pid"].as_i64().expect("a worker");
         let pid = Pid::from_raw(i32::try_from(victim).expect("a pid"));
-        // It stands still while its connections are counted, and so dies with no more than these.
-        kill(pid, Signal::SIGSTOP).expect("stop our worker");
-        inside += connections(&server, pid.as_raw());
         let signal = if n % 2 == 0 { Signal::SIGKILL } else { Signal::SIGSEGV };
-        kill(pid, signal).expect("kill our worker");
-        if signal == Signal::SIGSEGV {
-            // Heard when it goes on: the thread beside may take one more connection before it dies.
-            kill(pid, Signal::SIGCONT).expect("let it die");
-            inside += 1;
+        if signal == Signal::SIGKILL {
+            // It stands still while its connections are counted, and dies with no more than these.
+            kill(pid, Signal::SIGSTOP).expect("stop our worker");
+            inside += connections(&server, pid.as_raw());
+        } else {
+            // While one thread is dying of it the others go on for a moment: all that were asked may be inside.
+            inside += CLIENTS;
         }
+        kill(pid, signal).expect("kill our worker");
         killed.push(victim.to_string());
         assert!(server.log().wait_n(n + 1, is_respawn).is_some());
         // The pace is the point; nothing happens that could be waited for.
