@@ -144,6 +144,7 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
     };
     // A worker now; what only the template needed is dropped.
     let slot = shared.area.slot_number(worker, generation);
+    let is_first = shared.area.is_first(worker, generation);
     shared.area.slot(slot).occupy(generation);
     let seat = worker;
     let worker = shared.area.id_of(seat);
@@ -159,6 +160,7 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
     let settings = Arc::new(settings);
     worker::run(Plan {
         id: worker,
+        is_first,
         settings,
         listeners,
         area,
