@@ -6,7 +6,7 @@ use crate::base::clock;
 use crate::engine::Reactor;
 use crate::logging::format::{self, Record, Sent, Variables};
 use crate::plugin::host::Outcome;
-use crate::request::{Received, Values, Version};
+use crate::request::{Received, Values};
 use crate::routes::Notes;
 use crate::shared::area::bump;
 use crate::sys::process;
@@ -117,8 +117,7 @@ impl<R: Reactor> Ring<R> {
             referer: text(request.referer),
             forwarded_for: text(request.forwarded_for),
             vars: 2 * request.vars.len(),
-            // uWSGI counts the block without its header.
-            packet_bytes: request.head_bytes - if request.version == Version::Uwsgi { 4 } else { 0 },
+            packet_bytes: request.packet_bytes(),
             started_wall_us: clock::wall().saturating_sub(clock::now().since(job.started)),
             took_us: took,
             status: job.status,

@@ -103,6 +103,8 @@ pub struct Conn {
     pub lent: bool,
     /// …but afterwards.
     pub leaving: bool,
+    /// FastCGI's number of the request under way; 0 where there are no records.
+    pub record_id: u16,
     /// Requests served.
     pub served: u32,
     /// When the request that is being read began to come: the accept, or its first byte; 0 before that.
@@ -142,6 +144,7 @@ impl Conn {
             disowned: false,
             lent: false,
             leaving: false,
+            record_id: 0,
             served: 0,
             arrived: Micros(0),
             line_ms: 0,
