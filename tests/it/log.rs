@@ -143,7 +143,9 @@ fn a_body_that_does_not_come_is_a_read_error() {
     client.send("half of it");
     client.finish_sending();
     client.rest();
-    wait_for_match(&server, r"read\(\) rerr=[1-9] werr=\d");
+    // uWSGI counts what the kernel calls an error, and a client that sends nothing for too long.
+    let count = if uwring_only("a client that ends early counts") { "0" } else { "1" };
+    wait_for_match(&server, &format!(r"read\(\) rerr={count} werr=\d"));
     let packet = Packet::get("/").var("QUERY_STRING", "read(4)").post("it is all there");
     server.socket().uwsgi(&packet).expect(200);
     wait_for_match(&server, r"read\(4\) rerr=0 werr=0");

@@ -104,17 +104,16 @@ fn a_filter_keeps_only_what_it_names() {
 
 #[test]
 fn lines_go_to_standard_error_and_to_descriptors() {
-    let ours = target() == Target::Uwring;
-    // uWSGI's own descriptor 2 is the pipe that its master reads: it would read what it writes, for ever.
-    let requests = if ours { "req-logger = fd:2" } else { "" };
-    let builder =
-        with_loggers().ini("logger = file:{dir}/all.log\nlogger = stdio\nlog-format = asked %(uri)");
-    let server = start(builder.ini(requests), "all.log");
+    if uwring_only("Debian builds it without the loggers stdio and fd") {
+        return;
+    }
+    let builder = with_loggers().ini("logger = file:{dir}/all.log\nlogger = stdio\nlog-format = asked %(uri)");
+    let server = start(builder.ini("req-logger = fd:2"), "all.log");
     say(&server, "said");
     server.log().wait_for("said");
     server.log().wait_for("asked /say/said");
     let all = wait_file(&server, "all.log", |text| text.contains("\nsaid\n"));
-    assert!(!ours || !all.contains("asked"), "{all}");
+    assert!(!all.contains("asked"), "{all}");
 }
 
 #[test]
