@@ -107,7 +107,8 @@ fn lines_go_to_standard_error_and_to_descriptors() {
     if uwring_only("Debian builds it without the loggers stdio and fd") {
         return;
     }
-    let builder = with_loggers().ini("logger = file:{dir}/all.log\nlogger = stdio\nlog-format = asked %(uri)");
+    let builder =
+        with_loggers().ini("logger = file:{dir}/all.log\nlogger = stdio\nlog-format = asked %(uri)");
     let server = start(builder.ini("req-logger = fd:2"), "all.log");
     say(&server, "said");
     server.log().wait_for("said");
