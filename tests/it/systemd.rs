@@ -140,10 +140,9 @@ fn sockets_come_from_systemd() {
     );
     let script = script_at(folder.path().join("systemd"), &script);
     let server = Server::app("wait").without("socket").folder(folder).program(script).start();
-    let first = server.socket().uwsgi(&Packet::get("/")).expect(200).text();
-    server.reload_until(|| server.socket().uwsgi(&Packet::get("/")).expect(200).text() != first);
-    server.signal(Signal::SIGTERM);
-    server.process.expect_end();
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    server.reload_until(|| server.log().count(|line| line.starts_with("spawned uWSGI worker 1 ")) == 2);
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
 }
 
 #[test]
