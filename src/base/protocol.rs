@@ -13,3 +13,15 @@ pub enum SocketProtocol {
     /// `protocol = auto`: known by the first byte.
     Auto,
 }
+
+/// What lies between a connection and its requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cover {
+    /// Nothing.
+    #[default]
+    None,
+    /// `https`, `https-socket`: TLS, with the identity of this number.
+    Tls(usize),
+    /// `http-to-https`: nothing, and every request is sent on to HTTPS on this port; 0: the usual one.
+    ToHttps(u16),
+}

@@ -72,12 +72,6 @@ pub const ROWS: &[Row] = &[
         "unix sockets live in the abstract namespace, as those written @NAME do",
     )
     .short('a'),
-    bare(&["https"], Takes::Value("ADDRESS,CERT,KEY"), "listen here for HTTP over TLS")
-        .refused("let nginx, HAProxy or Caddy speak TLS, in front of http-socket"),
-    bare(&["https-socket"], Takes::Value("ADDRESS,CERT,KEY"), "listen here for HTTP over TLS")
-        .refused("let nginx, HAProxy or Caddy speak TLS, in front of http-socket"),
-    bare(&["suwsgi-socket", "ssl-socket"], Takes::Value("ADDRESS,CERT,KEY"), "listen for uwsgi over TLS")
-        .refused("use uwsgi-socket within a trusted network"),
     bare(&["fastcgi-socket"], ADDRESS, "listen here for FastCGI")
         .refused("use uwsgi-socket or http-socket; every web server with FastCGI speaks one of them"),
     bare(&["scgi-socket"], ADDRESS, "listen here for SCGI")
