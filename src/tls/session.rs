@@ -24,7 +24,7 @@ pub enum Fault {
 /// How far it is.
 enum Stage {
     /// Nothing is known of the client.
-    Hello(Acceptor),
+    Hello(Box<Acceptor>),
     /// The handshake, or after it.
     Open(Box<ServerConnection>),
     /// Plain HTTP, to tell the client so.
@@ -54,7 +54,7 @@ impl Session {
     /// Of a connection to the socket with the identity `number`.
     pub fn new(shop: Arc<Shop>, number: usize) -> Session {
         Session {
-            stage: Stage::Hello(Acceptor::default()),
+            stage: Stage::Hello(Box::default()),
             shop,
             number,
             plain: Vec::new(),
