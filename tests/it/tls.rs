@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -10,7 +11,8 @@ use nix::sys::signal::Signal;
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::{
-    Address, Authority, Client, Server, ServerBuilder, Target, has, is_root, sha256, target, uwring_only,
+    Address, Authority, Client, Server, ServerBuilder, Target, has, is_root, program, sha256, target,
+    uwring_only,
 };
 
 const SOCKET: &str = "https-socket = 127.0.0.1:0,{dir}/localhost.crt,{dir}/localhost.key";
@@ -268,10 +270,7 @@ fn a_key_that_only_root_reads_serves_after_root_is_given_up() {
     let authority = Authority::new();
     let server = site("hello", &authority).ini(SOCKET).ini("uid = nobody\ngid = nogroup\nchmod-socket = 666");
     let server = server.launch();
-    let _ = std::fs::set_permissions(
-        server.path("localhost.key"),
-        std::os::unix::fs::PermissionsExt::from_mode(0o600),
-    );
+    let _ = std::fs::set_permissions(server.path("localhost.key"), PermissionsExt::from_mode(0o600));
     server.log().wait_n(1, |line| crate::support::worker_pid(line).is_some()).expect("a worker");
     let client = authority.client("localhost");
     get(&client, &server.tcp(0), "/").expect(200);
@@ -319,4 +318,29 @@ fn http_is_sent_on_to_https() {
     assert!(answer.starts_with(expected), "{answer}");
     let upload = server.tcp(0).request("POST", "/b", &[("Host", "[::1]:80")], &[b'x'; 200_000]);
     assert_eq!(upload.expect(301).header("Location"), Some("https://[::1]:8443/b"));
+}
+
+#[test]
+fn check_looks_at_certificates() {
+    if uwring_only("it has no check") {
+        return;
+    }
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    authority.furnish(folder.path(), &["localhost", "other"]);
+    let key = folder.path().join("localhost.key");
+    std::fs::set_permissions(key, PermissionsExt::from_mode(0o644)).expect("chmod");
+    let check = |key: &str| {
+        let socket = format!("--https-socket=:8443,localhost.crt,{key}");
+        let mut command = Command::new(program());
+        let output = command.args(["check", &socket, "-w", "app"]).current_dir(folder.path()).output();
+        let output = output.expect("run check");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(!said.contains("PRIVATE"), "{said}");
+        (output.status.code(), said)
+    };
+    let (code, said) = check("localhost.key");
+    assert!(code == Some(0) && said.contains("every user of this machine can read the key"), "{said}");
+    let (code, said) = check("other.key");
+    assert!(code == Some(1) && said.contains("it is not the key of the (first) certificate"), "{said}");
 }
