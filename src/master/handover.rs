@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::dumps::Waiting;
 use super::pidfile::Vacuum;
 use super::state::State;
-use super::{listeners, logs, monitor};
+use super::{jobs, listeners, logs, monitor};
 use crate::control::server;
 use crate::options::settings::Sockets;
 use crate::shared::area;
@@ -140,6 +140,12 @@ pub struct OfficeLeft {
     /// The same of those that were told to end.
     #[serde(default)]
     pub leaving: Vec<(String, u32)>,
+    /// Cron jobs.
+    #[serde(default)]
+    pub crons: jobs::cron::Left,
+    /// Commands of `hook-touch` that run, by their processes.
+    #[serde(default)]
+    pub commands: HashMap<u32, String>,
     /// The log process.
     #[serde(default)]
     pub logs: Option<logs::Left>,
@@ -213,6 +219,8 @@ impl Handover {
             monitor,
             daemons: _,
             leaving: _,
+            crons: _,
+            commands: _,
             dumps: _,
         } = &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify, stacks[0], stacks[1]];
@@ -230,6 +238,13 @@ impl Handover {
     /// Certificates and keys, taken over.
     pub fn tls(&self) -> io::Result<Option<Arc<OwnedFd>>> {
         self.tls.map(|sealed| sealed.take().map(Arc::new)).transpose()
+    }
+
+    /// What runs beside the server.
+    pub fn jobs(&self) -> jobs::Left {
+        let OfficeLeft { daemons, leaving, crons, commands, .. } = &self.office;
+        let daemons = jobs::daemons::Left { running: daemons.clone(), leaving: leaving.clone() };
+        jobs::Left { daemons, crons: crons.clone(), commands: commands.clone() }
     }
 
     /// The sockets, taken over.
