@@ -11,6 +11,7 @@ pub use super::recycling::{Harakiri, Recycling};
 pub use super::requests::{Context, Requests};
 pub use super::routes::Routes;
 pub use super::scaling::Scaling;
+pub use super::tls::Tls;
 
 use serde::{Deserialize, Serialize};
 
@@ -251,7 +252,7 @@ impl Default for Process {
     }
 }
 
-pub use crate::base::protocol::SocketProtocol;
+pub use crate::base::protocol::{Cover, SocketProtocol};
 
 /// One listening socket asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,6 +263,9 @@ pub struct SocketSpec {
     pub protocol: SocketProtocol,
     /// Clients may be anyone (`http`, `http-socket`): uploads are spooled before the application is called.
     pub faces_clients: bool,
+    /// What lies around it.
+    #[serde(default)]
+    pub cover: Cover,
 }
 
 /// Listening sockets.
@@ -289,6 +293,9 @@ pub struct Sockets {
     pub fast_open: Option<u32>,
     /// `map-socket`: number of the socket, and the workers which alone accept there.
     pub map: Vec<(usize, Vec<u32>)>,
+    /// Certificates and keys of those that speak TLS.
+    #[serde(default)]
+    pub tls: Tls,
 }
 
 impl Sockets {
