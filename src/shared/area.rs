@@ -359,7 +359,8 @@ impl Area {
 
     /// Requests that all workers have finished.
     pub fn total_requests(&self) -> u64 {
-        self.slots().map(WorkerSlot::requests_total).sum()
+        let slots: &[WorkerSlot] = self.run(self.shape.slot(0), self.shape.slots() as usize);
+        slots.iter().map(WorkerSlot::requests_total).sum()
     }
 
     /// Leaves a wish for the master, which is woken by its eventfd.

@@ -25,6 +25,7 @@ mod reading;
 mod recorder;
 mod recycle;
 mod refusing;
+pub mod relay;
 mod rescue;
 mod ring_thread;
 mod room;
@@ -77,6 +78,10 @@ pub struct Plan {
     pub slot: u32,
     /// Eventfd: the master, or a signal handler, has something to say.
     pub control: Arc<OwnedFd>,
+    /// The same of every slot, the first one's first.
+    pub bells: Vec<Arc<OwnedFd>>,
+    /// For requests that one worker hands to another; where there are several that have all sockets.
+    pub relay: Option<relay::Sockets>,
     /// Read end of a pipe whose other end only the master has.
     pub life: Arc<OwnedFd>,
     /// Eventfd that wakes the master.
@@ -93,6 +98,11 @@ impl Plan {
     /// This worker's shared counters.
     pub fn slot(&self) -> &WorkerSlot {
         self.area.slot(self.slot)
+    }
+
+    /// The bell of slot `number`.
+    pub fn bell(&self, number: u32) -> &OwnedFd {
+        &self.bells[number as usize - 1]
     }
 
     /// What its ring thread counts for those outside.
