@@ -348,6 +348,7 @@ fn policy(settings: &Settings, master_pid: u32) -> Policy {
         cores: settings.threads,
         mercy_ms: settings.worker_reload_mercy.saturating_mul(1000),
         drain_delay_ms: settings.drain_delay.saturating_mul(1000),
+        reload_timeout_ms: settings.reload_timeout.saturating_mul(1000),
         forkbomb_delay_ms: settings.forkbomb_delay.saturating_mul(1000),
         exit_on_reload: settings.exit_on_reload,
         master_pid,

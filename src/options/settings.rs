@@ -112,6 +112,8 @@ pub struct Process {
     pub worker_reload_mercy: u64,
     /// `drain-delay`: seconds a server told to stop serves before it does.
     pub drain_delay: u64,
+    /// `reload-timeout`: seconds a new generation has until it serves; 0: for ever.
+    pub reload_timeout: u64,
     /// `forkbomb-delay`, seconds between respawns of workers that die at once.
     pub forkbomb_delay: u64,
     /// `vacuum`: remove unix sockets and pidfiles at exit.
@@ -205,6 +207,7 @@ impl Default for Process {
             no_orphans: false,
             worker_reload_mercy: 60,
             drain_delay: 0,
+            reload_timeout: 600,
             forkbomb_delay: 2,
             vacuum: false,
             pidfiles: Vec::new(),
