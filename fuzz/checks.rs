@@ -4,7 +4,7 @@
 use uwring::proto::chunked::{self, Decoder};
 use uwring::proto::http::{self, Peer, Pieces, Site};
 use uwring::proto::proxy::{self, Preface};
-use uwring::proto::{Limits, Step, uwsgi};
+use uwring::proto::{Limits, Step, fastcgi, scgi, uwsgi};
 use uwring::request::{Body, Request, Span, Version};
 
 /// A preface ends within the bytes, needs each of its own, and what follows changes nothing.
@@ -41,6 +41,70 @@ pub fn uwsgi_packet(data: &[u8]) {
             assert_eq!(uwsgi::parse(&data[..end], &limits, &mut part), Ok(Step::Head));
             assert_eq!((part.vars, part.body, part.uri), (request.vars, request.body, request.uri));
         }
+    }
+}
+
+/// FastCGI's records: variables are the same however they come, and the body ends at the same byte.
+pub fn fastcgi_request(data: &[u8]) {
+    let (limits, mut request, mut part) = (Limits::default(), Request::default(), Request::default());
+    if fastcgi::parse(data, &limits, true, &mut request) != Ok(Step::Head) {
+        return;
+    }
+    let end = request.head_bytes;
+    assert!(end <= data.len() && request.vars.len() <= limits.vars && request.record_id != 0);
+    assert!(!request.vars.is_empty() && request.derived.len() <= limits.head_bytes);
+    let vars = values(&request, data);
+    for shorter in [0, 1, 8, end / 2, end - 1] {
+        let step = fastcgi::parse(&data[..shorter], &limits, true, &mut part);
+        // Without its end a body is still to come, be it an empty one.
+        assert!(step == Ok(Step::NeedMore) || step == Ok(Step::Head) && request.body == Body::None);
+    }
+    assert_eq!(fastcgi::parse(&data[..end], &limits, true, &mut part), Ok(Step::Head));
+    assert_eq!(values(&part, data), vars);
+    let Body::Records(announced) = request.body else { return };
+    let stdin = |size: usize| {
+        let (mut stdin, mut out, mut used) =
+            (fastcgi::Stdin::new(request.record_id, announced), Vec::new(), 0);
+        for piece in data[end..].chunks(size.max(1)) {
+            let progress = stdin.decode(piece, &mut out).ok()?;
+            used += progress.consumed;
+            if progress.done {
+                assert!(announced.is_none_or(|len| len == out.len() as u64));
+                return Some((out, Some(used)));
+            }
+        }
+        Some((out, None))
+    };
+    let whole = stdin(data.len());
+    assert!([1, 3, 9].into_iter().all(|size| stdin(size) == whole), "a body that depends on how it comes");
+}
+
+fn values(request: &Request, data: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let text = |area, off, len| request.bytes(Span { area, off, len }, data, b"").to_vec();
+    let both = |var: &uwring_abi::Var| {
+        (
+            text(var.name_area, var.name_off, var.name_len.into()),
+            text(var.value_area, var.value_off, var.value_len),
+        )
+    };
+    request.vars.iter().map(both).collect()
+}
+
+/// A netstring is taken whole or not at all, and its variables are its bytes.
+pub fn scgi_request(data: &[u8]) {
+    let (limits, mut request, mut part) = (Limits::default(), Request::default(), Request::default());
+    if scgi::parse(data, &limits, true, &mut request) != Ok(Step::Head) {
+        return;
+    }
+    let end = request.head_bytes;
+    assert!(end <= data.len() && request.vars.len() <= limits.vars);
+    let mut block = Vec::new();
+    for (name, value) in values(&request, data) {
+        block.extend([name, vec![0], value, vec![0]].concat());
+    }
+    assert_eq!([format!("{}:", block.len()).as_bytes(), &block, b","].concat(), data[..end]);
+    for shorter in [0, 1, end / 2, end - 1] {
+        assert_eq!(scgi::parse(&data[..shorter], &limits, true, &mut part), Ok(Step::NeedMore));
     }
 }
 
@@ -93,6 +157,7 @@ fn framing(head: &[u8], request: &Request) {
         Body::Sized(n) => {
             assert!(codings.is_empty() && lengths.iter().all(|length| length.parse() == Ok(n)) && n > 0);
         }
+        Body::Records(_) => panic!("a body of FastCGI"),
         Body::None => assert!(codings.is_empty() && lengths.iter().all(|length| length.parse() == Ok(0_u64))),
     }
     let hosts = values("host").len();
@@ -151,6 +216,7 @@ pub fn http_connection(mut data: &[u8]) {
             Body::None => Some(0),
             Body::Sized(n) => usize::try_from(n).ok().filter(|n| *n <= data.len()),
             Body::Chunked => decode([data].into_iter()).and_then(|(_, used)| used),
+            Body::Records(_) => panic!("a body of FastCGI"),
         };
         match body {
             Some(len) if request.keep_alive => data = &data[len..],

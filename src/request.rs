@@ -59,6 +59,8 @@ pub enum Body {
     Sized(u64),
     /// HTTP chunks follow the head.
     Chunked,
+    /// FastCGI records of FCGI_STDIN follow the head. They are to hold so many bytes, if a length was announced.
+    Records(Option<u64>),
 }
 
 impl Body {
@@ -71,7 +73,7 @@ impl Body {
 /// The version that decides how the response is framed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
-    /// The uwsgi protocol: the response ends with the connection.
+    /// A front end's protocol (uwsgi, FastCGI, SCGI): the response ends with the connection.
     #[default]
     Uwsgi,
     /// HTTP/1.0.
@@ -91,6 +93,8 @@ pub enum Echo {
     Http11,
     Http20,
     Http30,
+    /// No protocol: the status is a field, as in a CGI program's answer (RFC 3875 §6.3.3).
+    Status,
 }
 
 impl Echo {
@@ -111,6 +115,7 @@ impl Echo {
             Echo::Http11 => b"HTTP/1.1 ",
             Echo::Http20 => b"HTTP/2.0 ",
             Echo::Http30 => b"HTTP/3.0 ",
+            Echo::Status => b"Status: ",
         }
     }
 }
@@ -138,6 +143,10 @@ pub struct Request {
     pub modifier1: u8,
     /// Of a uwsgi packet; 0 otherwise.
     pub modifier2: u8,
+    /// FastCGI's number of the request, which its answer's records bear; 0 where there are no records.
+    pub record_id: u16,
+    /// It came over SCGI.
+    pub is_netstring: bool,
     /// REQUEST_METHOD.
     pub method: Span,
     /// REQUEST_URI.
@@ -215,6 +224,19 @@ impl Request {
             value_len: value.len,
         });
         value
+    }
+
+    /// What uWSGI calls the size of a request in its log: that of a uwsgi packet without its header, which it makes of
+    /// the other front ends' requests too. Of an HTTP request its head.
+    pub fn packet_bytes(&self) -> usize {
+        let is_packet = self.record_id == 0 && !self.is_netstring;
+        match (self.version, is_packet) {
+            (Version::Uwsgi, true) => self.head_bytes.saturating_sub(4),
+            (Version::Uwsgi, false) => {
+                self.vars.iter().map(|var| 4 + usize::from(var.name_len) + var.value_len as usize).sum()
+            }
+            _ => self.head_bytes,
+        }
     }
 
     /// The value of the variable that the environ knows as `name`; of several the last.

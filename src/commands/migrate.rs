@@ -161,11 +161,21 @@ fn nginx(settings: &Settings) -> String {
              #         proxy_http_version 1.1;",
             if unix { ":" } else { "" }
         ),
+        SocketProtocol::FastCgi | SocketProtocol::FastCgiNph => front("fastcgi", &address),
+        SocketProtocol::Scgi | SocketProtocol::ScgiNph => front("scgi", &address),
         _ => format!("include uwsgi_params;\n#         uwsgi_pass {address};"),
     };
     format!(
         "\n# nginx, /etc/nginx/conf.d/site.conf:\n#\n# server {{\n#     listen 80;\n#     server_name example.com;\n\
          #     location / {{\n#         {pass}\n#     }}\n# }}\n"
+    )
+}
+
+/// nginx's parameters name the path SCRIPT_NAME or DOCUMENT_URI: applications want it as PATH_INFO.
+fn front(protocol: &str, address: &str) -> String {
+    format!(
+        "include {protocol}_params;\n#         {protocol}_param PATH_INFO $document_uri;\n\
+         #         {protocol}_param SCRIPT_NAME \"\";\n#         {protocol}_pass {address};"
     )
 }
 

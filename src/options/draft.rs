@@ -43,7 +43,7 @@ pub struct Draft {
     pub patience: Patience,
     /// `daemons-honour-stdin`.
     pub daemons_read: bool,
-    /// `http-modifier1`: 0, or 30 for those who count on it.
+    /// `http-modifier1`, `fastcgi-modifier1`: 0, or 30 for those who count on it.
     pub http_modifier: u8,
     /// `carbon` and its family.
     pub carbon: Carbon,

@@ -256,7 +256,7 @@ fn what_is_wrong_is_said_with_its_place() {
             "app.ini:2: threads = $(NOPE): expected a number (NOPE is not set in the environment)",
         ),
         ("umask = rwx", "app.ini:2: umask = rwx: expected three or four octal digits, like 022"),
-        ("protocol = spdy", "app.ini:2: protocol = spdy: expected uwsgi, http or auto"),
+        ("protocol = spdy", "app.ini:2: protocol = spdy: expected uwsgi, http, fastcgi, scgi or auto"),
         ("set = x", "app.ini:2: set = x: expected NAME=VALUE"),
         (
             "set-ph = threads=2",

@@ -3,7 +3,7 @@
 //! Over the uwsgi protocol the response is what uWSGI sends: status line, the application's fields, nothing added;
 //! it ends with the connection. Over HTTP the server adds what the connection needs.
 
-use super::chunked;
+use super::{chunked, fastcgi};
 use crate::base::digits::decimal;
 use crate::request::{Echo, Request, Version};
 
@@ -58,7 +58,7 @@ pub struct Framing {
 }
 
 /// Appends the head of the response to `request`. `date`: the time in the form of RFC 9110 §5.6.7; `closing`: the
-/// server ends connections.
+/// server ends connections. For FastCGI the head is in records.
 pub fn encode(
     out: &mut Vec<u8>,
     request: &Request,
@@ -68,6 +68,7 @@ pub fn encode(
     closing: bool,
 ) -> Framing {
     let framing = frame(request, head, length, closing);
+    let start = out.len();
     // uWSGI repeats the request's protocol; over HTTP a server says its own version (RFC 9112 §2.3).
     let uwsgi = request.version == Version::Uwsgi;
     out.extend_from_slice(if uwsgi { request.echo } else { Echo::Http11 }.text());
@@ -78,6 +79,9 @@ pub fn encode(
         add_fields(out, request, head, framing, length, date);
     }
     out.extend_from_slice(b"\r\n");
+    if request.record_id != 0 {
+        fastcgi::wrap(out, start, request.record_id);
+    }
     framing
 }
 
@@ -143,13 +147,29 @@ pub struct BodyOut {
     excess: u64,
     /// The last chunk is a file, whose line end is still to be written.
     in_file: bool,
+    /// FastCGI: the body is in records of this request, whose end is still to be written; 0: there are none.
+    record_id: u16,
 }
 
 impl BodyOut {
     /// For a head that was framed so.
     pub fn new(framing: Framing) -> BodyOut {
         let left = if let Delimiter::Sized(len) = framing.body { len } else { 0 };
-        BodyOut { delimiter: framing.body, left, excess: 0, in_file: false }
+        BodyOut { delimiter: framing.body, left, excess: 0, in_file: false, record_id: 0 }
+    }
+
+    /// The same in FastCGI's records of a request; 0: without.
+    pub fn in_records(self, record_id: u16) -> BodyOut {
+        BodyOut { record_id, ..self }
+    }
+
+    /// Appends a piece as it is, or in records.
+    #[inline]
+    fn append(&self, out: &mut Vec<u8>, piece: &[u8]) {
+        match self.record_id {
+            0 => out.extend_from_slice(piece),
+            id => fastcgi::encode(out, id, piece),
+        }
     }
 
     /// Appends a piece; returns how many of its bytes count as sent.
@@ -158,7 +178,7 @@ impl BodyOut {
         match self.delimiter {
             Delimiter::NoBody => 0,
             Delimiter::Close => {
-                out.extend_from_slice(piece);
+                self.append(out, piece);
                 piece.len() as u64
             }
             Delimiter::Chunked => {
@@ -167,7 +187,7 @@ impl BodyOut {
             }
             Delimiter::Sized(_) => {
                 let n = piece.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-                out.extend_from_slice(&piece[..n]);
+                self.append(out, &piece[..n]);
                 self.left -= n as u64;
                 self.excess += (piece.len() - n) as u64;
                 n as u64
@@ -178,7 +198,7 @@ impl BodyOut {
     /// How many of `len` bytes are wanted next, where they go out as they are; `None` where they need a frame.
     pub fn unframed(&self, len: usize) -> Option<usize> {
         match self.delimiter {
-            _ if self.in_file => None,
+            _ if self.in_file || self.record_id != 0 => None,
             Delimiter::Close => Some(len),
             Delimiter::Sized(_) => Some(len.min(usize::try_from(self.left).unwrap_or(usize::MAX))),
             Delimiter::NoBody | Delimiter::Chunked => None,
@@ -190,7 +210,8 @@ impl BodyOut {
         self.left = self.left.saturating_sub(bytes);
     }
 
-    /// A file of `len` bytes is to follow what is in `out` now: how many of them, `None` where none are wanted.
+    /// A file of `len` bytes is to follow what is in `out` now: how many of them, `None` where none are wanted. (What
+    /// sends it puts it into records, where there are some.)
     pub fn push_file(&mut self, out: &mut Vec<u8>, len: u64) -> Option<u64> {
         self.end_file(out);
         match self.delimiter {
@@ -214,6 +235,9 @@ impl BodyOut {
         self.end_file(out);
         if self.delimiter == Delimiter::Chunked {
             chunked::end(out);
+        }
+        if self.left == 0 && self.record_id != 0 {
+            fastcgi::end(out, std::mem::take(&mut self.record_id));
         }
         self.left == 0
     }
@@ -241,6 +265,20 @@ pub fn refusal(status: u16, is_head: bool) -> Vec<u8> {
         "HTTP/1.1 {status} {reason}\r\nContent-Type: text/plain\r\nContent-Length: {len}\r\n{retry}Connection: close\r\n\r\n{text}"
     )
     .into_bytes()
+}
+
+/// The same answer for a front end: with a `Status` field (`cgi`), and in FastCGI's records of a request (not 0).
+pub fn refusal_for(status: u16, is_head: bool, cgi: bool, record_id: u16) -> Vec<u8> {
+    const LINE: &[u8] = b"HTTP/1.1 ";
+    let mut out = refusal(status, is_head);
+    if cgi {
+        out.splice(..LINE.len(), Echo::Status.text().iter().copied()).for_each(drop);
+    }
+    if record_id != 0 {
+        fastcgi::wrap(&mut out, 0, record_id);
+        fastcgi::end(&mut out, record_id);
+    }
+    out
 }
 
 /// The reason phrase of the statuses this server makes itself, by its rules too (RFC 9110 §15).

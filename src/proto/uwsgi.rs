@@ -7,11 +7,9 @@
 //! Variables become offsets into the received bytes. Those that uWSGI acts upon (`UWSGI_FILE`, `UWSGI_SETENV`…) are
 //! variables like any other here: a request never loads code or changes the process.
 
-use uwring_abi::{AREA_HEAD, VAR_PLAIN, Var};
-
-use super::{Error, Limits, Step, content_length};
+use super::{Error, Limits, Step, vars};
 use crate::base::errors;
-use crate::request::{Body, Echo, Request, Span, Version};
+use crate::request::{Request, Span, Version};
 
 /// Length of the header.
 const HEADER_BYTES: usize = 4;
@@ -39,20 +37,10 @@ pub fn parse(data: &[u8], limits: &Limits, request: &mut Request) -> Result<Step
         if name.is_empty() {
             return Err(invalid("a variable without a name"));
         }
-        if request.vars.len() >= limits.vars {
-            return Err(Error::new(431, format!("more than {} variables", limits.vars)));
-        }
         // Lengths come from 16 bits, and a block is at most 64 KiB: all of it fits.
-        request.vars.push(Var {
-            name_area: AREA_HEAD,
-            value_area: AREA_HEAD,
-            kind: VAR_PLAIN,
-            name_len: name.len() as u16,
-            name_off: name_at as u32,
-            value_off: value_at as u32,
-            value_len: value.len() as u32,
-        });
-        mark(request, name, value, Span::head(value_at as u32, value.len() as u32))?;
+        let span = |text: &[u8], at: usize| Span::head(at as u32, text.len() as u32);
+        let spans = (span(name, name_at), span(value, value_at));
+        vars::take(request, limits, (name, spans.0), (value, spans.1))?;
     }
     Ok(Step::Head)
 }
@@ -99,43 +87,10 @@ fn invalid(what: &str) -> Error {
     Error { status: Some(400), reason: format!("invalid uwsgi request: {what}") }
 }
 
-/// Remembers the variables that the server itself needs. Told apart by length first: most are none of them.
-#[inline]
-fn mark(request: &mut Request, name: &[u8], value: &[u8], span: Span) -> Result<(), Error> {
-    match name.len() {
-        5 if name == b"HTTPS" => request.https = matches!(value, [b'1', ..] | [b'o', b'n', ..]),
-        9 if name == b"HTTP_HOST" => request.host = span,
-        11 if name == b"REMOTE_ADDR" => request.addr = span,
-        11 if name == b"REMOTE_USER" => request.user = span,
-        11 if name == b"REQUEST_URI" => request.uri = span,
-        11 if name == b"SERVER_NAME" && request.host.is_empty() => request.host = span,
-        12 if name == b"HTTP_REFERER" => request.referer = span,
-        12 if name == b"UWSGI_SCHEME" => request.scheme = span,
-        14 if name == b"REQUEST_METHOD" => {
-            request.method = span;
-            request.is_head = value == b"HEAD";
-        }
-        // Of equal names the last wins, here as in the environ: that is how nginx overrides one.
-        14 if name == b"CONTENT_LENGTH" => {
-            let len = if value.is_empty() { 0 } else { content_length(value)? };
-            request.body = Body::sized(len);
-        }
-        15 if name == b"SERVER_PROTOCOL" => {
-            request.protocol = span;
-            request.echo = Echo::of(value);
-        }
-        15 if name == b"HTTP_USER_AGENT" => request.agent = span,
-        20 if name == b"HTTP_X_FORWARDED_FOR" => request.forwarded_for = span,
-        20 if name == b"HTTP_X_FORWARDED_SSL" => request.https = matches!(value, b"on" | b"1"),
-        22 if name == b"HTTP_X_FORWARDED_PROTO" => request.scheme = span,
-        _ => {}
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Body;
     use proptest::prelude::*;
 
     fn block(vars: &[(&str, &str)]) -> Vec<u8> {

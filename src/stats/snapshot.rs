@@ -357,6 +357,8 @@ fn socket(listener: &Listener, queues: &Queues) -> Socket {
     let protocol = match listener.protocol {
         SocketProtocol::Http => "http",
         SocketProtocol::Uwsgi | SocketProtocol::Auto => "uwsgi",
+        SocketProtocol::FastCgi | SocketProtocol::FastCgiNph => "fastcgi",
+        SocketProtocol::Scgi | SocketProtocol::ScgiNph => "scgi",
     };
     Socket {
         name: listener.name.clone(),

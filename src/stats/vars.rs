@@ -34,11 +34,7 @@ impl Variables {
 
     fn parsed(&self, client: &str, head: &[u8], listener: u32) -> Option<Vec<String>> {
         let (site, protocol) = self.sites.get(listener as usize)?;
-        let http = match protocol {
-            SocketProtocol::Uwsgi => false,
-            SocketProtocol::Http => true,
-            SocketProtocol::Auto => head.first().is_some_and(|byte| proto::http::may_begin(*byte)),
-        };
+        let http = proto::is_http(*protocol, head);
         let mut request = Request::default();
         let limits = Limits { head_bytes: head.len().max(1), ..Limits::default() };
         let step = if http {
@@ -46,7 +42,7 @@ impl Variables {
             let peer = Peer::new(ip.map(|ip| SocketAddr::new(ip, 0)));
             proto::http::parse(head, &limits, site, &peer, &mut request)
         } else {
-            proto::uwsgi::parse(head, &limits, &mut request)
+            proto::parse(*protocol, head, &limits, &mut request)
         };
         matches!(step, Ok(Step::Head))
             .then(|| request.vars.iter().map(|var| text(&request, var, head, site.text())).collect())

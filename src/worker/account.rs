@@ -5,7 +5,7 @@ use super::ring_thread::Ring;
 use crate::engine::Reactor;
 use crate::logging::format::{self, Known, Record, Sent, Variables};
 use crate::plugin::host::Outcome;
-use crate::request::{Received, Values, Version};
+use crate::request::{Received, Values};
 use crate::routes::Notes;
 use crate::shared::area::bump;
 use crate::sys::process;
@@ -124,8 +124,7 @@ impl<R: Reactor> Ring<R> {
             uri: text(request.uri),
             protocol: text(request.protocol),
             vars: 2 * request.vars.len(),
-            // uWSGI counts the block without its header.
-            packet_bytes: request.head_bytes - if request.version == Version::Uwsgi { 4 } else { 0 },
+            packet_bytes: request.packet_bytes(),
             started_wall_us,
             took_us: took,
             status: job.status,

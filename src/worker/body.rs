@@ -206,7 +206,7 @@ impl<R: Reactor> Ring<R> {
         self.fresh.push(token);
     }
 
-    /// Bytes of a chunked body.
+    /// Bytes of a body in chunks or records.
     pub(super) fn feed_chunked(&mut self, token: Token, chunk: Chunk) {
         let bytes = self.engine.bytes(&chunk).to_vec();
         self.engine.release(chunk);
@@ -227,8 +227,7 @@ impl<R: Reactor> Ring<R> {
         job.body_len += (job.body.len() - before) as u64;
         let limit = self.plan.settings.request.limit_post;
         if limit > 0 && job.body_len > limit {
-            let reason =
-                format!("a chunked body of more than limit-post {limit} bytes {}", errors::BODY_TOO_LARGE);
+            let reason = format!("a body of more than limit-post {limit} bytes {}", errors::BODY_TOO_LARGE);
             return self.refuse_job(token, parcel, &Error::new(413, reason));
         }
         if progress.done {
@@ -259,9 +258,13 @@ impl<R: Reactor> Ring<R> {
     }
 
     fn chunked_complete(&mut self, token: Token, mut parcel: Parcel) {
-        // The length is known now; frameworks read no body without it.
         let len = parcel.job.body_len;
-        parcel.job.request.set_content_length(len);
+        let known =
+            matches!(parcel.job.request.body, Body::Records(announced) if announced.is_some() || len == 0);
+        if !known {
+            // Frameworks read no body without it.
+            parcel.job.request.set_content_length(len);
+        }
         if parcel.job.spool.is_some() && !parcel.job.body.is_empty() {
             return self.write_spool(token, parcel);
         }
@@ -310,7 +313,7 @@ impl<R: Reactor> Ring<R> {
         }
         match (&parcel.job.decoder, parcel.job.request.body) {
             (Some(_), _) => self.receive_chunked(token, parcel),
-            (None, Body::Chunked) => self.dispatch(token, parcel),
+            (None, Body::Chunked | Body::Records(_)) => self.dispatch(token, parcel),
             _ => self.receive_body(token, parcel),
         }
     }

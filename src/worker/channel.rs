@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::base::limits::OUTPUT_HIGH_WATER;
 use crate::plugin::host::Refusal;
+use crate::proto::fastcgi::{CONTENT_MAX, stdout};
 
 /// Received body bytes held for the application before the ring stops receiving.
 pub const INPUT_HIGH_WATER: usize = 128 * 1024;
@@ -51,6 +52,24 @@ pub struct FilePart {
     pub offset: u64,
     /// Bytes.
     pub len: u64,
+    /// FastCGI: it goes in records of this request; 0: as it is.
+    record_id: u16,
+    /// Of these bytes, the header of their record has gone.
+    headed: u64,
+}
+
+impl FilePart {
+    /// Bytes of a file, as they are or in FastCGI's records of a request.
+    pub fn new(file: OwnedFd, offset: u64, len: u64, record_id: u16) -> FilePart {
+        FilePart { file: Arc::new(file), offset, len, record_id, headed: 0 }
+    }
+
+    /// The next record, after its header; what is left then.
+    fn split(self) -> (FilePart, Option<FilePart>) {
+        let (offset, len) = (self.offset + self.headed, self.len - self.headed);
+        let rest = FilePart { file: Arc::clone(&self.file), offset, len, headed: 0, ..self };
+        (FilePart { len: self.headed, ..self }, (len > 0).then_some(rest))
+    }
 }
 
 /// Why a request body ended.
@@ -159,7 +178,23 @@ impl Channel {
             spare.clear();
             return Output::Bytes(std::mem::replace(&mut state.pending, std::mem::take(spare)));
         }
-        let Some(part) = state.file.take() else { return Output::None };
+        let Some(mut part) = state.file.take() else { return Output::None };
+        if part.record_id != 0 {
+            if part.headed == 0 {
+                part.headed = part.len.min(CONTENT_MAX as u64);
+                spare.clear();
+                spare.extend_from_slice(&stdout(part.record_id, part.headed as usize));
+                state.unsent += spare.len();
+                state.file = Some(part);
+                return Output::Bytes(std::mem::take(spare));
+            }
+            let (record, rest) = part.split();
+            if rest.is_some() {
+                state.file = rest;
+                return Output::File(record);
+            }
+            part = record;
+        }
         state.pending = std::mem::take(&mut state.tail);
         drop(state);
         self.changed.notify_all();
@@ -221,9 +256,9 @@ mod tests {
     #[test]
     fn what_is_written_behind_a_file_is_sent_behind_it() {
         let channel = Channel::default();
-        let file = Arc::new(crate::sys::tempfile::unlinked().expect("a temporary folder").into());
+        let file = crate::sys::tempfile::unlinked().expect("a temporary folder").into();
         channel.write(b"a").expect("open");
-        channel.send_file(FilePart { file, offset: 0, len: 1 }).expect("open");
+        channel.send_file(FilePart::new(file, 0, 1, 0)).expect("open");
         channel.write(b"b").expect("open");
         let mut spare = Vec::new();
         assert!(matches!(channel.output(&mut spare), Output::Bytes(b) if b == b"a"));
@@ -232,9 +267,39 @@ mod tests {
     }
 
     #[test]
+    fn a_file_in_records_has_a_header_before_each() {
+        let channel = Channel::default();
+        let file = crate::sys::tempfile::unlinked().expect("a temporary folder").into();
+        let max = CONTENT_MAX as u64;
+        channel.send_file(FilePart::new(file, 5, 2 * max + 3, 7)).expect("open");
+        channel.write(b"end").expect("open");
+        let mut seen = Vec::new();
+        loop {
+            match channel.output(&mut Vec::new()) {
+                Output::Bytes(bytes) => seen.push((bytes, 0, 0)),
+                Output::File(part) => seen.push((Vec::new(), part.offset, part.len)),
+                Output::None => break,
+            }
+        }
+        let header = |len| (stdout(7, len).to_vec(), 0, 0);
+        assert_eq!(
+            seen,
+            [
+                header(CONTENT_MAX),
+                (vec![], 5, max),
+                header(CONTENT_MAX),
+                (vec![], 5 + max, max),
+                header(3),
+                (vec![], 5 + 2 * max, 3),
+                (b"end".to_vec(), 0, 0)
+            ]
+        );
+    }
+
+    #[test]
     fn a_second_file_waits_until_the_first_is_on_its_way() {
-        let file: Arc<OwnedFd> = Arc::new(crate::sys::tempfile::unlinked().expect("a folder").into());
-        let part = move |offset| FilePart { file: Arc::clone(&file), offset, len: 1 };
+        let file: OwnedFd = crate::sys::tempfile::unlinked().expect("a folder").into();
+        let part = move |offset| FilePart::new(file.try_clone().expect("a descriptor"), offset, 1, 0);
         let channel = Arc::new(Channel::default());
         channel.send_file(part(1)).expect("open");
         let writer = Arc::clone(&channel);

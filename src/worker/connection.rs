@@ -103,6 +103,8 @@ pub struct Conn {
     pub lent: bool,
     /// …but afterwards.
     pub leaving: bool,
+    /// FastCGI's number of the request under way; 0 where there are no records.
+    pub record_id: u16,
     /// Requests served.
     pub served: u32,
     /// When the request that is being read began to come: the accept, or its first byte; 0 before that.
@@ -142,6 +144,7 @@ impl Conn {
             disowned: false,
             lent: false,
             leaving: false,
+            record_id: 0,
             served: 0,
             arrived: Micros(0),
             line_ms: 0,
@@ -192,6 +195,8 @@ pub enum Name {
     Replies,
     /// The log.
     Log,
+    /// Another worker has handed something over.
+    Relay,
 }
 
 impl Name {
@@ -204,6 +209,7 @@ impl Name {
             Name::Life => (4, 0, 0),
             Name::Replies => (5, 0, 0),
             Name::Log => (6, 0, 0),
+            Name::Relay => (7, 0, 0),
         };
         Token(kind << 56 | u64::from(generation & 0xff_ffff) << 32 | index as u64 & 0xffff_ffff)
     }
@@ -217,7 +223,8 @@ impl Name {
             3 => Name::Control,
             4 => Name::Life,
             5 => Name::Replies,
-            _ => Name::Log,
+            6 => Name::Log,
+            _ => Name::Relay,
         }
     }
 }
@@ -236,6 +243,7 @@ mod tests {
             Name::Life,
             Name::Replies,
             Name::Log,
+            Name::Relay,
         ] {
             assert_eq!(Name::of(name.token()), name);
         }

@@ -12,7 +12,7 @@ use super::filter::Filter;
 use crate::base::clock::{Micros, Millis};
 use crate::engine::{Chunk, Token};
 use crate::plugin::host::{Exchange, Outcome};
-use crate::proto::chunked::Decoder;
+use crate::proto::Decoder;
 use crate::proto::head::BodyOut;
 use crate::proto::http::Pieces;
 use crate::request::Request;
@@ -44,7 +44,7 @@ pub struct Job {
     pub body: Vec<u8>,
     /// The file a large body is kept in.
     pub spool: Option<Spool>,
-    /// Takes a chunked body apart.
+    /// Takes a body apart that comes in chunks or records.
     pub decoder: Option<Decoder>,
     /// How far the response is.
     pub stage: Stage,

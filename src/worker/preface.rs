@@ -12,7 +12,7 @@ use crate::proto::proxy::{self, Preface, Told};
 
 /// Whether connections to a socket may begin with a preface.
 pub fn possible(settings: &Requests, protocol: SocketProtocol) -> bool {
-    protocol != SocketProtocol::Uwsgi && (settings.proxy_protocol || !settings.proxies.is_empty())
+    protocol.may_be_http() && (settings.proxy_protocol || !settings.proxies.is_empty())
 }
 
 /// What the first bytes are.

@@ -9,10 +9,8 @@ use super::ring_thread::Ring;
 use crate::base::clock::Micros;
 use crate::base::errors;
 use crate::engine::{Chunk, Reactor, Token};
-use crate::options::settings::SocketProtocol;
 use crate::plugin::host::View;
-use crate::proto::chunked::Decoder;
-use crate::proto::{self, Error, Limits, Step};
+use crate::proto::{self, Decoder, Error, Limits, Step};
 use crate::request::{Body, Version};
 
 impl<R: Reactor> Ring<R> {
@@ -87,7 +85,7 @@ impl<R: Reactor> Ring<R> {
             let bytes = self.engine.bytes(&chunk);
             // A head ends with a line end. Looked at again for every byte of a dripped one, it would cost its square.
             let grown = job.head.len() + bytes.len();
-            let may_end = !proto::http::may_begin(job.head[0]) || bytes.contains(&b'\n');
+            let may_end = !self.is_http(token, &job.head) || bytes.contains(&b'\n');
             job.head.extend_from_slice(bytes);
             self.engine.release(chunk);
             if may_end || grown > self.plan.settings.request.buffer_size as usize {
@@ -104,7 +102,7 @@ impl<R: Reactor> Ring<R> {
     fn know_peer(&mut self, token: Token) -> bool {
         let Some(conn) = self.conn(token) else { return true };
         let (listener, introduced) = (conn.listener, conn.introduced);
-        if self.doors.door(listener).listener.protocol != SocketProtocol::Uwsgi
+        if self.doors.door(listener).listener.protocol.may_be_http()
             && let Some(conn) = self.conn(token)
         {
             conn.peer();
@@ -162,6 +160,7 @@ impl<R: Reactor> Ring<R> {
         let Some(conn) = self.conn(token) else { return self.retire(parcel) };
         conn.deadline = None;
         conn.served += 1;
+        conn.record_id = parcel.job.request.record_id;
         let (listener, served) = (conn.listener, conn.served);
         let arrived = std::mem::take(&mut conn.arrived);
         let line_ms = std::mem::take(&mut conn.line_ms);
@@ -188,14 +187,14 @@ impl<R: Reactor> Ring<R> {
                 self.keep_leftover(token, &parcel.job, 0);
                 self.dispatch(token, parcel);
             }
-            Body::Sized(len) if limit > 0 && len > limit => {
+            Body::Sized(len) | Body::Records(Some(len)) if limit > 0 && len > limit => {
                 let reason =
                     format!("a body of {len} bytes, more than limit-post {limit} {}", errors::BODY_TOO_LARGE);
                 self.refuse_job(token, parcel, &Error::new(413, reason));
             }
             Body::Sized(len) => self.sized_body(token, parcel, len),
-            Body::Chunked => {
-                parcel.job.decoder = Some(Decoder::default());
+            Body::Chunked | Body::Records(_) => {
+                parcel.job.decoder = Some(Decoder::new(&parcel.job.request));
                 let rest = self.behind_head(&parcel.job).to_vec();
                 self.own_head(&mut parcel);
                 if rest.is_empty() {
@@ -292,6 +291,15 @@ impl<R: Reactor> Ring<R> {
         });
     }
 
+    /// Whether the request that begins with these bytes is HTTP.
+    fn is_http(&self, token: Token, data: &[u8]) -> bool {
+        let super::connection::Name::Conn(index, _) = super::connection::Name::of(token) else {
+            return false;
+        };
+        let listener = self.conns.get(index).map(|conn| conn.listener);
+        listener.is_some_and(|n| proto::is_http(self.doors.door(n).listener.protocol, data))
+    }
+
     fn parse(&self, token: Token, data: &[u8], job: &mut Job) -> Result<Step, Error> {
         let super::connection::Name::Conn(index, _) = super::connection::Name::of(token) else {
             return Ok(Step::NeedMore);
@@ -300,14 +308,9 @@ impl<R: Reactor> Ring<R> {
         let door = self.doors.door(conn.listener);
         let limits =
             Limits { head_bytes: self.plan.settings.request.buffer_size as usize, ..Limits::default() };
-        let http = match door.listener.protocol {
-            SocketProtocol::Uwsgi => false,
-            SocketProtocol::Http => true,
-            // A packet for us begins with 0 or 30 (modifier1), no method does.
-            SocketProtocol::Auto => data.first().is_some_and(|byte| proto::http::may_begin(*byte)),
-        };
-        if !http {
-            return proto::uwsgi::parse(data, &limits, &mut job.request);
+        let protocol = door.listener.protocol;
+        if !proto::is_http(protocol, data) {
+            return proto::parse(protocol, data, &limits, &mut job.request);
         }
         let Some(peer) = conn.peer.as_deref() else { return Ok(Step::NeedMore) };
         if !job.pieces.worth_a_look(data, limits.head_bytes) {

@@ -16,6 +16,7 @@ impl<R: Reactor> Ring<R> {
     /// The same for a request whose job is here.
     pub(super) fn refuse_job(&mut self, token: Token, parcel: Parcel, error: &Error) {
         let is_head = self.head_bytes(&parcel.job).starts_with(b"HEAD ");
+        self.note_record(token, parcel.job.request.record_id);
         self.record_refusal(&parcel.job, error);
         self.retire(parcel);
         self.refuse_as(token, error, is_head);
@@ -30,8 +31,14 @@ impl<R: Reactor> Ring<R> {
     /// The same for a request that is counted and logged otherwise.
     pub(super) fn refuse_quietly(&mut self, token: Token, error: &Error, is_head: bool) {
         let Some(status) = error.status else { return self.close(token) };
-        let answer = proto::head::refusal(status, is_head);
         let patience = self.patience();
+        let Some(conn) = self.conn(token) else { return };
+        let (listener, record_id) = (conn.listener, conn.record_id);
+        let protocol = self.doors.door(listener).listener.protocol;
+        let answer = match protocol.has_records() || protocol.is_cgi() {
+            true => proto::head::refusal_for(status, is_head, protocol.is_cgi(), record_id),
+            false => proto::head::refusal(status, is_head),
+        };
         let Some(conn) = self.conn(token) else { return };
         let Some(fd) = conn.raw() else { return };
         conn.reading = Reading::Drain;
@@ -41,6 +48,15 @@ impl<R: Reactor> Ring<R> {
         conn.deadline = Some(patience);
         self.send(Then::Keep(fd), token, answer, Notice::Prompt);
         self.fresh.push(token);
+    }
+
+    /// Whose records an answer is to be in that somebody else than the application gives (FastCGI; 0: none).
+    pub(super) fn note_record(&mut self, token: Token, record_id: u16) {
+        if record_id != 0
+            && let Some(conn) = self.conn(token)
+        {
+            conn.record_id = record_id;
+        }
     }
 
     /// Counts a refusal and logs it.

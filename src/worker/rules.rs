@@ -230,6 +230,9 @@ impl Desk {
             Body::Bytes(bytes) => job.body_sent += body.push(&mut job.out, &bytes),
             Body::File { file, offset, len } => self.answer_by_file(job, &mut body, file.into(), offset, len),
         }
+        if job.request.record_id != 0 {
+            end_records(job, &mut body);
+        }
         job.stage = Stage::Started(body);
     }
 
@@ -250,12 +253,22 @@ impl Desk {
     ) {
         let Some(len) = body.push_file(&mut job.out, len) else { return };
         let channel = std::sync::Arc::clone(super::serve::channel(job));
-        let part = super::channel::FilePart { file: std::sync::Arc::new(file), offset, len };
+        let part = super::channel::FilePart::new(file, offset, len, job.request.record_id);
         // A channel that was just made is not broken; who concludes the job looks into it.
         if channel.write(&job.out).is_ok() && channel.send_file(part).is_ok() {
             job.body_sent += len;
             job.via_sendfile = true;
         }
+        job.out.clear();
+    }
+}
+
+/// Ends an answer in FastCGI's records; behind a file, in the channel.
+fn end_records(job: &mut Job, body: &mut BodyOut) {
+    body.end(&mut job.out);
+    if let Some(channel) = &job.channel {
+        // Broken, it takes nothing, and nobody waits for the end.
+        let _ = channel.write(&job.out);
         job.out.clear();
     }
 }

@@ -17,6 +17,7 @@ use super::{Plan, office};
 use crate::base::clock;
 use crate::base::errors;
 use crate::plugin::host::{CacheCall, Host, Outcome, Refusal};
+use crate::proto::fastcgi;
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
 use crate::response::Answer;
 use crate::shared::core::CoreSlot;
@@ -112,9 +113,9 @@ impl Desk {
         });
         job.status = head.status;
         job.field_count = head.field_count;
-        job.head_sent = (job.out.len() - before) as u64;
+        job.head_sent = content(job.out.len() - before, job.request.record_id);
         job.keep_alive = framing.keep_alive;
-        BodyOut::new(framing)
+        BodyOut::new(framing).in_records(job.request.record_id)
     }
 
     /// Takes a piece of the body, the `last` one or not: sends it, if it is large, and puts what is left of it into
@@ -226,6 +227,13 @@ impl Desk {
     }
 }
 
+/// Of so many bytes, those that are not headers of FastCGI's records.
+fn content(bytes: usize, record_id: u16) -> u64 {
+    let records =
+        if record_id == 0 { 0 } else { bytes.div_ceil(fastcgi::HEADER_BYTES + fastcgi::CONTENT_MAX) };
+    (bytes - records * fastcgi::HEADER_BYTES) as u64
+}
+
 fn say_too_short() {
     crate::log!(
         "[uwring] the application ended its response before the announced Content-Length; connection closed {}",
@@ -292,7 +300,7 @@ impl Host for Desk {
         job.body_sent += len;
         job.via_sendfile = true;
         let channel = Arc::clone(channel(job));
-        let announce = channel.send_file(FilePart { file: Arc::new(file), offset, len })?;
+        let announce = channel.send_file(FilePart::new(file, offset, len, job.request.record_id))?;
         self.announce(job, channel, announce);
         Ok(())
     }

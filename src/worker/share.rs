@@ -161,8 +161,8 @@ fn fair(own: Load, least: Least, protocol: SocketProtocol) -> usize {
         least.saturating_add(ahead).saturating_add(least / PART).saturating_sub(own) as usize
     };
     let taken = more(own.taken, least.taken, TAKEN_AHEAD);
-    // Over the uwsgi protocol each request has its own connection: none stays.
-    if protocol == SocketProtocol::Uwsgi { taken } else { taken.min(more(own.kept, least.kept, KEPT_AHEAD)) }
+    // Over a front end's protocol each request has its own connection: none stays.
+    if !protocol.may_be_http() { taken } else { taken.min(more(own.kept, least.kept, KEPT_AHEAD)) }
 }
 
 #[cfg(test)]

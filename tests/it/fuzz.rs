@@ -35,6 +35,16 @@ const PREFACES: &[&[u8]] = &[
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x14\xc0\0\x02\x01\xc6\x33\x64\x01\xdc\x04\x01\xbb\x20\0\x05\x01\0\0\0\0GET /",
     b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0GET /",
 ];
+const RECORDS: &[&[u8]] = &[
+    b"\x01\x01\0\x01\0\x08\0\0\0\x01\0\0\0\0\0\0\x01\x04\0\x01\0\x14\x04\0\x0e\x04REQUEST_METHODPOST\0\0\0\0\x01\x04\0\x01\0\0\0\0\x01\x05\0\x01\0\x03\x01\0abc\0\x01\x05\0\x01\0\0\0\0",
+    b"\x01\x01\0\x01\0\x08\0\0\0\x01\x01\0\0\0\0\0\x01\x04\0\x01\0\x05\0\0\x0e\x01CON\x01\x04\0\x01\0\x0c\0\0TENT_LENGTH2\x01\x04\0\x01\0\0\0\0\x01\x05\0\x01\0\x02\0\0ab\x01\x05\0\x01\0\0\0\0",
+    b"\x01\x01\0\x07\0\x08\0\0\0\x01\0\0\0\0\0\0\x01\x04\0\x07\0\x08\0\0\x01\x80\0\0\x02Abc\x01\x04\0\x07\0\0\x02\0\0\0\x01\x05\0\x07\0\0\x01\0\0",
+];
+const NETSTRINGS: &[&[u8]] = &[
+    b"48:CONTENT_LENGTH\x003\0SCGI\x001\0REQUEST_METHOD\0POST\0\0\0,abc",
+    b"24:CONTENT_LENGTH\x000\0SCGI\x001\0,",
+    b"4:A\0B\0,4:A\0B\0,",
+];
 /// What a mutation puts in.
 const WORDS: &[&[u8]] = &[
     b"\r\n",
@@ -137,6 +147,16 @@ fn prefaces_hold() {
 #[test]
 fn mutated_packets_break_nothing() {
     fuzz(PACKETS, checks::uwsgi_packet);
+}
+
+#[test]
+fn mutated_records_break_nothing() {
+    fuzz(RECORDS, checks::fastcgi_request);
+}
+
+#[test]
+fn mutated_netstrings_break_nothing() {
+    fuzz(NETSTRINGS, checks::scgi_request);
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod environ;
 mod even;
 mod faults;
 mod frameworks;
+mod fronts;
 mod fuzz;
 mod harakiri;
 mod health;

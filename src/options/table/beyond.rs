@@ -89,8 +89,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("sni*", Refused(TLS)),
     ("ssl-*", Accepted("says nothing without https, which is refused")),
     // Sockets of protocols nobody speaks to a Python server.
-    ("fastcgi-nph-socket", Refused(SOCKET)),
-    ("scgi-nph-socket", Refused(SOCKET)),
     ("raw-socket", Refused(SOCKET)),
     ("puwsgi-socket", Refused(SOCKET)),
     ("zeromq*", Refused(SOCKET)),
@@ -216,8 +214,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("cgroup*", Refused("MemoryMax=, CPUQuota= and the like in a systemd unit")),
     ("allowed-modifiers", Accepted("only modifiers 0 and 30 are served")),
     ("remap-modifier", Refused("set uwsgi_modifier1 in the web server in front")),
-    ("fastcgi-modifier*", Accepted("says nothing without fastcgi-socket, which is refused")),
-    ("scgi-modifier*", Accepted("says nothing without scgi-socket, which is refused")),
     ("raw-modifier*", Accepted("says nothing without raw-socket, which is refused")),
     ("master-as-root", Refused(RIGHTS)),
     ("drop-after-apps", Refused(RIGHTS)),

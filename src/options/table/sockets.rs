@@ -33,7 +33,7 @@ pub const ROWS: &[Row] = &[
     row(
         &["protocol", "socket-protocol"],
         Set(Takes::Value("PROTOCOL"), protocol),
-        "what `socket` speaks: uwsgi, http, or auto (told by the first byte)",
+        "what `socket` speaks: uwsgi, http, fastcgi, scgi, or auto (uwsgi or http, told by the first byte)",
     ),
     row(
         &["listen"],
@@ -78,10 +78,39 @@ pub const ROWS: &[Row] = &[
         .refused("let nginx, HAProxy or Caddy speak TLS, in front of http-socket"),
     bare(&["suwsgi-socket", "ssl-socket"], Takes::Value("ADDRESS,CERT,KEY"), "listen for uwsgi over TLS")
         .refused("use uwsgi-socket within a trusted network"),
-    bare(&["fastcgi-socket"], ADDRESS, "listen here for FastCGI")
-        .refused("use uwsgi-socket or http-socket; every web server with FastCGI speaks one of them"),
-    bare(&["scgi-socket"], ADDRESS, "listen here for SCGI")
-        .refused("use uwsgi-socket or http-socket; every web server with SCGI speaks one of them"),
+    row(
+        &["fastcgi-socket"],
+        Set(ADDRESS, |s, v| own(s, v, SocketProtocol::FastCgi)),
+        "listen here for FastCGI (nginx: fastcgi_pass, with PATH_INFO among the parameters)",
+    ),
+    row(
+        &["fastcgi-nph-socket"],
+        Set(ADDRESS, |s, v| own(s, v, SocketProtocol::FastCgiNph)),
+        "listen here for FastCGI, and begin answers with a status line",
+    ),
+    row(
+        &["scgi-socket"],
+        Set(ADDRESS, |s, v| own(s, v, SocketProtocol::Scgi)),
+        "listen here for SCGI (nginx: scgi_pass, with PATH_INFO among the parameters)",
+    ),
+    row(
+        &["scgi-nph-socket"],
+        Set(ADDRESS, |s, v| own(s, v, SocketProtocol::ScgiNph)),
+        "listen here for SCGI, and begin answers with a status line",
+    ),
+    row(
+        &["fastcgi-modifier1", "scgi-modifier1"],
+        Set(Takes::Value("N"), |s, value| match value.trim().parse() {
+            Ok(number @ (0 | 30)) => {
+                s.http_modifier = number;
+                Ok(None)
+            }
+            _ => Err("0: requests are for Python".to_owned()),
+        }),
+        "who answers requests that come over FastCGI and SCGI: 0, Python",
+    ),
+    bare(&["fastcgi-modifier2", "scgi-modifier2"], Takes::Value("N"), "a word for who answers")
+        .accepted("Python listens to no such word"),
     row(
         &["shared-socket", "undeferred-shared-socket"],
         List(|s| &mut s.shared, "ADDRESS"),
@@ -126,12 +155,18 @@ fn some_address(address: &str) -> Result<&str, String> {
     Ok(address)
 }
 
+const PROTOCOLS: &str = "uwsgi, http, fastcgi, scgi or auto";
+
 fn protocol(draft: &mut Draft, value: &str) -> Reading {
     draft.protocol = match value {
         "uwsgi" => SocketProtocol::Uwsgi,
         "http" | "http11" => SocketProtocol::Http,
         "auto" => SocketProtocol::Auto,
-        _ => return Err("uwsgi, http or auto".to_owned()),
+        "fastcgi" => SocketProtocol::FastCgi,
+        "fastcgi-nph" => SocketProtocol::FastCgiNph,
+        "scgi" => SocketProtocol::Scgi,
+        "scgi-nph" => SocketProtocol::ScgiNph,
+        _ => return Err(PROTOCOLS.to_owned()),
     };
     Ok(None)
 }
@@ -174,7 +209,11 @@ mod tests {
         let mut draft = Draft::default();
         protocol(&mut draft, "auto").unwrap();
         assert_eq!(draft.protocol, SocketProtocol::Auto);
-        assert_eq!(protocol(&mut draft, "raw"), Err("uwsgi, http or auto".to_owned()));
+        assert_eq!(protocol(&mut draft, "raw"), Err(PROTOCOLS.to_owned()));
+        for (word, means) in [("scgi", SocketProtocol::Scgi), ("fastcgi-nph", SocketProtocol::FastCgiNph)] {
+            protocol(&mut draft, word).unwrap();
+            assert_eq!(draft.protocol, means);
+        }
     }
 
     #[test]
