@@ -81,6 +81,7 @@ class Stepped:
         self.pid = pid
         self.threads = [int(tid) for tid in os.listdir(f"/proc/{pid}/task")]
         self.count = 0
+        self.answer = b""
         self.current = None
         self.ready = []
         for tid in self.threads:
@@ -97,8 +98,8 @@ class Stepped:
             return stat.read().rsplit(")", 1)[1].split()[0] in "SD"
 
     def run(self, until):
-        """Steps until this connection has an answer and nobody has moved for a moment; the instructions."""
-        begun, quiet, answered = self.count, 0, False
+        """Steps until this connection has an answer, or a part of it, and nobody has moved for a moment; the instructions."""
+        begun, quiet, self.answer = self.count, 0, b""
         os.set_blocking(until.fileno(), False)
         while quiet < 150:
             tid, status = os.waitpid(-1, WALL | os.WNOHANG)
@@ -110,8 +111,8 @@ class Stepped:
             elif tid == 0:
                 quiet += 1
                 os.sched_yield() if quiet < 50 else time.sleep(0.0002)
-                answered = answered or has_come(until)
-                if not answered:
+                self.answer = self.answer or what_came(until)
+                if not self.answer:
                     quiet = min(quiet, 60)
             ours = [one for one in self.ready if one[0] == self.current]
             if not ours and self.ready and (self.current is None or (quiet % 20 == 19 and self.waits(self.current))):
@@ -124,9 +125,8 @@ class Stepped:
         return self.count - begun
 
 
-def has_come(connection):
+def what_came(connection):
     try:
-        connection.recv(65536)
-        return True
+        return connection.recv(65536)
     except BlockingIOError:
-        return False
+        return b""

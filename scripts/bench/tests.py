@@ -1,6 +1,8 @@
 """Tests of the bench itself: `python3 scripts/bench/tests.py`. Standard library only, no server needed."""
 
 import os
+import platform
+import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +17,7 @@ import apps  # noqa: E402
 import front  # noqa: E402
 import processes  # noqa: E402
 import report  # noqa: E402
+import stepping  # noqa: E402
 from placement import Placement, place  # noqa: E402
 from rows import QUICK, ROWS, Row, choose  # noqa: E402
 from servers import BACKLOG, Site, Uwring, Uwsgi  # noqa: E402
@@ -178,6 +181,44 @@ class Reporting(unittest.TestCase):
         page = self.page(uwsgi=[one_round(100.0, 10.0)])
         self.assertIn("| – | – |", page)
         self.assertIn("- x: broke / log", page)
+
+
+ECHO = """
+import sys, socket, time
+line = socket.socket(fileno=int(sys.argv[1]))
+while line.recv(1):
+    line.sendall(f"{int(time.time())} {time.monotonic_ns()}".encode())
+"""
+
+
+@unittest.skipUnless(platform.machine() == "x86_64", "it patches machine code")
+class Stepping(unittest.TestCase):
+    """Instructions are counted, and the clock hardly moves meanwhile."""
+
+    def test_the_same_again_is_as_many_within_one_second(self):
+        ours, theirs = socket.socketpair()
+        number = str(theirs.fileno())
+        child = subprocess.Popen([sys.executable, "-c", ECHO, number], pass_fds=[theirs.fileno()])
+        try:
+            ours.sendall(b"x")
+            ours.recv(100)
+            stepped, counts, times = stepping.Stepped(child.pid), [], []
+            for _ in range(4):
+                ours.setblocking(True)
+                ours.sendall(b"x")
+                counts.append(stepped.run(ours))
+                times.append([int(word) for word in stepped.answer.split()])
+            self.assertGreater(min(counts[1:]), 500)
+            self.assertLess(max(counts[1:]), 1.01 * min(counts[1:]), counts)
+            walls, monotonic = zip(*times)
+            self.assertEqual(len(set(walls)), 1, walls)
+            self.assertEqual(sorted(set(monotonic)), list(monotonic))
+            self.assertLess(monotonic[-1] - monotonic[0], 100_000_000)
+        finally:
+            child.kill()
+            child.wait()
+            ours.close()
+            theirs.close()
 
 
 if __name__ == "__main__":
