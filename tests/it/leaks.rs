@@ -4,6 +4,7 @@
 
 use std::process::Command;
 
+use crate::support::held::Held;
 use crate::support::{Address, Packet, Server, has, held, uwring_only};
 
 fn scaled(n: usize) -> usize {
@@ -39,6 +40,12 @@ fn abort(server: &Server, n: usize) {
     }
 }
 
+/// The last load left more behind than ten bytes a request.
+fn has_risen(levels: &[Held]) -> bool {
+    let [.., before, after] = levels else { return false };
+    after.kilobytes > before.kilobytes + before.kilobytes / 20 + 1536
+}
+
 #[test]
 fn memory_and_descriptors_return_to_their_level() {
     if !has(&["ab"]) {
@@ -53,16 +60,17 @@ fn memory_and_descriptors_return_to_their_level() {
     load(&server.tcp(0), n / 10, 100, false);
     abort(&server, scaled(10_000));
     settle(&server);
-    let before = held(pid);
-    load(&server.tcp(0), n, 100, true);
-    load(&server.tcp(0), n / 10, 100, false);
-    abort(&server, scaled(10_000));
-    settle(&server);
-    let after = held(pid);
-    assert_eq!(after.descriptors, before.descriptors, "{before:?} → {after:?}");
-    // Ten bytes a request would be more. On a busy machine more clients are open at a time than before.
-    let allowed = before.kilobytes + before.kilobytes / 20 + 1536;
-    assert!(after.kilobytes <= allowed, "{before:?} → {after:?}");
+    let mut levels = vec![held(pid)];
+    // On a busy machine more clients may be open at a time than ever before: once more, then. A leak is one each time.
+    while levels.len() < 2 || levels.len() < 4 && has_risen(&levels) {
+        load(&server.tcp(0), n, 100, true);
+        load(&server.tcp(0), n / 10, 100, false);
+        abort(&server, scaled(10_000));
+        settle(&server);
+        levels.push(held(pid));
+    }
+    assert!(levels.iter().all(|level| level.descriptors == levels[0].descriptors), "{levels:?}");
+    assert!(!has_risen(&levels), "{levels:?}");
     assert_eq!(server.workers().len(), 1, "the worker was replaced");
 }
 
