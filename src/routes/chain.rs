@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use super::cached;
 use super::fields::line_of;
 use super::gzip::Wish;
+use super::htpasswd;
 use super::render::render;
 use super::scene::Scene;
 use crate::base::base64;
 use crate::files::{Ask, encoding};
-use crate::options::routes::action::Action;
+use crate::options::routes::action::{Action, Admitted};
 use crate::options::routes::condition::{Comparison, Condition, OfPath};
 use crate::options::routes::template::Template;
 use crate::options::routes::{Rule, When};
@@ -199,7 +200,7 @@ fn act(action: &Action, scene: &mut Scene<'_>, groups: &[Vec<u8>]) -> Next {
             let seconds: u64 = number.unwrap_or(0);
             scene.notes.patience_ms = Some(seconds.saturating_mul(1000));
         }
-        Action::BasicAuth { realm, user, next } => return basic_auth(scene, realm, user, *next),
+        Action::BasicAuth { realm, who, next } => return basic_auth(scene, realm, who, *next),
     }
     Next::Rule
 }
@@ -281,14 +282,12 @@ fn plain_file(path: PathBuf, status: Vec<u8>, kind: &[u8]) -> Answer {
     answer
 }
 
-fn basic_auth(scene: &mut Scene<'_>, realm: &str, user: &str, next: bool) -> Next {
+fn basic_auth(scene: &mut Scene<'_>, realm: &str, who: &Admitted, next: bool) -> Next {
     let given = scene.value(b"HTTP_AUTHORIZATION").unwrap_or_default();
-    let credentials =
-        given.get(..6).filter(|scheme| scheme.eq_ignore_ascii_case(b"basic ")).map(|_| &given[6..]);
-    let expected = base64::encode(user.as_bytes());
-    if credentials.is_some_and(|credentials| same(credentials.trim_ascii(), expected.as_bytes())) {
-        let name = user.split(':').next().unwrap_or_default();
-        scene.set(b"REMOTE_USER", name.as_bytes().to_vec());
+    let scheme = given.get(..6).filter(|scheme| scheme.eq_ignore_ascii_case(b"basic "));
+    let credentials = scheme.and_then(|_| base64::decode(given[6..].trim_ascii())).unwrap_or_default();
+    if let Some(name) = admitted(&credentials, who) {
+        scene.set(b"REMOTE_USER", name.to_vec());
         return Next::Rule;
     }
     if next {
@@ -299,8 +298,22 @@ fn basic_auth(scene: &mut Scene<'_>, realm: &str, user: &str, next: bool) -> Nex
     Next::End(Outcome::Answer(answer))
 }
 
+/// The user's name, if these are credentials of somebody who is let in (RFC 7617 §2).
+fn admitted<'a>(credentials: &'a [u8], who: &Admitted) -> Option<&'a [u8]> {
+    let colon = credentials.iter().position(|byte| *byte == b':')?;
+    let (name, password) = (&credentials[..colon], &credentials[colon + 1..]);
+    let is_in = match who {
+        Admitted::User(user) => same(credentials, user.as_bytes()),
+        Admitted::File(file) => htpasswd::admits(file, name, password).unwrap_or_else(|error| {
+            crate::logging::line(&format!("basicauth: cannot read {}: {error}", file.display()));
+            false
+        }),
+    };
+    is_in.then_some(name)
+}
+
 /// Equality that takes as long wherever the first difference is.
-fn same(one: &[u8], other: &[u8]) -> bool {
+pub(super) fn same(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len() && one.iter().zip(other).fold(0, |bits, (a, b)| bits | (a ^ b)) == 0
 }
 

@@ -5,6 +5,7 @@ mod cached;
 pub mod chain;
 pub mod fields;
 pub mod gzip;
+mod htpasswd;
 mod render;
 pub mod scene;
 

@@ -208,6 +208,36 @@ fn users_are_asked_for_their_password() {
 }
 
 #[test]
+fn users_may_be_those_of_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let hash =
+        "$6$saltsalt$qFmFH.bQmmtXzyBY0s9v7Oicd2z4XSIecDzlB5KiA2/jctKu9YterLp8wwnSq.qc.eoxqOmSuNp2xS0ktL3nh/";
+    std::fs::write(folder.path().join("users"), format!("# ours\njoe:{hash}\n")).expect("written");
+    let server = Server::app("routed")
+        .http()
+        .folder(folder)
+        .uwsgi_needs("plugins = router_basicauth")
+        .ini("route = ^/auth basicauth:R,{dir}/users\nroute = ^/lost basicauth:R,{dir}/none")
+        .start();
+    let ask = |path: &str, credentials: &str| request(&server, path, &[("Authorization", credentials)]);
+    // joe:password, joe:wrong, eve:password
+    let answer = ask("/auth", "Basic am9lOnBhc3N3b3Jk").expect(200);
+    assert!(saw(&answer, "REMOTE_USER=joe"), "{}", answer.text());
+    // RFC 7235 §2.1: the scheme in any case. (uWSGI knows one.)
+    let scheme = if target() == Target::Uwring { "basic" } else { "Basic" };
+    ask("/auth", &format!("{scheme} am9lOnBhc3N3b3Jk")).expect(200);
+    ask("/auth", "Basic am9lOndyb25n").expect(401);
+    ask("/auth", "Basic ZXZlOnBhc3N3b3Jk").expect(401);
+    server.get("/auth").expect(401);
+    ask("/lost", "Basic am9lOnBhc3N3b3Jk").expect(401);
+    // A user that is added is known at once.
+    let users = format!("eve:{hash}\n");
+    std::fs::write(server.path("users"), users).expect("written");
+    ask("/auth", "Basic ZXZlOnBhc3N3b3Jk").expect(200);
+    ask("/auth", "Basic am9lOnBhc3N3b3Jk").expect(401);
+}
+
+#[test]
 fn requests_are_logged_as_rules_want() {
     let server = server(
         "route = ^/healthz/(live|ready)/?$ donotlog:\n\
@@ -292,7 +322,7 @@ fn rules_nobody_can_follow_stop_the_start() {
         ("route = ^/(x last:", "a regular expression"),
         ("route-run = http:127.0.0.1:80", "would forward the request"),
         ("route-run = frobnicate:x", "frobnicate is not"),
-        ("route-run = basicauth:R,/etc/htpasswd", "front end"),
+        ("route-run = basicauth:R", "basicauth:REALM,FILE"),
         ("final-route-run = addheader:A: b", "too late"),
     ] {
         let server = Server::app("routed").ini(rule).launch();

@@ -1,5 +1,7 @@
 //! Actions of rules, and which chain may have them.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::Chain;
@@ -77,11 +79,20 @@ pub enum Action {
     BasicAuth {
         /// Shown to the user.
         realm: String,
-        /// `user:password`.
-        user: String,
+        /// Who is let in.
+        who: Admitted,
         /// Others are left to the next rule.
         next: bool,
     },
+}
+
+/// Whom `basicauth` lets in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Admitted {
+    /// `user:password`.
+    User(String),
+    /// Those in a file as htpasswd(1) writes it.
+    File(PathBuf),
 }
 
 /// A place in a cache.
@@ -265,17 +276,16 @@ fn cache_var(argument: &str, grouped: bool) -> Result<Action, String> {
 }
 
 fn basic_auth(argument: &str, next: bool) -> Result<Action, String> {
-    let (realm, user) = argument.split_once(',').ok_or("basicauth:REALM,USER:PASSWORD")?;
-    if !user.contains(':') {
-        return Err(
-            "basicauth:REALM,USER:PASSWORD: checking the hashes of an htpasswd file takes a worker long; let the front \
-             end do it"
-                .to_owned(),
-        );
-    }
+    let expected = "basicauth:REALM,USER:PASSWORD or basicauth:REALM,FILE";
+    let (realm, who) = argument.split_once(',').ok_or(expected)?;
+    let who = match who.trim() {
+        "" => return Err(expected.to_owned()),
+        user if user.contains(':') => Admitted::User(user.to_owned()),
+        file => Admitted::File(file.into()),
+    };
     // It stands between quotes in a header.
     let realm = realm.replace(['"', '\\'], "'");
-    Ok(Action::BasicAuth { realm, user: user.to_owned(), next })
+    Ok(Action::BasicAuth { realm, who, next })
 }
 
 /// Some actions come too late in some chains.
