@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use uwring::logging::format::{Line, Record, Variables};
+use uwring::logging::format::{Known, Line, Record, Variables};
 use uwring::options::settings::Logging;
 use uwring::proto::head::{BodyOut, Head, Length, encode};
 use uwring::request::{Request, Version};
@@ -14,6 +14,10 @@ struct NoVariables;
 impl Variables for NoVariables {
     fn value(&self, _: &[u8]) -> Option<&[u8]> {
         None
+    }
+
+    fn known(&self, _: Known) -> &[u8] {
+        b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
     }
 }
 
@@ -55,10 +59,6 @@ fn line(criterion: &mut Criterion) {
         method: b"GET",
         uri: b"/articles/2026/?page=2&sort=name",
         protocol: b"HTTP/1.1",
-        host: b"www.example.com",
-        agent: b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-        referer: b"",
-        forwarded_for: b"",
         vars: 52,
         packet_bytes: 900,
         started_wall_us: 1_795_000_000_000_000,
@@ -69,20 +69,24 @@ fn line(criterion: &mut Criterion) {
         body_bytes: 512,
         content_length: 0,
         broken: false,
-        via: " ",
+        cut_off: false,
+        via_sendfile: false,
         modifier1: 0,
         modifier2: 0,
         traced: false,
         logvars: &[],
         variables: &NoVariables,
     };
-    let (line, mut out) = (Line::compile(&Logging::default()), Vec::new());
-    criterion.bench_function("log line, default form", |bencher| {
-        bencher.iter(|| {
-            out.clear();
-            line.append(&mut out, black_box(&record));
+    let json = Logging { json: true, ..Logging::default() };
+    for (name, logging) in [("log line, default form", Logging::default()), ("log line, JSON", json)] {
+        let (line, mut out) = (Line::compile(&logging), Vec::new());
+        criterion.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                out.clear();
+                line.append(&mut out, black_box(&record));
+            });
         });
-    });
+    }
 }
 
 criterion_group!(benches, head, line);

@@ -1,33 +1,42 @@
 //! Whole numbers as text, appended to bytes without formatting machinery: heads and log lines are made of them.
 
-/// Appends `number` in decimal.
+/// Appends `number` in decimal. Most numbers are small, and those take few steps.
 pub fn decimal(out: &mut Vec<u8>, number: u64) {
-    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
-        2021222324252627282930313233343536373839\
-        4041424344454647484950515253545556575859\
-        6061626364656667686970717273747576777879\
-        8081828384858687888990919293949596979899";
-    if number < 10 {
-        out.push(b'0' + number as u8);
-        return;
+    match number {
+        0..10 => out.push(b'0' + number as u8),
+        10..100 => out.extend_from_slice(&PAIRS[number as usize]),
+        100..1000 => {
+            let [tens, ones] = PAIRS[(number % 100) as usize];
+            out.extend_from_slice(&[b'0' + (number / 100) as u8, tens, ones]);
+        }
+        1000..10_000 => fixed::<2>(out, number),
+        _ => {
+            decimal(out, number / 10_000);
+            fixed::<2>(out, number);
+        }
     }
-    // u64::MAX has 20 digits.
-    let mut text = [0u8; 20];
-    let (mut at, mut left) = (text.len(), number);
-    while left >= 10 {
-        let pair = (left % 100) as usize * 2;
-        left /= 100;
-        at -= 2;
-        text[at..at + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
-    }
-    if left > 0 {
-        at -= 1;
-        text[at] = b'0' + left as u8;
-    } else if text[at] == b'0' {
-        at += 1;
-    }
-    out.extend_from_slice(&text[at..]);
 }
+
+/// Appends the last digits of `number`, in so many `PAIRS_`, with zeros in front.
+pub fn fixed<const PAIRS_: usize>(out: &mut Vec<u8>, mut number: u64) {
+    let mut text = [[b'0'; 2]; PAIRS_];
+    for pair in text.iter_mut().rev() {
+        *pair = PAIRS[(number % 100) as usize];
+        number /= 100;
+    }
+    out.extend_from_slice(text.as_flattened());
+}
+
+/// `00` to `99`.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut n = 0;
+    while n < 100 {
+        pairs[n] = [b'0' + n as u8 / 10, b'0' + n as u8 % 10];
+        n += 1;
+    }
+    pairs
+};
 
 /// Appends `number` in decimal, with a sign where it is negative.
 pub fn signed(out: &mut Vec<u8>, number: i64) {
@@ -55,6 +64,9 @@ mod tests {
             out.clear();
             signed(&mut out, number as i64);
             assert_eq!(out, (number as i64).to_string().into_bytes());
+            out.clear();
+            fixed::<3>(&mut out, number);
+            assert_eq!(out, format!("{:06}", number % 1_000_000).into_bytes());
         }
     }
 }

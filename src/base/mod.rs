@@ -12,3 +12,4 @@ pub mod pattern;
 pub mod protocol;
 pub mod text;
 pub mod vassalage;
+pub mod words;

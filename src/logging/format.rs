@@ -2,9 +2,17 @@
 //!
 //! Control bytes of what a client sent are written as `\xNN`, so that nobody can forge a line.
 
+mod text;
+mod usual;
+
 use std::cell::RefCell;
 
-use crate::base::digits::{decimal, signed};
+pub use text::is_plain_json;
+use text::{or_dash, safe};
+use usual::Opening;
+
+use super::json;
+use crate::base::digits::{decimal, fixed};
 use crate::options::settings::Logging;
 use crate::proto::trace;
 use crate::sys::time;
@@ -28,10 +36,6 @@ pub struct Record<'a> {
     pub method: &'a [u8],
     pub uri: &'a [u8],
     pub protocol: &'a [u8],
-    pub host: &'a [u8],
-    pub agent: &'a [u8],
-    pub referer: &'a [u8],
-    pub forwarded_for: &'a [u8],
     /// Names and values, both counted, as uWSGI does.
     pub vars: usize,
     pub packet_bytes: usize,
@@ -42,15 +46,17 @@ pub struct Record<'a> {
     pub header_bytes: u64,
     pub body_bytes: u64,
     pub content_length: u64,
-    pub via: &'a str,
+    pub via_sendfile: bool,
     /// The answer could not be sent.
     pub broken: bool,
+    /// What the application asked for of the body did not come.
+    pub cut_off: bool,
     pub modifier1: u8,
     pub modifier2: u8,
     pub logvars: &'a [(Vec<u8>, Vec<u8>)],
     /// `tracing`.
     pub traced: bool,
-    /// The value of a request variable, for `%(var.NAME)`.
+    /// What few forms ask for.
     pub variables: &'a dyn Variables,
 }
 
@@ -66,10 +72,22 @@ impl<'a> Record<'a> {
     }
 }
 
-/// Access to the request's variables by name.
+/// Access to the request's variables.
 pub trait Variables: std::fmt::Debug {
     /// Value of the last variable of that name.
     fn value(&self, name: &[u8]) -> Option<&[u8]>;
+    /// One of those that have a place of their own; empty where there is none.
+    fn known(&self, which: Known) -> &[u8];
+}
+
+/// Variables that have a place of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as in log-format")]
+pub enum Known {
+    Host,
+    Agent,
+    Referer,
+    ForwardedFor,
 }
 
 /// Whether a request gets a line: all do, unless `disable-logging`; then those the `log-*` options name.
@@ -102,10 +120,12 @@ pub struct Line {
     micros: bool,
     forwarded_for: bool,
     memory: bool,
-    /// `%(ctime)`, `%(ltime)` and `%(ftime)` of the second of the last request.
+    /// `%(ctime)`, `%(ltime)` and `%(ftime)` of the second of the last request, and that of JSON.
     ctime: RefCell<Stamp>,
     ltime: RefCell<Stamp>,
     ftime: RefCell<Stamp>,
+    of_json: RefCell<Stamp>,
+    opening: RefCell<Opening>,
 }
 
 /// Which kind of line.
@@ -122,21 +142,26 @@ enum Form {
 /// A form of time, and its text in one second: requests are many to a second, and time zones take their time.
 #[derive(Debug)]
 struct Stamp {
-    form: String,
+    /// For `strftime`; none: as JSON has it.
+    form: Option<String>,
     second: u64,
-    text: String,
+    text: Vec<u8>,
 }
 
 impl Stamp {
-    fn new(form: &str) -> RefCell<Stamp> {
-        RefCell::new(Stamp { form: form.into(), second: u64::MAX, text: String::new() })
+    fn new(form: Option<&str>) -> RefCell<Stamp> {
+        RefCell::new(Stamp { form: form.map(Into::into), second: u64::MAX, text: Vec::new() })
     }
 
     fn append(&mut self, out: &mut Vec<u8>, second: u64) {
         if self.second != second {
-            (self.second, self.text) = (second, time::local(second, &self.form));
+            self.second = second;
+            self.text = match &self.form {
+                Some(form) => time::local(second, form).into_bytes(),
+                None => json::second(second),
+            };
         }
-        out.extend_from_slice(self.text.as_bytes());
+        out.extend_from_slice(&self.text);
     }
 }
 
@@ -254,81 +279,48 @@ impl Line {
             micros: logging.micros,
             forwarded_for: logging.x_forwarded_for,
             memory: logging.memory_report,
-            ctime: Stamp::new(time::CTIME),
-            ltime: Stamp::new(LTIME),
+            ctime: Stamp::new(Some(time::CTIME)),
+            ltime: Stamp::new(Some(LTIME)),
             // As in uWSGI, only with both options.
             ftime: Stamp::new(
                 logging
                     .date
                     .as_deref()
                     .filter(|form| logging.format_strftime && !form.is_empty())
-                    .unwrap_or(LTIME),
+                    .or(Some(LTIME)),
             ),
+            of_json: Stamp::new(None),
+            opening: RefCell::default(),
         }
+    }
+
+    /// Whether it says how many requests all workers have had: adding them up takes a while.
+    pub fn tells_total(&self) -> bool {
+        !matches!(self.form, Form::Items(_))
     }
 
     /// Appends the line of one request.
     pub fn append(&self, out: &mut Vec<u8>, record: &Record<'_>) {
         match &self.form {
-            Form::Default => self.append_default(out, record),
+            Form::Default => return usual::append(self, out, record),
             Form::Items(items) => items.iter().for_each(|item| self.append_item(out, item, record)),
-            Form::Json => return super::json::request(out, record, self.addr(record)),
+            Form::Json => {
+                return json::request(out, record, self.addr(record), |out| {
+                    self.of_json.borrow_mut().append(out, seconds(record));
+                });
+            }
         }
         out.push(b'\n');
     }
 
     fn addr<'a>(&self, record: &Record<'a>) -> &'a [u8] {
-        if self.forwarded_for && !record.forwarded_for.is_empty() {
-            record.forwarded_for
-        } else {
-            record.addr
+        match record.variables {
+            variables if self.forwarded_for => match variables.known(Known::ForwardedFor) {
+                [] => record.addr,
+                all => all,
+            },
+            _ => record.addr,
         }
-    }
-
-    fn append_default(&self, out: &mut Vec<u8>, r: &Record<'_>) {
-        let text = |out: &mut Vec<u8>, text: &str| out.extend_from_slice(text.as_bytes());
-        if self.memory {
-            append_memory(out);
-        }
-        text(out, "[pid: ");
-        decimal(out, r.pid.into());
-        text(out, "|app: ");
-        signed(out, r.app);
-        text(out, "|req: ");
-        signed(out, r.app_requests);
-        text(out, "/");
-        decimal(out, r.total_requests);
-        text(out, "] ");
-        safe(out, self.addr(r));
-        text(out, " (");
-        safe(out, r.user);
-        text(out, ") {");
-        decimal(out, r.vars as u64);
-        text(out, " vars in ");
-        decimal(out, r.packet_bytes as u64);
-        text(out, " bytes} [");
-        self.ctime.borrow_mut().append(out, seconds(r));
-        text(out, "] ");
-        safe(out, r.method);
-        text(out, " ");
-        safe(out, r.uri);
-        text(out, " => generated ");
-        decimal(out, r.body_bytes);
-        text(out, " bytes in ");
-        decimal(out, if self.micros { r.took_us } else { r.took_us / 1000 });
-        text(out, if self.micros { " micros" } else { " msecs" });
-        text(out, r.via);
-        text(out, "(");
-        safe(out, r.protocol);
-        text(out, " ");
-        decimal(out, r.status.into());
-        text(out, ") ");
-        decimal(out, r.header_count.into());
-        text(out, " headers in ");
-        decimal(out, r.header_bytes);
-        text(out, " bytes (1 switches on core ");
-        decimal(out, r.core.into());
-        text(out, ")");
     }
 
     fn append_item(&self, out: &mut Vec<u8>, item: &Item, record: &Record<'_>) {
@@ -350,10 +342,10 @@ impl Line {
             Name::Method => or_dash(out, r.method),
             Name::User => or_dash(out, r.user),
             Name::Addr => or_dash(out, self.addr(r)),
-            Name::Host => or_dash(out, r.host),
+            Name::Host => or_dash(out, r.variables.known(Known::Host)),
             Name::Proto => or_dash(out, r.protocol),
-            Name::Uagent => or_dash(out, r.agent),
-            Name::Referer => or_dash(out, r.referer),
+            Name::Uagent => or_dash(out, r.variables.known(Known::Agent)),
+            Name::Referer => or_dash(out, r.variables.known(Known::Referer)),
             Name::RequestId => or_dash(out, r.request_id().unwrap_or_default()),
             Name::TraceId => or_dash(out, r.trace_id().unwrap_or_default()),
             Name::Ltime => self.ltime.borrow_mut().append(out, seconds(r)),
@@ -363,10 +355,7 @@ impl Line {
             Name::Secs => {
                 decimal(out, r.took_us / 1_000_000);
                 out.push(b'.');
-                // A digit in front keeps the zeros; it goes.
-                let at = out.len();
-                decimal(out, 1_000_000 + r.took_us % 1_000_000);
-                out.remove(at);
+                fixed::<3>(out, r.took_us);
             }
             name => decimal(out, number(name, r)),
         }
@@ -419,7 +408,9 @@ fn number(name: Name, r: &Record<'_>) -> u64 {
         Name::VszM => memory().1 >> 20,
         // One call of the application is one switch.
         Name::Switches => 1,
-        Name::Werr | Name::Ioerr => r.broken.into(),
+        Name::Werr => r.broken.into(),
+        Name::Rerr => r.cut_off.into(),
+        Name::Ioerr => u64::from(r.broken) + u64::from(r.cut_off),
         _ => 0,
     }
 }
@@ -461,25 +452,6 @@ fn item(name: &str) -> Item {
     match NAMES.iter().find(|(known, _)| *known == name) {
         Some((_, known)) => Item::Known(*known),
         None => Item::Logvar(name.to_owned()),
-    }
-}
-
-fn or_dash(out: &mut Vec<u8>, value: &[u8]) {
-    if value.is_empty() { out.push(b'-') } else { safe(out, value) }
-}
-
-/// Appends what a client sent, control bytes made visible.
-fn safe(out: &mut Vec<u8>, value: &[u8]) {
-    // Almost always there is none, so all of it goes at once.
-    for piece in value.split_inclusive(u8::is_ascii_control) {
-        match piece {
-            [text @ .., byte] if byte.is_ascii_control() => {
-                out.extend_from_slice(text);
-                let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
-                out.extend_from_slice(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
-            }
-            text => out.extend_from_slice(text),
-        }
     }
 }
 

@@ -1,105 +1,82 @@
 //! Lines as JSON objects, one each (RFC 8259): what clients and applications put into them stays inside a string.
 
-use super::format::Record;
+use super::format::{Known, Record, is_plain_json};
 use super::relay::{Label, Message, Source};
-use crate::base::digits::{decimal, signed};
+use crate::base::digits::{decimal, fixed, signed};
 use crate::base::errors;
 
-/// Appends one request, with its line end.
-pub fn request(out: &mut Vec<u8>, r: &Record<'_>, addr: &[u8]) {
-    let mut object = Object::begin(out, r.started_wall_us, "request");
-    object.number("pid", r.pid.into());
-    object.number("worker", r.worker.into());
-    object.number("core", r.core.into());
-    object.signed("app", r.app);
-    object.number("requests", r.total_requests);
-    for (name, value) in [
-        ("addr", addr),
-        ("user", r.user),
-        ("method", r.method),
-        ("uri", r.uri),
-        ("protocol", r.protocol),
-        ("host", r.host),
-        ("user_agent", r.agent),
-        ("referer", r.referer),
-    ] {
-        object.text(name, value);
+/// Appends one request, with its line end. `second`: appends when it began, to the second.
+pub fn request(out: &mut Vec<u8>, r: &Record<'_>, addr: &[u8], second: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(b"{\"time\":\"");
+    second(out);
+    out.push(b'.');
+    fixed::<3>(out, r.started_wall_us);
+    out.extend_from_slice(b"Z\",\"type\":\"request\"");
+    number(out, b",\"pid\":", r.pid.into());
+    number(out, b",\"worker\":", r.worker.into());
+    number(out, b",\"core\":", r.core.into());
+    out.extend_from_slice(b",\"app\":");
+    signed(out, r.app);
+    number(out, b",\"requests\":", r.total_requests);
+    text(out, b",\"addr\":", addr);
+    text(out, b",\"user\":", r.user);
+    text(out, b",\"method\":", r.method);
+    text(out, b",\"uri\":", r.uri);
+    text(out, b",\"protocol\":", r.protocol);
+    text(out, b",\"host\":", r.variables.known(Known::Host));
+    text(out, b",\"user_agent\":", r.variables.known(Known::Agent));
+    text(out, b",\"referer\":", r.variables.known(Known::Referer));
+    if r.traced {
+        let ids = [(&b",\"request_id\":"[..], r.request_id()), (b",\"trace_id\":", r.trace_id())];
+        ids.into_iter().for_each(|(key, id)| id.into_iter().for_each(|id| text(out, key, id)));
     }
-    for (name, value) in [("request_id", r.request_id()), ("trace_id", r.trace_id())] {
-        if let Some(value) = value.filter(|_| r.traced) {
-            object.text(name, value);
-        }
-    }
-    object.number("status", r.status.into());
-    object.number("request_bytes", r.content_length);
-    object.number("response_headers", r.header_count.into());
-    object.number("response_header_bytes", r.header_bytes);
-    object.number("response_bytes", r.body_bytes);
-    object.number("duration_us", r.took_us);
+    number(out, b",\"status\":", r.status.into());
+    number(out, b",\"request_bytes\":", r.content_length);
+    number(out, b",\"response_headers\":", r.header_count.into());
+    number(out, b",\"response_header_bytes\":", r.header_bytes);
+    number(out, b",\"response_bytes\":", r.body_bytes);
+    number(out, b",\"duration_us\":", r.took_us);
     for (name, value) in r.logvars {
-        object.text(&format!("var.{}", String::from_utf8_lossy(name)), value);
+        out.extend_from_slice(b",\"var.");
+        escape(out, name);
+        text(out, b"\":", value);
     }
-    object.end();
+    out.extend_from_slice(b"}\n");
 }
 
 /// Appends a message that is no request, without a line end.
 pub fn message(out: &mut Vec<u8>, message: Message<'_>, wall_us: u64) {
     let Label { source, pid, worker } = message.label;
-    let kind = match source {
-        Source::Server => "server",
-        Source::Output => "app",
-        Source::Request => "request",
+    let kind: &[u8] = match source {
+        Source::Server => b"server",
+        Source::Output => b"app",
+        Source::Request => b"request",
     };
-    let mut object = Object::begin(out, wall_us, kind);
-    object.number("pid", pid.into());
-    object.number("worker", worker.into());
-    object.text("message", message.text);
+    out.extend_from_slice(b"{\"time\":\"");
+    out.extend_from_slice(&second(wall_us / 1_000_000));
+    out.push(b'.');
+    fixed::<3>(out, wall_us);
+    out.extend_from_slice(b"Z\",\"type\":\"");
+    out.extend_from_slice(kind);
+    number(out, b"\",\"pid\":", pid.into());
+    number(out, b",\"worker\":", worker.into());
+    text(out, b",\"message\":", message.text);
     if source == Source::Server
         && let Some(number) = errors::number_in(message.text)
     {
-        object.text("id", number.as_bytes());
+        text(out, b",\"id\":", number.as_bytes());
     }
-    object.out.push(b'}');
+    out.push(b'}');
 }
 
-struct Object<'a> {
-    out: &'a mut Vec<u8>,
+fn number(out: &mut Vec<u8>, key: &[u8], value: u64) {
+    out.extend_from_slice(key);
+    decimal(out, value);
 }
 
-impl Object<'_> {
-    fn begin<'a>(out: &'a mut Vec<u8>, wall_us: u64, kind: &str) -> Object<'a> {
-        out.extend_from_slice(b"{\"time\":\"");
-        time(out, wall_us);
-        out.extend_from_slice(b"\",\"type\":\"");
-        out.extend_from_slice(kind.as_bytes());
-        out.push(b'"');
-        Object { out }
-    }
-
-    fn name(&mut self, name: &str) {
-        self.out.push(b',');
-        string(self.out, name.as_bytes());
-        self.out.push(b':');
-    }
-
-    fn number(&mut self, name: &str, value: u64) {
-        self.name(name);
-        decimal(self.out, value);
-    }
-
-    fn signed(&mut self, name: &str, value: i64) {
-        self.name(name);
-        signed(self.out, value);
-    }
-
-    fn text(&mut self, name: &str, value: &[u8]) {
-        self.name(name);
-        string(self.out, value);
-    }
-
-    fn end(self) {
-        self.out.extend_from_slice(b"}\n");
-    }
+fn text(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
+    out.extend_from_slice(key);
+    string(out, value);
 }
 
 /// Appends `value` as a string with its quotes. What is no UTF-8 becomes U+FFFD.
@@ -111,6 +88,9 @@ fn string(out: &mut Vec<u8>, value: &[u8]) {
 
 /// Appends `value` as it stands inside a string.
 pub fn escape(out: &mut Vec<u8>, value: &[u8]) {
+    if is_plain_json(value) {
+        return out.extend_from_slice(value);
+    }
     for chunk in value.utf8_chunks() {
         escape_text(out, chunk.valid());
         if !chunk.invalid().is_empty() {
@@ -142,26 +122,11 @@ fn escape_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Appends a time as RFC 3339 has it, in UTC: `2026-11-21T02:37:41.000123Z`.
-fn time(out: &mut Vec<u8>, wall_us: u64) {
-    let (seconds, us) = (wall_us / 1_000_000, wall_us % 1_000_000);
-    let (year, month, day) = date(seconds / 86_400);
-    let of_day = seconds % 86_400;
-    let mut part = |value: u64, width: u32, then: u8| {
-        let mut unit = 10_u64.pow(width - 1);
-        while unit > 0 {
-            out.push(b'0' + u8::try_from(value / unit % 10).unwrap_or(0));
-            unit /= 10;
-        }
-        out.push(then);
-    };
-    part(year, 4, b'-');
-    part(month, 2, b'-');
-    part(day, 2, b'T');
-    part(of_day / 3600, 2, b':');
-    part(of_day / 60 % 60, 2, b':');
-    part(of_day % 60, 2, b'.');
-    part(us, 6, b'Z');
+/// A second since the epoch as RFC 3339 has it, in UTC, without what follows it: `2026-11-21T02:37:41`.
+pub fn second(seconds: u64) -> Vec<u8> {
+    let ((year, month, day), of_day) = (date(seconds / 86_400), seconds % 86_400);
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").into_bytes()
 }
 
 /// Year, month and day of a day since 1970-01-01, in the Gregorian calendar: years begin in March here, so that
@@ -184,14 +149,12 @@ mod tests {
     #[test]
     fn times_are_of_the_calendar() {
         for (seconds, said) in [
-            (0, "1970-01-01T00:00:00.000007Z"),
-            (951_782_400, "2000-02-29T00:00:00.000007Z"),
-            (1_735_689_599, "2024-12-31T23:59:59.000007Z"),
-            (1_795_252_478, "2026-11-21T09:14:38.000007Z"),
+            (0, "1970-01-01T00:00:00"),
+            (951_782_400, "2000-02-29T00:00:00"),
+            (1_735_689_599, "2024-12-31T23:59:59"),
+            (1_795_252_478, "2026-11-21T09:14:38"),
         ] {
-            let mut out = Vec::new();
-            time(&mut out, seconds * 1_000_000 + 7);
-            assert_eq!(String::from_utf8_lossy(&out), said);
+            assert_eq!(String::from_utf8_lossy(&second(seconds)), said);
         }
     }
 

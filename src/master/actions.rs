@@ -12,7 +12,7 @@ use super::dumps::Dumps;
 use super::ending;
 use super::handover::{Image, OfficeLeft};
 use super::herald::Herald;
-use super::jobs::Jobs;
+use super::jobs::{self, Jobs};
 use super::lines;
 use super::logs::Logs;
 use super::monitor::Monitor;
@@ -128,7 +128,7 @@ impl Office {
     pub fn hand_over(&self) -> OfficeLeft {
         let Shared { area, bells, life, notify, stacks } = &self.shared;
         let (near, dumps) = self.dumps.hand_over();
-        let daemons = self.jobs.hand_over();
+        let jobs::Left { daemons, crons, commands } = self.jobs.hand_over(clock::now().millis());
         OfficeLeft {
             area: area.hand_over(),
             bells: bells.iter().map(|bell| Handed::of(&**bell)).collect(),
@@ -141,6 +141,8 @@ impl Office {
             control: self.control.as_ref().map(Server::hand_over),
             daemons: daemons.running,
             leaving: daemons.leaving,
+            crons,
+            commands,
             logs: self.logs.as_ref().map(Logs::hand_over),
             monitor: self.monitor.as_ref().map(Monitor::hand_over),
         }

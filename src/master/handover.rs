@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::dumps::Waiting;
 use super::pidfile::Vacuum;
 use super::state::State;
-use super::{listeners, logs, monitor};
+use super::{jobs, listeners, logs, monitor};
 use crate::control::server;
 use crate::options::settings::Sockets;
 use crate::shared::area;
@@ -136,6 +136,12 @@ pub struct OfficeLeft {
     /// The same of those that were told to end.
     #[serde(default)]
     pub leaving: Vec<(String, u32)>,
+    /// Cron jobs.
+    #[serde(default)]
+    pub crons: jobs::cron::Left,
+    /// Commands of `hook-touch` that run, by their processes.
+    #[serde(default)]
+    pub commands: HashMap<u32, String>,
     /// The log process.
     #[serde(default)]
     pub logs: Option<logs::Left>,
@@ -206,6 +212,8 @@ impl Handover {
             monitor,
             daemons: _,
             leaving: _,
+            crons: _,
+            commands: _,
             dumps: _,
         } = &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify, stacks[0], stacks[1]];
@@ -217,6 +225,13 @@ impl Handover {
         all.extend(monitor.iter().flat_map(monitor::Left::descriptors));
         all.extend(self.listeners.iter().map(listeners::Left::descriptor));
         all
+    }
+
+    /// What runs beside the server.
+    pub fn jobs(&self) -> jobs::Left {
+        let OfficeLeft { daemons, leaving, crons, commands, .. } = &self.office;
+        let daemons = jobs::daemons::Left { running: daemons.clone(), leaving: leaving.clone() };
+        jobs::Left { daemons, crons: crons.clone(), commands: commands.clone() }
     }
 
     /// The sockets, taken over.

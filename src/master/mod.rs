@@ -115,10 +115,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
         notes.push(count_processes(&mut settings.process));
     }
     let policy = policy(&settings, master_pid);
-    let left = handover.as_ref().map(|left| jobs::daemons::Left {
-        running: left.office.daemons.clone(),
-        leaving: left.office.leaving.clone(),
-    });
+    let left = handover.as_ref().map(|left| left.jobs());
     let House { mut office, listeners, vacuum, doors, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
         Some(handover) => take_over(*handover, &mut settings, image, policy)?,

@@ -18,6 +18,7 @@ use super::channel::{Heard, Order, Report, TemplateEnd};
 use super::seat::{self, Taken, attach, follow};
 use super::{startup, titles};
 use crate::options::hooks::Moment;
+use crate::options::settings::Settings;
 use crate::plugin::{Plugin, host};
 use crate::shared::area::Area;
 use crate::shared::seen::AppCard;
@@ -25,7 +26,7 @@ use crate::sys::process::{self, Fork};
 use crate::sys::shell;
 use crate::sys::socket::Listener;
 use crate::sys::{event, signals, title};
-use crate::worker::{self, Plan, office};
+use crate::worker::{self, Plan, office, relay};
 
 /// How often children are looked at where the kernel gives no descriptor for them, milliseconds.
 const LOOK_MS: u64 = 200;
@@ -135,6 +136,7 @@ impl host::Office for Desk {
 fn serve(seat: Taken, plugin: Plugin) -> i32 {
     let Taken { generation, channel, shared, listeners, settings, master_pid, .. } = seat;
     let template_pid = std::process::id();
+    let relay = relay(&settings);
     let birth = Birth { plugin: &plugin, shared: &shared, generation };
     let worker = match (Nursery { channel, children: Vec::new() }).run(&birth) {
         Over::Dismissed => return 0,
@@ -142,6 +144,7 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
     };
     // A worker now; what only the template needed is dropped.
     let slot = shared.area.slot_number(worker, generation);
+    let is_first = shared.area.is_first(worker, generation);
     shared.area.slot(slot).occupy(generation);
     let seat = worker;
     let worker = shared.area.id_of(seat);
@@ -152,23 +155,35 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
     }
     let control = Arc::clone(shared.bell(slot));
     let Shared { area, life, notify, stacks, bells } = shared;
-    drop(bells);
     let mapped = |listener: &Listener| settings.sockets.is_for(listener.index, worker);
     let listeners = listeners.into_iter().filter(mapped).collect();
     let settings = Arc::new(settings);
     worker::run(Plan {
         id: worker,
+        is_first,
         settings,
         listeners,
         area,
         slot,
         control,
+        bells,
+        relay,
         life,
         notify,
         stacks,
         plugin,
         master_pid,
     })
+}
+
+/// What workers hand requests to each other by, where there are several and all have the same sockets.
+fn relay(settings: &Settings) -> Option<relay::Sockets> {
+    if settings.process.processes < 2 || !settings.sockets.map.is_empty() {
+        return None;
+    }
+    relay::Sockets::new()
+        .inspect_err(|error| crate::log!("[uwring] socketpair: {error}; requests wait where they are"))
+        .ok()
 }
 
 /// What goes on around a fork.

@@ -193,6 +193,13 @@ impl Area {
         (number - 1) % self.shape.workers + 1
     }
 
+    /// Whether nobody of `generation` has had the number of the worker on that seat before.
+    pub fn is_first(&self, seat: u32, generation: u32) -> bool {
+        let id = self.id_of(seat);
+        let had = |seat| self.slot(self.slot_number(seat, generation)).generation() == generation;
+        ![id, id + self.shape.workers].into_iter().any(had)
+    }
+
     /// Number of the slot that process `pid` has.
     pub fn slot_with(&self, pid: u32) -> Option<u32> {
         (1..=self.slot_count()).find(|number| pid != 0 && self.slot(*number).process() == pid)
@@ -352,7 +359,8 @@ impl Area {
 
     /// Requests that all workers have finished.
     pub fn total_requests(&self) -> u64 {
-        self.slots().map(WorkerSlot::requests_total).sum()
+        let slots: &[WorkerSlot] = self.run(self.shape.slot(0), self.shape.slots() as usize);
+        slots.iter().map(WorkerSlot::requests_total).sum()
     }
 
     /// Leaves a wish for the master, which is woken by its eventfd.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use super::seen::Text;
 use super::slot::bump;
 use crate::base::clock::Micros;
+use crate::base::words::find;
 
 /// Slowest requests that are kept of a worker's slot.
 pub const SLOWEST: usize = 16;
@@ -121,7 +122,7 @@ impl Flown {
 
     /// Leaves the query out: there may be secrets in it.
     pub fn without_query(&mut self) {
-        if let Some(at) = self.text.iter().position(|byte| *byte == b'?') {
+        if let Some(at) = find(&self.text, b'?') {
             self.text.truncate(at);
         }
     }
@@ -229,27 +230,22 @@ pub struct Flights {
 }
 
 impl Flights {
+    /// *Its writer.* What it is to know of the slowest.
+    pub fn ladder(&self, now: Micros) -> Ladder {
+        let mut ladder = Ladder { until: Micros(u64::MAX), ..Ladder::default() };
+        for (place, record) in self.slowest.iter().enumerate() {
+            let (total, ended) = record.weight();
+            ladder.set(place, total, Micros(ended));
+        }
+        ladder.expire(now);
+        ladder
+    }
+
     /// *Its writer.* Puts a request in the place of the fastest of the slowest, or of one from long ago.
-    pub fn keep_slow(&self, flown: &Flown, now: Micros) {
-        let (place, _) = self.least(now);
+    pub fn keep_slow(&self, ladder: &mut Ladder, flown: &Flown) {
+        let place = ladder.lowest();
         self.slowest[place].put(flown);
-    }
-
-    /// *Its writer.* How long a request has to take to be among the slowest, microseconds; and when to ask again, since
-    /// one of them will be from long ago.
-    pub fn floor(&self, now: Micros) -> (u64, Micros) {
-        let ends = self.slowest.iter().map(|record| record.weight().1).filter(|end| *end > 0);
-        let next = ends.map(|end| end.saturating_add(WINDOW_US)).filter(|at| *at > now.0).min();
-        (self.least(now).1, Micros(next.unwrap_or(u64::MAX)))
-    }
-
-    fn least(&self, now: Micros) -> (usize, u64) {
-        let weight = |record: &Record| match record.weight() {
-            (_, ended) if ended.saturating_add(WINDOW_US) <= now.0 => 0,
-            (total, _) => total,
-        };
-        let weights = self.slowest.iter().map(weight).enumerate();
-        weights.min_by_key(|(_, total)| *total).expect("there are some")
+        ladder.set(place, flown.total_us(), flown.ended());
     }
 
     /// *Its writer.* Keeps a request that failed, in the place of the oldest.
@@ -285,6 +281,60 @@ impl Flights {
     }
 }
 
+/// How slow the slowest are: their writer's own copy, so that it need not read what it wrote.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ladder {
+    /// How long each took, microseconds, and in the last bits its place: so the least of these numbers tells both. No time
+    /// where there is none, or none any more.
+    rungs: [u64; SLOWEST],
+    /// When each ended.
+    ended: [Micros; SLOWEST],
+    /// The least of the rungs.
+    least: u64,
+    until: Micros,
+}
+
+impl Ladder {
+    /// For who keeps none: no request ever is slow.
+    pub fn unreachable() -> Ladder {
+        Ladder { least: u64::MAX, until: Micros(u64::MAX), ..Ladder::default() }
+    }
+
+    /// Whether a request that took so long, microseconds, is among the slowest.
+    pub fn is_slow(&self, took_us: u64) -> bool {
+        took_us > self.least / SLOWEST as u64
+    }
+
+    /// When one of them may be from long ago: then it is time to [`Ladder::expire`].
+    pub fn until(&self) -> Micros {
+        self.until
+    }
+
+    /// Those from long ago are slow no longer.
+    pub fn expire(&mut self, now: Micros) {
+        self.until = Micros(u64::MAX);
+        for place in 0..SLOWEST {
+            let (total, ended) = (self.rungs[place] / SLOWEST as u64, self.ended[place]);
+            let recent = ended.0.saturating_add(WINDOW_US) > now.0;
+            self.set(place, if recent { total } else { 0 }, ended);
+        }
+    }
+
+    fn lowest(&self) -> usize {
+        self.least as usize % SLOWEST
+    }
+
+    /// What lies in a place.
+    fn set(&mut self, place: usize, total_us: u64, ended: Micros) {
+        self.rungs[place] = total_us.saturating_mul(SLOWEST as u64) | place as u64;
+        self.ended[place] = ended;
+        self.least = self.rungs.iter().fold(u64::MAX, |least, rung| least.min(*rung));
+        if total_us > 0 {
+            self.until = self.until.min(Micros(ended.0.saturating_add(WINDOW_US)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -302,21 +352,30 @@ mod tests {
     fn the_slowest_stay_and_the_rest_goes() {
         let area = Area::new(1, 1, 0).expect("mapped");
         let (flights, now) = (area.flights(1), Micros(2_000_000));
-        assert_eq!(flights.floor(now), (0, Micros(u64::MAX)));
+        let mut ladder = flights.ladder(now);
+        assert_eq!((ladder.is_slow(0), ladder.is_slow(1), ladder.until), (false, true, Micros(u64::MAX)));
         for number in [5, 900, 7].into_iter().chain(100..130) {
-            let (floor, _) = flights.floor(now);
-            if number > floor {
-                flights.keep_slow(&flown(number), now);
+            if ladder.is_slow(number) {
+                flights.keep_slow(&mut ladder, &flown(number));
             }
         }
         let mut kept: Vec<u64> = flights.slowest(now).map(|flown| flown.app_us).collect();
         kept.sort_unstable();
         assert_eq!(kept, (115..130).chain([900]).collect::<Vec<_>>());
-        assert_eq!(flights.floor(now).0, 115);
+        assert!(!ladder.is_slow(115) && ladder.is_slow(116));
+        // Who comes next finds what they have left, and knows better than this one, to whom any of those that had to go may
+        // be the first.
+        let next = flights.ladder(now);
+        assert_eq!((&next.rungs, &next.ended, next.least), (&ladder.rungs, &ladder.ended, ladder.least));
+        assert_eq!(next.until, Micros(1_000_000 + 2 * 115 + WINDOW_US));
+        ladder.expire(now);
+        assert_eq!(ladder, next);
         // What ended long ago makes room for the fastest.
         let later = Micros(now.0 + WINDOW_US);
-        assert_eq!((flights.floor(later).0, flights.slowest(later).count()), (0, 0));
-        flights.keep_slow(&Flown { arrived: later, ..flown(3) }, later);
+        ladder.expire(later);
+        assert_eq!((ladder.is_slow(0), ladder.is_slow(1), ladder.until), (false, true, Micros(u64::MAX)));
+        assert_eq!(flights.slowest(later).count(), 0);
+        flights.keep_slow(&mut ladder, &Flown { arrived: later, ..flown(3) });
         assert_eq!(flights.slowest(later).map(|flown| flown.text).collect::<Vec<_>>(), [b"GET /3"]);
     }
 

@@ -182,8 +182,9 @@ mod tests {
             core.begin([Micros(began.0 - 7), began], 0, 1, &[b"::1 - GET /slow\x1b[2J?token=1"]);
             let mut flown = Flown { arrived: began, app_us: ago_us / 2, ..Flown::default() };
             flown.name(b"PUT", format!("/{number}").as_bytes());
-            area.flights(number).keep_slow(&flown, now);
-            area.flights(number).keep_failed(&Flown { why: Some(Failure::Gone), ..flown });
+            let flights = area.flights(number);
+            flights.keep_slow(&mut flights.ladder(now), &flown);
+            flights.keep_failed(&Flown { why: Some(Failure::Gone), ..flown });
         }
         let told = Flights::of(&area);
         let workers: Vec<_> = told.in_flight.iter().map(|request| (request.worker, request.core)).collect();

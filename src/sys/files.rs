@@ -21,6 +21,31 @@ impl FileId {
         let meta = path.symlink_metadata().ok()?;
         Some(FileId { device: meta.dev(), inode: meta.ino() })
     }
+
+    /// Of what `path` leads to (links are followed).
+    pub fn behind(path: &Path) -> Option<FileId> {
+        let meta = path.metadata().ok()?;
+        Some(FileId { device: meta.dev(), inode: meta.ino() })
+    }
+}
+
+/// Whether what lies at `path` can be changed without this kernel's knowing: by another machine, or by the host of this
+/// one.
+pub fn is_remote(path: &Path) -> bool {
+    // statfs(2): NFS, SMB (three versions), 9P, FUSE (virtiofs, too), AFS, Ceph, VirtualBox's shared folders.
+    const REMOTE: [u32; 9] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x0102_1997,
+        0x6573_5546,
+        0x5346_414f,
+        0x00c3_6400,
+        0x786f_4256,
+    ];
+    // The field's width is the architecture's; the numbers have 32 bits.
+    nix::sys::statfs::statfs(path).is_ok_and(|found| REMOTE.contains(&(found.filesystem_type().0 as u32)))
 }
 
 /// Which contents a file has, as far as can be told without reading: changes when it is replaced or rewritten.

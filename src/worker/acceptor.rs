@@ -104,18 +104,17 @@ impl<R: Reactor> Ring<R> {
         if self.doors.paused_until.is_some_and(|until| until <= self.now.millis()) {
             self.doors.paused_until = None;
         }
-        let busy = self.in_flight + self.backlog.len() + self.newcomers;
         if self.phase == Phase::Sweeping {
             self.arm_for_sweep();
             return false;
         }
-        let paused = self.doors.paused_until.is_some() || self.plan.area.is_paused();
+        let paused = self.is_paused();
         let open = !paused && self.phase == Phase::Open;
         if open && self.connections_free() == 0 {
             self.make_room();
         }
         let free = self.connections_free();
-        let room = if open { self.accept_capacity().saturating_sub(busy).min(free) } else { 0 };
+        let room = if open { self.room_left() } else { 0 };
         self.tell_room(room > 0);
         let owed = room == 0 && open && free > 0 && self.takes_in_turn();
         let wanted = room.max(usize::from(owed)).min(self.at_once());
@@ -139,6 +138,17 @@ impl<R: Reactor> Ring<R> {
             }
         }
         cancelled
+    }
+
+    /// Nobody is accepted for now.
+    fn is_paused(&self) -> bool {
+        self.doors.paused_until.is_some() || self.plan.area.is_paused()
+    }
+
+    /// Connections this worker has room for: requests it would not be busy with, and entries in its table.
+    pub(super) fn room_left(&self) -> usize {
+        let busy = self.in_flight + self.backlog.len() + self.newcomers;
+        self.accept_capacity().saturating_sub(busy).min(self.connections_free())
     }
 
     /// Accepts under way on one socket.
@@ -213,13 +223,23 @@ impl<R: Reactor> Ring<R> {
     }
 
     /// The kernel wakes one waiter for a connection. Where that was an accept which has just been cancelled, nobody
-    /// else is woken for it: what waits now is taken here.
+    /// else is woken for it: what waits now is taken here, or by a worker with room, which is told. If there is none,
+    /// whoever has room first looks before it sleeps.
     fn pass_on(&mut self, index: usize) {
         let fd = self.doors.doors[index].listener.fd.as_raw_fd();
-        if self.phase != Phase::Over && crate::sys::net::is_readable(fd) {
+        if self.phase == Phase::Over || !crate::sys::net::is_readable(fd) {
+            return;
+        }
+        let is_ours = match self.phase {
+            Phase::Open => !self.is_paused() && self.room_left() > 0,
+            _ => !self.succeeded,
+        };
+        if is_ours {
             self.doors.armed[index] += 1;
             self.doors.cancelling[index] = false;
             self.engine.accept(fd, Name::Listener(index).token());
+        } else {
+            self.wake_another();
         }
     }
 

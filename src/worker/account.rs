@@ -2,9 +2,8 @@
 
 use super::job::{Job, Parcel, Stage};
 use super::ring_thread::Ring;
-use crate::base::clock;
 use crate::engine::Reactor;
-use crate::logging::format::{self, Record, Sent, Variables};
+use crate::logging::format::{self, Known, Record, Sent, Variables};
 use crate::plugin::host::Outcome;
 use crate::request::{Received, Values};
 use crate::routes::Notes;
@@ -21,6 +20,17 @@ struct Logged<'a> {
 impl Variables for Logged<'_> {
     fn value(&self, name: &[u8]) -> Option<&[u8]> {
         self.notes.value(name).or_else(|| self.received.value(name))
+    }
+
+    fn known(&self, which: Known) -> &[u8] {
+        let Received { request, head, fixed } = self.received;
+        let span = match which {
+            Known::Host => request.host,
+            Known::Agent => request.agent,
+            Known::Referer => request.referer,
+            Known::ForwardedFor => request.forwarded_for,
+        };
+        request.bytes(span, head, fixed)
     }
 }
 
@@ -96,6 +106,7 @@ impl<R: Reactor> Ring<R> {
         if !format::wanted(&self.plan.settings.logging, job.status, took, job.body_sent, sent) {
             return;
         }
+        let started_wall_us = self.logbook.wall_us(job.started, self.now);
         let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));
         let fixed = self.doors.door(job.listener).site.text();
         let text = |span| request.bytes(span, head, fixed);
@@ -106,19 +117,15 @@ impl<R: Reactor> Ring<R> {
             core: job.thread,
             app: if no_app { -1 } else { i64::from(job.app) },
             app_requests: if no_app { -1 } else { i64::try_from(requests).unwrap_or(i64::MAX) },
-            total_requests: self.plan.area.total_requests(),
+            total_requests: if self.logbook.tells_total() { self.plan.area.total_requests() } else { 0 },
             addr: text(request.addr),
             user: text(request.user),
             method: text(request.method),
             uri: text(request.uri),
             protocol: text(request.protocol),
-            host: text(request.host),
-            agent: text(request.agent),
-            referer: text(request.referer),
-            forwarded_for: text(request.forwarded_for),
             vars: 2 * request.vars.len(),
             packet_bytes: request.packet_bytes(),
-            started_wall_us: clock::wall().saturating_sub(clock::now().since(job.started)),
+            started_wall_us,
             took_us: took,
             status: job.status,
             header_count: job.field_count,
@@ -126,7 +133,8 @@ impl<R: Reactor> Ring<R> {
             body_bytes: job.body_sent,
             content_length: job.body_len,
             broken: sent == Sent::Broken,
-            via: if job.via_sendfile { " via sendfile() " } else { " " },
+            cut_off: parcel.body.channel.get().is_some_and(|channel| channel.input_failed()),
+            via_sendfile: job.via_sendfile,
             modifier1: request.modifier1,
             modifier2: request.modifier2,
             traced: self.plan.settings.request.tracing,

@@ -154,6 +154,11 @@ impl Channel {
         })
     }
 
+    /// Whether a part of the body was asked for, and did not come.
+    pub fn input_failed(&self) -> bool {
+        matches!(self.lock().ended, Some(End::Gone | End::Timeout))
+    }
+
     /// *Interpreter.* Whether the ring must be asked for more.
     pub fn ask(&self) -> bool {
         !std::mem::replace(&mut self.lock().asked, true)

@@ -195,6 +195,8 @@ pub enum Name {
     Replies,
     /// The log.
     Log,
+    /// Another worker has handed something over.
+    Relay,
 }
 
 impl Name {
@@ -207,6 +209,7 @@ impl Name {
             Name::Life => (4, 0, 0),
             Name::Replies => (5, 0, 0),
             Name::Log => (6, 0, 0),
+            Name::Relay => (7, 0, 0),
         };
         Token(kind << 56 | u64::from(generation & 0xff_ffff) << 32 | index as u64 & 0xffff_ffff)
     }
@@ -220,7 +223,8 @@ impl Name {
             3 => Name::Control,
             4 => Name::Life,
             5 => Name::Replies,
-            _ => Name::Log,
+            6 => Name::Log,
+            _ => Name::Relay,
         }
     }
 }
@@ -239,6 +243,7 @@ mod tests {
             Name::Life,
             Name::Replies,
             Name::Log,
+            Name::Relay,
         ] {
             assert_eq!(Name::of(name.token()), name);
         }

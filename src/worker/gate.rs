@@ -34,12 +34,12 @@ impl Gate {
         self.seen = self.seen.saturating_add(1);
     }
 
-    /// Requests this worker may have in hand before it stops accepting.
-    pub fn capacity(&self) -> usize {
+    /// Requests this worker may have in hand before it stops accepting. `stuck`: the one at hand is no short one.
+    pub fn capacity(&self, stuck: bool) -> usize {
         if self.alone {
             return self.threads + ALONE;
         }
-        let short = self.seen >= SEEN_MIN && self.worst_us < SHORT_US;
+        let short = !stuck && self.seen >= SEEN_MIN && self.worst_us < SHORT_US;
         self.threads + if short { LOOK_AHEAD } else { 0 }
     }
 
@@ -56,19 +56,20 @@ mod tests {
     #[test]
     fn look_ahead_comes_slowly_and_goes_at_once() {
         let mut gate = Gate::new(2, false);
-        assert_eq!(gate.capacity(), 2);
+        assert_eq!(gate.capacity(false), 2);
         (0..8).for_each(|_| gate.observe(100));
-        assert_eq!(gate.capacity(), 2 + LOOK_AHEAD);
+        assert_eq!(gate.capacity(false), 2 + LOOK_AHEAD);
+        assert_eq!(gate.capacity(true), 2, "the first one is not over yet");
         gate.observe(20_000);
-        assert_eq!(gate.capacity(), 2);
+        assert_eq!(gate.capacity(false), 2);
         (0..20).for_each(|_| gate.observe(100));
-        assert_eq!(gate.capacity(), 2, "one slow request in twenty keeps the gate narrow");
+        assert_eq!(gate.capacity(false), 2, "one slow request in twenty keeps the gate narrow");
         (0..200).for_each(|_| gate.observe(100));
-        assert_eq!(gate.capacity(), 2 + LOOK_AHEAD);
+        assert_eq!(gate.capacity(false), 2 + LOOK_AHEAD);
     }
 
     #[test]
     fn a_lone_worker_takes_what_comes() {
-        assert!(Gate::new(1, true).capacity() > 100);
+        assert!(Gate::new(1, true).capacity(true) > 100);
     }
 }

@@ -36,6 +36,14 @@ pub struct Logbook {
     refusals: u32,
     refusals_since: Micros,
     unsaid: u64,
+    wall: Wall,
+}
+
+/// What the wall clock is ahead of the monotonic one, microseconds: looked at once a second, for somebody may set it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wall {
+    ahead_us: u64,
+    looked: Option<Micros>,
 }
 
 impl Logbook {
@@ -60,7 +68,22 @@ impl Logbook {
             refusals: 0,
             refusals_since: clock::now(),
             unsaid: 0,
+            wall: Wall::default(),
         }
+    }
+
+    /// Whether request lines say how many requests all workers have had.
+    pub fn tells_total(&self) -> bool {
+        self.line.tells_total()
+    }
+
+    /// Microseconds since the epoch at `moment`, by what the wall clock says about `now`.
+    pub fn wall_us(&mut self, moment: Micros, now: Micros) -> u64 {
+        if self.wall.looked.is_none_or(|looked| now.since(looked) >= SECOND_US) {
+            let ahead_us = clock::wall().saturating_sub(clock::now().0);
+            self.wall = Wall { ahead_us, looked: Some(now) };
+        }
+        self.wall.ahead_us + moment.0
     }
 
     /// Adds a request line.

@@ -16,6 +16,7 @@ mod harakiri;
 mod health;
 mod job;
 mod logbook;
+pub mod modified;
 pub mod office;
 mod pages;
 mod preface;
@@ -24,6 +25,7 @@ mod reading;
 mod recorder;
 mod recycle;
 mod refusing;
+pub mod relay;
 mod rescue;
 mod ring_thread;
 mod room;
@@ -39,7 +41,6 @@ mod writing;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 
 use crate::base::engine::Kind;
@@ -65,6 +66,8 @@ const HANDOFF_REQUESTS: usize = 1024;
 pub struct Plan {
     /// Number, from 1.
     pub id: u32,
+    /// It takes nobody's place: the first of its number since the application was loaded.
+    pub is_first: bool,
     /// Everything that was configured.
     pub settings: Arc<Settings>,
     /// The listening sockets.
@@ -75,6 +78,10 @@ pub struct Plan {
     pub slot: u32,
     /// Eventfd: the master, or a signal handler, has something to say.
     pub control: Arc<OwnedFd>,
+    /// The same of every slot, the first one's first.
+    pub bells: Vec<Arc<OwnedFd>>,
+    /// For requests that one worker hands to another; where there are several that have all sockets.
+    pub relay: Option<relay::Sockets>,
     /// Read end of a pipe whose other end only the master has.
     pub life: Arc<OwnedFd>,
     /// Eventfd that wakes the master.
@@ -91,6 +98,11 @@ impl Plan {
     /// This worker's shared counters.
     pub fn slot(&self) -> &WorkerSlot {
         self.area.slot(self.slot)
+    }
+
+    /// The bell of slot `number`.
+    pub fn bell(&self, number: u32) -> &OwnedFd {
+        &self.bells[number as usize - 1]
     }
 
     /// What its ring thread counts for those outside.
@@ -193,12 +205,11 @@ fn hook(plan: &Plan, moment: Moment) -> Result<(), Error> {
 /// The hooks that come when everything is there.
 fn about_to_accept(plan: &Plan) -> Result<(), Error> {
     let first = plan.id == 1;
-    let once = plan.slot().generation() == 1 && plan.slot().spawns.load(Ordering::Relaxed) == 1;
     for (moment, wanted) in [
         (Moment::Accepting, true),
+        (Moment::AcceptingOnce, plan.is_first),
         (Moment::Accepting1, first),
-        (Moment::AcceptingOnce, once),
-        (Moment::Accepting1Once, first && once),
+        (Moment::Accepting1Once, first && plan.is_first),
     ] {
         if wanted {
             hook(plan, moment)?;

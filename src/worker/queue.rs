@@ -114,6 +114,9 @@ impl<R: Reactor> Ring<R> {
 
     fn pass_to_interpreter(&mut self, mut parcel: Parcel) {
         self.lend(&mut parcel);
+        if self.in_flight == 0 {
+            self.relay.moves(self.now.millis());
+        }
         self.desk.handoff.push(parcel);
         self.in_flight += 1;
         self.handed_over = true;
@@ -160,7 +163,7 @@ impl<R: Reactor> Ring<R> {
         if !self.gets_on() {
             return 0;
         }
-        let usual = self.gate.capacity();
+        let usual = self.gate.capacity(self.is_stuck());
         if self.bounds.size == 0 {
             return usual;
         }

@@ -11,7 +11,7 @@ use crate::plugin::host::Outcome;
 use crate::proto::Error;
 use crate::shared::area::Area;
 use crate::shared::core::Busy;
-use crate::shared::flight::{Failure, Flown};
+use crate::shared::flight::{Failure, Flown, Ladder};
 
 /// Boxes kept for reuse.
 const SPARES: usize = 128;
@@ -23,10 +23,8 @@ pub struct Recorder {
     off: bool,
     /// `recorder-query`.
     query: bool,
-    /// A request that took longer, microseconds, is among the slowest.
-    floor_us: u64,
-    /// When the floor falls by itself.
-    floor_until: Micros,
+    /// Which request is slow enough.
+    ladder: Ladder,
     #[expect(clippy::vec_box, reason = "the boxes travel: a connection has room for one pointer")]
     spares: Vec<Box<Flown>>,
 }
@@ -35,9 +33,8 @@ impl Recorder {
     /// Of the worker in slot `number`, which takes over what those before it have kept.
     pub fn new(area: &Area, number: u32, now: Micros) -> Recorder {
         let (off, query) = (area.shape().no_flights, area.shape().queries);
-        let never = (u64::MAX, Micros(u64::MAX));
-        let (floor_us, floor_until) = if off { never } else { area.flights(number).floor(now) };
-        Recorder { off, query, floor_us, floor_until, spares: Vec::new() }
+        let ladder = if off { Ladder::unreachable() } else { area.flights(number).ladder(now) };
+        Recorder { off, query, ladder, spares: Vec::new() }
     }
 
     /// Whether anything is kept.
@@ -82,7 +79,7 @@ impl<R: Reactor> Ring<R> {
         let job = &parcel.job;
         let why = if late { None } else { failure(job) };
         let over = job.sent != Sent::No || late;
-        if over && why.is_none() && job.finished.since(job.arrived) <= self.recorder.floor_us {
+        if over && why.is_none() && !self.recorder.ladder.is_slow(job.finished.since(job.arrived)) {
             return None;
         }
         let mut flown = self.recorder.spares.pop().unwrap_or_default();
@@ -145,9 +142,8 @@ impl<R: Reactor> Ring<R> {
 
     /// Time passes: what was slow long ago is not any more.
     pub(super) fn expire_flights(&mut self) {
-        if self.recorder.floor_until <= self.now {
-            let flights = self.plan.area.flights(self.plan.slot);
-            (self.recorder.floor_us, self.recorder.floor_until) = flights.floor(self.now);
+        if self.recorder.ladder.until() <= self.now {
+            self.recorder.ladder.expire(self.now);
         }
     }
 
@@ -158,7 +154,7 @@ impl<R: Reactor> Ring<R> {
     }
 
     fn keep(&mut self, mut flown: Box<Flown>) {
-        let slow = flown.total_us() > self.recorder.floor_us;
+        let slow = self.recorder.ladder.is_slow(flown.total_us());
         if slow || flown.why.is_some() {
             let flights = self.plan.area.flights(self.plan.slot);
             if !self.recorder.query {
@@ -168,8 +164,7 @@ impl<R: Reactor> Ring<R> {
                 flights.keep_failed(&flown);
             }
             if slow {
-                flights.keep_slow(&flown, self.now);
-                (self.recorder.floor_us, self.recorder.floor_until) = flights.floor(self.now);
+                flights.keep_slow(&mut self.recorder.ladder, &flown);
             }
         }
         if self.recorder.spares.len() < SPARES {

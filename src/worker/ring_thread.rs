@@ -19,6 +19,7 @@ use super::job::{Job, Parcel, Pending};
 use super::logbook::Logbook;
 use super::queue::Bounds;
 use super::recorder::Recorder;
+use super::relay::Relay;
 use super::room::Crowding;
 use super::serve::Desk;
 use super::{Plan, stop::Phase};
@@ -55,6 +56,7 @@ pub struct Ring<R> {
     pub(super) generation: u32,
     pub(super) gate: Gate,
     pub(super) share: super::share::Share,
+    pub(super) relay: Relay,
     pub(super) bounds: Bounds,
     pub(super) recycling: super::recycle::Bounds,
     pub(super) watch: super::harakiri::Watch,
@@ -83,6 +85,8 @@ pub struct Ring<R> {
     pub(super) census: Census,
     pub(super) now: Micros,
     pub(super) phase: Phase,
+    /// It ends, and others serve those who come.
+    pub(super) succeeded: bool,
     /// What the slot's counter stood at when this process took it over.
     pub(super) requests_before: u64,
     events: Vec<Event>,
@@ -105,6 +109,7 @@ impl<R: Reactor> Ring<R> {
             generation: 0,
             gate: Gate::new(threads, alone),
             share: super::share::Share::default(),
+            relay: Relay::new(plan.relay.clone()),
             bounds: Bounds::new(&plan, desk.handoff.capacity()),
             recycling: super::recycle::Bounds::new(plan.settings.recycling, now.millis()),
             watch: super::harakiri::Watch::new(plan.settings.harakiri, desk),
@@ -125,6 +130,7 @@ impl<R: Reactor> Ring<R> {
             census: Census::default(),
             now,
             phase: Phase::Open,
+            succeeded: false,
             requests_before,
             events: Vec::new(),
             due: Vec::new(),
@@ -138,6 +144,9 @@ impl<R: Reactor> Ring<R> {
         self.engine.watch(self.desk.handoff.wake_fd(), Name::Replies.token());
         self.engine.watch(self.plan.control.as_raw_fd(), Name::Control.token());
         self.engine.watch(self.plan.life.as_raw_fd(), Name::Life.token());
+        if let Some(bell) = self.relay.bell() {
+            self.engine.watch(bell, Name::Relay.token());
+        }
         self.look_at_command();
         while !self.is_over() {
             self.turn()?;
@@ -148,6 +157,8 @@ impl<R: Reactor> Ring<R> {
 
     fn turn(&mut self) -> io::Result<()> {
         self.read_replies();
+        self.relay_waiting();
+        self.take_relayed();
         self.hand_over();
         let accepts_end = self.regulate_accepts();
         self.wake_interpreters(accepts_end)?;
@@ -207,6 +218,7 @@ impl<R: Reactor> Ring<R> {
             Event::Readable { token } => match Name::of(token) {
                 Name::Control => self.look_at_command(),
                 Name::Life => self.master_is_gone(),
+                Name::Relay => self.relay.rang(),
                 _ => {} // replies are read at the top of every turn
             },
         }

@@ -67,6 +67,7 @@ impl<R: Reactor> Ring<R> {
             || succeeded
             || !self.gets_on()
             || self.plan.slot().generation() < self.plan.area.serving();
+        self.succeeded = superseded;
         self.phase = if superseded { Phase::Draining } else { Phase::Sweeping };
         self.plan.slot().set_state(State::Draining);
         let last_call = self.now.millis().after(LAST_CALL_MS);
@@ -102,6 +103,7 @@ impl<R: Reactor> Ring<R> {
                 self.in_flight <= self.given_up()
                     && self.backlog.is_empty()
                     && !self.doors.any_armed()
+                    && !self.owes_relayed()
                     && self.conns.iter().all(|(_, conn)| conn.reading == Reading::Closing)
             }
         }

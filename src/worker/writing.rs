@@ -23,6 +23,7 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn done(&mut self, parcel: Parcel) {
         self.in_flight -= 1;
         self.share.count_turn();
+        self.relay.moves(self.now.millis());
         self.gate.observe(parcel.job.finished.since(parcel.job.started));
         self.conclude(parcel);
     }

@@ -1,5 +1,7 @@
 //! What a configuration has done beside the site: hooks, daemons, cron jobs.
 
+use std::collections::BTreeMap;
+
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -55,6 +57,44 @@ fn hooks_come_in_their_order() {
     server.stop();
     let after = std::fs::read_to_string(&path).expect("written");
     assert_eq!(after.lines().last(), Some("atexit"), "{after}");
+}
+
+#[test]
+fn hooks_come_before_accepting_as_often_as_they_say() {
+    let mut builder = Server::app("hello").processes(2);
+    for moment in ["accepting1-once", "accepting1", "accepting-once", "accepting"] {
+        // The shell's parent is the worker.
+        builder = builder.ini(&format!("hook-{moment} = exec:echo {moment} $PPID >> {{dir}}/done"));
+    }
+    let server = builder.start();
+    let path = server.path("done");
+    let mut seen = 0;
+    // What the next so many lines say, by worker.
+    let mut next = |lines: usize| {
+        let text = wait_for(&path, |text| text.lines().count() >= seen + lines);
+        let mut told: BTreeMap<i32, Vec<String>> = BTreeMap::new();
+        for line in text.lines().skip(seen) {
+            let (moment, pid) = line.split_once(' ').expect("two words");
+            told.entry(pid.parse().expect("a pid")).or_default().push(moment.to_owned());
+        }
+        seen += lines;
+        told
+    };
+    let [all, first] = [
+        &["accepting", "accepting-once"][..],
+        &["accepting", "accepting-once", "accepting1", "accepting1-once"],
+    ];
+    let start = next(6);
+    let workers = server.workers();
+    assert_eq!([&start[&workers[0]][..], &start[&workers[1]][..]], [first, all]);
+    // Who takes another's place does some of them again.
+    kill(Pid::from_raw(workers[0]), Signal::SIGKILL).expect("it runs");
+    assert_eq!(next(2).into_values().collect::<Vec<_>>(), [["accepting", "accepting1"]]);
+    // A reload begins anew.
+    server.reload_until(|| std::fs::read_to_string(&path).is_ok_and(|text| text.lines().count() >= 14));
+    let mut anew: Vec<Vec<String>> = next(6).into_values().collect();
+    anew.sort();
+    assert_eq!(anew, [all, first]);
 }
 
 #[test]

@@ -111,14 +111,61 @@ fn every_variable_of_a_log_format_is_known() {
 }
 
 #[test]
+fn request_line_says_more_where_it_is_wanted() {
+    let server = Server::app("hello")
+        .ini("log-x-forwarded-for = true\nmemory-report = true\nlog-micros = true")
+        .start();
+    server.socket().uwsgi(&Packet::get("/more").var("HTTP_X_FORWARDED_FOR", "9.9.9.9, 8.8.8.8")).expect(200);
+    wait_for_match(
+        &server,
+        r"\{address space usage: [1-9]\d* bytes/\d+MB\} \{rss usage: [1-9]\d* bytes/\d+MB\} \[pid: \d+\|app: 0\|req: 1/1\] 9\.9\.9\.9, 8\.8\.8\.8 \(\) \{.* GET /more => generated 13 bytes in \d+ micros \(HTTP/1\.1 200\) .*",
+    );
+}
+
+#[test]
+fn lines_begin_with_the_date_that_is_wanted() {
+    let server = Server::app("hello").args(&["--log-date=<%F>"]).launch();
+    wait_for_match(&server, r"<\d{4}-\d\d-\d\d> - spawned uWSGI worker 1 .*");
+    let server = Server::app("hello").ini("log-prefix = true").launch();
+    wait_for_match(
+        &server,
+        r"[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} - spawned uWSGI worker 1 .*",
+    );
+}
+
+#[test]
+fn a_body_that_does_not_come_is_a_read_error() {
+    let server =
+        Server::app("input").ini("log-format = %(var.QUERY_STRING) rerr=%(rerr) werr=%(werr)").start();
+    let mut client = server.socket().connect();
+    let packet = Packet::get("/").var("CONTENT_LENGTH", "200000").var("QUERY_STRING", "read()");
+    client.send(packet.bytes());
+    client.send("half of it");
+    client.finish_sending();
+    client.rest();
+    // uWSGI counts what the kernel calls an error, and a client that sends nothing for too long.
+    let count = if uwring_only("a client that ends early counts") { "0" } else { "1" };
+    wait_for_match(&server, &format!(r"read\(\) rerr={count} werr=\d"));
+    let packet = Packet::get("/").var("QUERY_STRING", "read(4)").post("it is all there");
+    server.socket().uwsgi(&packet).expect(200);
+    wait_for_match(&server, r"read\(4\) rerr=0 werr=0");
+}
+
+#[test]
 fn requests_worth_a_line_get_one_all_the_same() {
     let server = Server::app("file")
         .ini("disable-logging = true\nlog-sendfile = true\nlog-big = 250000\nlog-format = kept %(uri)")
         .start();
     server.socket().uwsgi(&Packet::get("/whole")).expect(200);
     wait_for_match(&server, "kept /whole");
-    let server = Server::app("log").ini("disable-logging = true\nlog-4xx = true\nlog-zero = true").start();
+    let server = Server::app("log")
+        .ini("disable-logging = true\nlog-4xx = true\nlog-5xx = true\nlog-zero = true")
+        .start();
     server.socket().uwsgi(&Packet::get("/quiet")).expect(200);
+    let mut client = server.socket().connect();
+    client.send(Packet::get("/raise").bytes());
+    client.rest();
+    wait_for_match(&server, r"\[pid: .* GET /raise => .* \(HTTP/1\.1 500\) .*");
     server.stop();
     server.log().wait_end();
     assert_eq!(server.log().count(|line| line.contains("/quiet")), 0);

@@ -103,6 +103,21 @@ fn a_filter_keeps_only_what_it_names() {
 }
 
 #[test]
+fn lines_go_to_standard_error_and_to_descriptors() {
+    if uwring_only("Debian builds it without the loggers stdio and fd") {
+        return;
+    }
+    let builder =
+        with_loggers().ini("logger = file:{dir}/all.log\nlogger = stdio\nlog-format = asked %(uri)");
+    let server = start(builder.ini("req-logger = fd:2"), "all.log");
+    say(&server, "said");
+    server.log().wait_for("said");
+    server.log().wait_for("asked /say/said");
+    let all = wait_file(&server, "all.log", |text| text.contains("\nsaid\n"));
+    assert!(!all.contains("asked"), "{all}");
+}
+
+#[test]
 fn lines_go_out_as_datagrams() {
     let folder = tempfile::tempdir().expect("a folder");
     let socket = std::os::unix::net::UnixDatagram::bind(folder.path().join("log.sock")).expect("bound");

@@ -1,5 +1,6 @@
 //! Who the server is and what it is called: roots and groups, masks, titles, pidfiles, and the background.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -93,6 +94,34 @@ fn groups_and_masks_are_those_asked_for() {
     assert_eq!(status(worker, "Uid"), "65534 65534 65534 65534");
     assert_eq!(status(worker, "Gid"), "65534 65534 65534 65534");
     assert_eq!(status(server.process.pid.as_raw(), "Uid"), "65534 65534 65534 65534");
+}
+
+#[test]
+fn root_does_its_part_first_and_gives_its_log_away() {
+    if !is_root() {
+        return skipped("only root becomes somebody else");
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+        .expect("chmod");
+    std::fs::write(folder.path().join("site.py"), HELLO).expect("write the application");
+    let server = Server::bare()
+        .without("virtualenv")
+        .folder(folder)
+        .ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\nuid = 65534\ngid = 65534")
+        .ini("logto = {dir}/log\nlogfile-chown = true")
+        .ini("hook-as-root = exec:id -u > {dir}/as-root\nhook-as-user = exec:id -u > {dir}/as-user")
+        .launch();
+    let log = || std::fs::read_to_string(server.path("log")).unwrap_or_default();
+    let begun = std::time::Instant::now();
+    while !log().contains("spawned uWSGI worker 1 ") {
+        assert!(begun.elapsed() < PATIENCE, "{}{}", log(), server.log().text());
+        std::thread::yield_now();
+    }
+    let said = ["as-root", "as-user"].map(|name| std::fs::read_to_string(server.path(name)).expect(name));
+    assert_eq!(said, ["0\n", "65534\n"]);
+    let meta = server.path("log").metadata().expect("a log");
+    assert_eq!([MetadataExt::uid(&meta), MetadataExt::gid(&meta)], [65534; 2]);
 }
 
 #[test]

@@ -215,6 +215,26 @@ fn the_number_of_workers_goes_over() {
 }
 
 #[test]
+fn a_cron_job_that_runs_goes_over() {
+    let job = "cron2 = unique=1,harakiri=2 echo $$ >> {dir}/runs; exec sleep 30";
+    let Some(server) = served(Server::app("hello").ini(job)) else { return };
+    server.log().wait_for("[uwsgi-cron] running");
+    install(server.folder.path());
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("the program was replaced: the master is uwring");
+    // The new one has had its first look at the time when it starts the first template: it runs no second of them, and
+    // ends the first, as it is to.
+    server.log().wait_for("exceeded its time");
+    let ended = server.log().wait_for("exited after");
+    let runs = std::fs::read_to_string(server.path("runs")).expect("it ran");
+    let first = runs.lines().next().expect("a pid");
+    assert!(ended.contains(&format!("running with pid {first} ")), "{ended}");
+    let killed = |line: &str| line.contains("exceeded its time") || line.contains("[uwsgi-cron] running");
+    let told: Vec<String> = server.log().lines().into_iter().filter(|line| killed(line)).take(2).collect();
+    assert!(told[1].contains("exceeded its time"), "it ran twice at once: {told:?}");
+}
+
+#[test]
 fn who_waits_for_stacks_is_answered_by_the_new_program() {
     let Some(server) = served(Server::app("hello").processes(2).ini("stuck-worker-timeout = 0")) else {
         return;

@@ -8,6 +8,15 @@ impl Variables for None_ {
     fn value(&self, name: &[u8]) -> Option<&[u8]> {
         (name == b"HTTP_X").then_some(b"x")
     }
+
+    fn known(&self, which: Known) -> &[u8] {
+        match which {
+            Known::Host => b"h",
+            Known::Agent => b"curl",
+            Known::Referer => b"",
+            Known::ForwardedFor => b"9.9.9.9, 8.8.8.8",
+        }
+    }
 }
 
 fn record(logvars: &[(Vec<u8>, Vec<u8>)]) -> Record<'_> {
@@ -23,10 +32,6 @@ fn record(logvars: &[(Vec<u8>, Vec<u8>)]) -> Record<'_> {
         method: b"GET",
         uri: b"/a\nforged",
         protocol: b"HTTP/1.1",
-        host: b"h",
-        agent: b"curl",
-        referer: b"",
-        forwarded_for: b"10.0.0.1, 10.0.0.2",
         vars: 24,
         packet_bytes: 300,
         started_wall_us: 1_000_000_000_000_000,
@@ -37,7 +42,8 @@ fn record(logvars: &[(Vec<u8>, Vec<u8>)]) -> Record<'_> {
         body_bytes: 12,
         content_length: 0,
         broken: false,
-        via: " ",
+        cut_off: false,
+        via_sendfile: false,
         modifier1: 0,
         modifier2: 0,
         traced: false,
@@ -67,7 +73,7 @@ fn the_default_line_is_uwsgis() {
 fn options_change_the_default_line() {
     let text =
         line(&Logging { micros: true, x_forwarded_for: true, memory_report: true, ..Logging::default() });
-    assert!(text.contains("in 2345 micros (") && text.contains("] 10.0.0.1, 10.0.0.2 () {"), "{text}");
+    assert!(text.contains("in 2345 micros (") && text.contains("] 9.9.9.9, 8.8.8.8 () {"), "{text}");
     assert!(text.starts_with("{address space usage: ") && text.contains("MB} {rss usage: "), "{text}");
 }
 
@@ -80,7 +86,6 @@ fn a_line_seen_from_uwsgi_comes_out_byte_for_byte() {
         pid: 17144,
         app_requests: 1,
         total_requests: 1,
-        forwarded_for: b"9.9.9.9, 8.8.8.8",
         vars: 32,
         packet_bytes: 391,
         method: b"POST",
@@ -95,21 +100,6 @@ fn a_line_seen_from_uwsgi_comes_out_byte_for_byte() {
     Line::compile(&logging).append(&mut out, &record);
     let line = String::from_utf8(out).expect("text");
     assert_eq!(line, seen.replace("CTIME", &time::ctime(1_000_000_000)));
-}
-
-#[test]
-fn a_line_cannot_be_forged() {
-    for (value, shown) in [
-        (&b"plain"[..], "plain"),
-        (b"a\r\nb", "a\\x0d\\x0ab"),
-        (b"\0\x1b[2J\x7f", "\\x00\\x1b[2J\\x7f"),
-        (b"", ""),
-        (b"\n", "\\x0a"),
-    ] {
-        let mut out = Vec::new();
-        safe(&mut out, value);
-        assert_eq!(String::from_utf8(out).as_deref(), Ok(shown));
-    }
 }
 
 #[test]

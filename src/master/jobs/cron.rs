@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{KILL, Standing};
 use crate::base::clock::{self, Millis};
 use crate::base::errors;
@@ -22,10 +24,34 @@ pub struct Crons {
     standing: Vec<Standing>,
 }
 
+/// What the program before has left: its children are this one's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Left {
+    /// The minute it looked at last, since the epoch.
+    seen: Option<u64>,
+    /// Commands that run, by their processes, and for how long, milliseconds.
+    running: Vec<(u32, Cron, u64)>,
+    /// How they are.
+    standing: Vec<(Cron, Standing)>,
+}
+
 impl Crons {
-    /// Those of the options.
-    pub fn new(list: &[Cron]) -> Crons {
-        Crons { list: list.to_vec(), standing: vec![Standing::default(); list.len()], ..Crons::default() }
+    /// Those of the options, and what was `left`.
+    pub fn new(list: &[Cron], left: Left, now: Millis) -> Crons {
+        let Left { seen, running, standing } = left;
+        let since = |ran_ms: u64| Millis(now.0.saturating_sub(ran_ms));
+        let running = running.into_iter().map(|(pid, cron, ran_ms)| (pid, (cron, since(ran_ms)))).collect();
+        let (known, standing) = standing.into_iter().unzip();
+        let mut crons = Crons { list: known, seen, running, standing };
+        crons.change(list.to_vec());
+        crons
+    }
+
+    /// What the next program of this process is to know.
+    pub fn hand_over(&self, now: Millis) -> Left {
+        let running = self.running.iter().map(|(&pid, (cron, since))| (pid, cron.clone(), now.since(*since)));
+        let standing = self.list.iter().cloned().zip(self.standing.iter().copied());
+        Left { seen: self.seen, running: running.collect(), standing: standing.collect() }
     }
 
     /// From now on these are wanted. What runs is left to its end.
@@ -130,7 +156,7 @@ mod tests {
     #[test]
     fn a_unique_job_does_not_overlap_itself() {
         let job = |unique| Cron::plain("-1 -1 -1 -1 -1 true", unique).expect("a time");
-        let mut crons = Crons::new(&[job(true), job(false)]);
+        let mut crons = Crons::new(&[job(true), job(false)], Left::default(), Millis(0));
         let parts = parts(1_700_000_000).expect("a time");
         assert_eq!(crons.due(parts), [0, 1]);
         crons.running.insert(7, (job(true), Millis(0)));
@@ -144,7 +170,7 @@ mod tests {
     fn a_job_that_runs_too_long_is_killed() {
         let mut job = Cron::plain("-1 -1 -1 -1 -1 sleep 1000", false).expect("a time");
         job.harakiri = 5;
-        let mut crons = Crons::new(&[job]);
+        let mut crons = Crons::new(&[job], Left::default(), Millis(0));
         crons.tick(Millis(1_000));
         let pid = *crons.running.keys().next().expect("it runs");
         assert_eq!(crons.deadline(Millis(1_000)).map(|at| at <= Millis(6_000)), Some(true));
@@ -165,7 +191,7 @@ mod tests {
     #[test]
     fn a_change_leaves_what_runs_and_what_stays() {
         let job = |command: &str| Cron::plain(&format!("-1 -1 -1 -1 -1 {command}"), false).expect("a time");
-        let mut crons = Crons::new(&[job("true"), job("false")]);
+        let mut crons = Crons::new(&[job("true"), job("false")], Left::default(), Millis(0));
         crons.standing[1].start(7);
         crons.running.insert(7, (job("false"), Millis(0)));
         crons.change(vec![job("false"), job("date")]);
@@ -176,9 +202,26 @@ mod tests {
     }
 
     #[test]
+    fn the_next_program_knows_what_runs_and_which_minute_it_is() {
+        let job = |harakiri| Cron { harakiri, ..Cron::plain("-1 -1 -1 -1 -1 true", true).expect("a time") };
+        let mut crons = Crons::new(&[job(0), job(5)], Left::default(), Millis(0));
+        crons.standing[1].start(7);
+        crons.running.insert(7, (job(5), Millis(1_000)));
+        crons.seen = Some(3);
+        // It counts from when the command was started, whatever its own clock says.
+        let left = crons.hand_over(Millis(5_000));
+        let mut next = Crons::new(&[job(5), job(9)], left, Millis(10_000));
+        assert_eq!(next.all().map(|(_, standing)| standing.pid).collect::<Vec<u32>>(), [7, 0]);
+        assert_eq!((next.seen, next.deadline(Millis(10_000))), (Some(3), Some(Millis(11_000))));
+        assert_eq!(next.due(parts(1_700_000_000).expect("a time")), [1], "the other one still runs");
+        assert!(next.ended(7, Millis(11_000)));
+        assert_eq!(next.due(parts(1_700_000_000).expect("a time")), [0, 1]);
+    }
+
+    #[test]
     fn the_first_look_is_at_once_and_the_next_in_a_minute() {
         let job = Cron::plain("-1 -1 -1 -1 -1 true", false).expect("a time");
-        let mut crons = Crons::new(&[job]);
+        let mut crons = Crons::new(&[job], Left::default(), Millis(0));
         assert_eq!(crons.deadline(Millis(9)), Some(Millis(9)));
         crons.seen = Some(1);
         let next = crons.deadline(Millis(9)).expect("a minute");

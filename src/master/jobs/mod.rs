@@ -6,6 +6,8 @@ pub mod plan;
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::base::clock::{self, Millis};
 use crate::base::errors;
 use crate::hooks::{self, Stop};
@@ -34,8 +36,19 @@ pub struct Jobs {
     plan: Option<Plan>,
 }
 
+/// What the program before has left running.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Daemons.
+    pub daemons: daemons::Left,
+    /// Cron jobs.
+    pub crons: cron::Left,
+    /// Commands of `hook-touch`, by their processes.
+    pub commands: HashMap<u32, String>,
+}
+
 /// How a daemon or a cron job is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// Its process, 0 none.
     pub pid: u32,
@@ -65,10 +78,10 @@ pub enum Ended {
 
 impl Jobs {
     /// Those of the options, and what the program before has left.
-    pub fn new(settings: &Process, left: daemons::Left, now: Millis) -> Jobs {
-        let daemons = Daemons::new(&settings.daemons, left, now);
-        let crons = Crons::new(&settings.crons);
-        Jobs { daemons, crons, commands: HashMap::new(), changed: true, plan: None }
+    pub fn new(settings: &Process, left: Left, now: Millis) -> Jobs {
+        let daemons = Daemons::new(&settings.daemons, left.daemons, now);
+        let crons = Crons::new(&settings.crons, left.crons, now);
+        Jobs { daemons, crons, commands: left.commands, changed: true, plan: None }
     }
 
     /// When to come back with [`Jobs::tick`].
@@ -142,7 +155,8 @@ impl Jobs {
     }
 
     /// What the next program of this process is to know.
-    pub fn hand_over(&self) -> daemons::Left {
-        self.daemons.hand_over()
+    pub fn hand_over(&self, now: Millis) -> Left {
+        let (daemons, crons) = (self.daemons.hand_over(), self.crons.hand_over(now));
+        Left { daemons, crons, commands: self.commands.clone() }
     }
 }
