@@ -24,6 +24,7 @@ pub mod shared;
 
 pub mod files;
 pub mod logging;
+pub mod tls;
 
 pub mod hooks;
 

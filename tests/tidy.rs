@@ -40,6 +40,7 @@ const ROOMS: &[(&str, u32)] = &[
     ("proto", 3),
     ("shared", 3),
     ("files", 4),
+    ("tls", 4),
     ("logging", 4),
     ("routes", 5),
     ("hooks", 5),

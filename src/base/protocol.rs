@@ -39,3 +39,15 @@ impl SocketProtocol {
         matches!(self, SocketProtocol::FastCgi | SocketProtocol::FastCgiNph)
     }
 }
+
+/// What lies between a connection and its requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cover {
+    /// Nothing.
+    #[default]
+    None,
+    /// `https`, `https-socket`: TLS, with the identity of this number.
+    Tls(usize),
+    /// `http-to-https`: nothing, and every request is sent on to HTTPS on this port; 0: the usual one.
+    ToHttps(u16),
+}

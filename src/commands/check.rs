@@ -66,7 +66,10 @@ pub fn run(argv: &[OsString], env: &[(String, String)]) -> u8 {
     let (json, argv) = super::take("--json", argv);
     let report = match options::examine(&argv, env) {
         Ok(loaded) => match loaded.command {
-            Command::Serve(settings) => report(&settings.given, loaded.remarks),
+            Command::Serve(settings) => {
+                let of_certificates = super::certificates::remarks(&settings);
+                report(&settings.given, loaded.remarks.into_iter().chain(of_certificates).collect())
+            }
             Command::Print(text) => {
                 super::say(&text);
                 return 0;

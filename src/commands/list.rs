@@ -66,8 +66,8 @@ mod tests {
         let unique: std::collections::HashSet<&str> = names.iter().copied().collect();
         assert_eq!(names.len(), unique.len());
         assert!(names.len() >= 1168, "{}", names.len());
-        let https = all.iter().find(|option| option.names == ["https"]).expect("a row");
-        assert!(line(https).starts_with("refused   https  "), "{}", line(https));
-        assert_eq!(row(https).verdict, "refused");
+        let router = all.iter().find(|option| option.names == ["rawrouter"]).expect("a name");
+        assert!(line(router).starts_with("refused   rawrouter  "), "{}", line(router));
+        assert_eq!(row(router).verdict, "refused");
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use crate::base::text;
 use crate::options::catalogue::{self, Shape, Verdict};
-use crate::options::settings::{Given, Settings, SocketProtocol};
+use crate::options::settings::{Cover, Given, Settings, SocketProtocol, SocketSpec};
 use crate::options::{self, Command};
 
 /// Left to systemd, which does it better; and what to say instead.
@@ -144,7 +144,9 @@ fn quoted(text: &str) -> String {
 
 /// What nginx needs, as comments.
 fn nginx(settings: &Settings) -> String {
-    let Some(spec) = settings.sockets.specs.iter().find(|spec| !spec.address.contains("://")) else {
+    // Who speaks TLS here has no proxy for it.
+    let behind = |spec: &&SocketSpec| spec.cover == Cover::None && !spec.address.contains("://");
+    let Some(spec) = settings.sockets.specs.iter().find(behind) else {
         return String::new();
     };
     let unix = !spec.address.contains(':');

@@ -1,6 +1,7 @@
 //! Commands that look at a configuration and serve nothing: `uwring check`, `uwring options`, `uwring migrate`,
 //! `uwring explain`, and what `uwring` says by itself. A file of such a name is meant by `./check`.
 
+mod certificates;
 mod check;
 mod completion;
 mod explain;

@@ -11,11 +11,30 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 /// Received bytes in a pooled buffer. Deliberately neither `Clone` nor `Copy`: one owner, who gives it back.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Chunk {
-    pub(super) id: u16,
+    pub(super) id: u32,
     pub(super) len: u32,
 }
 
+/// Numbers from here on are those of a layer above the engine: the engines' own have 16 bits.
+const LAYER: u32 = 1 << 16;
+
 impl Chunk {
+    /// Of a layer that has buffers of its own, by its own number for one; `None`: it has too many.
+    pub fn of_layer(number: usize, len: usize) -> Option<Chunk> {
+        let id = u32::try_from(number).ok()?.checked_add(LAYER)?;
+        Some(Chunk { id, len: u32::try_from(len).ok()? })
+    }
+
+    /// The number that the layer gave it; `None`: it is the engine's.
+    pub fn layer_number(&self) -> Option<usize> {
+        self.id.checked_sub(LAYER).map(|number| number as usize)
+    }
+
+    /// Number of the engine's buffer.
+    pub(super) fn own(&self) -> u16 {
+        u16::try_from(self.id).expect("a chunk of this engine")
+    }
+
     /// Number of bytes.
     pub fn len(&self) -> usize {
         self.len as usize
@@ -93,7 +112,7 @@ impl Buffers {
         debug_assert!(chunk.len() <= self.size);
         // SAFETY: `len <= size` bytes of that buffer were written by the kernel; until the chunk is given back (which
         // consumes it) nobody writes to it, so the borrow may live as long as both borrows given.
-        unsafe { std::slice::from_raw_parts(self.first(chunk.id).as_ptr(), chunk.len()) }
+        unsafe { std::slice::from_raw_parts(self.first(chunk.own()).as_ptr(), chunk.len()) }
     }
 
     /// Buffer `id`, to be written to: no chunk names it.

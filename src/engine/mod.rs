@@ -25,7 +25,9 @@ use std::time::Duration;
 
 pub use buffers::Chunk;
 
-/// The caller's name for an operation.
+use crate::sys::net;
+
+/// The caller's name for an operation. The top bit is for layers between caller and engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub u64);
 
@@ -39,7 +41,8 @@ pub enum Event {
         /// The connection, close-on-exec.
         result: io::Result<OwnedFd>,
     },
-    /// [`Reactor::recv`]: bytes in a pooled buffer; `None` at the end of the stream.
+    /// [`Reactor::recv`]: bytes in a pooled buffer; `None` at the end of the stream. Of a layer also that what came is
+    /// not what this connection speaks: `InvalidData`; `Unsupported`, if it is plain HTTP, and would be answered so.
     Received {
         /// As submitted.
         token: Token,
@@ -142,4 +145,30 @@ pub trait Reactor {
     fn bytes<'a>(&'a self, chunk: &'a Chunk) -> &'a [u8];
     /// Gives a chunk's buffer back to the pool.
     fn release(&mut self, chunk: Chunk);
+
+    // What only a layer has its own way for.
+
+    /// Whether others may send on a connection by its descriptor.
+    fn is_open_to_all(&self, _fd: RawFd) -> bool {
+        true
+    }
+    /// What a connection itself tells of its client, as variables of each of its requests.
+    fn told(&self, _fd: RawFd) -> Option<&[(&'static str, Vec<u8>)]> {
+        None
+    }
+    /// Sends a few bytes, which fit, without an event. Where nothing else is being sent.
+    fn send_aside(&mut self, fd: RawFd, bytes: &[u8]) {
+        // Where it fails the client is gone, which others find out.
+        let _ = net::send_now(fd, bytes);
+    }
+    /// Ends a connection: what is under way returns.
+    fn shutdown(&mut self, fd: RawFd) {
+        // One that is gone has ended.
+        let _ = net::shutdown(fd);
+    }
+    /// Ends our direction, when all is sent.
+    fn shutdown_write(&mut self, fd: RawFd) {
+        // Where it fails the client is gone.
+        let _ = net::shutdown_write(fd);
+    }
 }

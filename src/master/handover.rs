@@ -16,6 +16,7 @@ use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +99,9 @@ pub struct Handover {
     /// Options of what was made once: the sockets, the number of workers.
     pub made: Made,
     listeners: Vec<listeners::Left>,
+    /// Certificates and keys, sealed.
+    #[serde(default)]
+    tls: Option<Handed>,
 }
 
 /// Options that a reload does not change.
@@ -164,15 +168,18 @@ pub struct Leaving<'a> {
     pub made: &'a Made,
     /// The sockets.
     pub listeners: &'a [Listener],
+    /// Certificates and keys, sealed.
+    pub tls: &'a Option<Arc<OwnedFd>>,
 }
 
 /// Becomes the program that lies in the place of this one. Returns only if that was not possible, with the reason;
 /// nothing has changed then.
 pub fn become_new(image: &Image, leaving: Leaving<'_>) -> (State, io::Error) {
-    let Leaving { begin, state, office, vacuum, made, listeners } = leaving;
+    let Leaving { begin, state, office, vacuum, made, listeners, tls } = leaving;
     let listeners = listeners.iter().map(listeners::Left::of).collect();
     let (vacuum, made) = (vacuum.clone(), made.clone());
-    let handover = Handover { form: FORM, begin, state, office, vacuum, made, listeners };
+    let tls = tls.as_ref().map(|sealed| Handed::of(&**sealed));
+    let handover = Handover { form: FORM, begin, state, office, vacuum, made, listeners, tls };
     let error = match handover.go(image) {
         Ok(never) => match never {},
         Err(error) => error,
@@ -224,7 +231,13 @@ impl Handover {
         all.extend(logs.iter().flat_map(logs::Left::descriptors));
         all.extend(monitor.iter().flat_map(monitor::Left::descriptors));
         all.extend(self.listeners.iter().map(listeners::Left::descriptor));
+        all.extend(self.tls);
         all
+    }
+
+    /// Certificates and keys, taken over.
+    pub fn tls(&self) -> io::Result<Option<Arc<OwnedFd>>> {
+        self.tls.map(|sealed| sealed.take().map(Arc::new)).transpose()
     }
 
     /// What runs beside the server.

@@ -352,6 +352,11 @@ pub fn how(status: Status) -> String {
 
 /// A reload was asked for too early.
 pub const STILL_STARTING: &str = "reload ignored: the server is still starting";
+/// A new generation that does not get ready.
+pub fn reload_late(timeout_ms: u64) -> String {
+    format!("its workers do not serve after {} seconds (reload-timeout)", timeout_ms / 1000)
+}
+
 /// A reload was asked for while another had not come through.
 pub const RELOAD_AGAIN: &str = "given up for a newer reload";
 /// A reload was asked for while the last one is being finished.

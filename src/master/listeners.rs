@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{lines, startup};
 use crate::base::errors;
 use crate::log;
-use crate::options::settings::{SocketProtocol, Sockets};
+use crate::options::settings::{Cover, SocketProtocol, Sockets};
 use crate::sys::exec::Handed;
 use crate::sys::socket::bind::{self, Made, Manner, bind};
 use crate::sys::socket::{Address, Kind, Listener, adopt};
@@ -36,19 +36,22 @@ pub struct Left {
     kind: Kind,
     protocol: SocketProtocol,
     faces_clients: bool,
+    #[serde(default)]
+    cover: Cover,
     index: usize,
 }
 
 impl Left {
     /// Leaves it.
     pub fn of(listener: &Listener) -> Left {
-        let Listener { fd, name, kind, protocol, faces_clients, index } = listener;
+        let Listener { fd, name, kind, protocol, faces_clients, cover, index } = listener;
         Left {
             fd: Handed::of(&**fd),
             name: name.clone(),
             kind: kind.clone(),
             protocol: *protocol,
             faces_clients: *faces_clients,
+            cover: *cover,
             index: *index,
         }
     }
@@ -60,8 +63,8 @@ impl Left {
 
     /// Takes it over.
     pub fn take(&self) -> io::Result<Listener> {
-        let Left { fd, name, kind, protocol, faces_clients, index } = self.clone();
-        Ok(Listener { fd: Arc::new(fd.take()?), name, kind, protocol, faces_clients, index })
+        let Left { fd, name, kind, protocol, faces_clients, cover, index } = self.clone();
+        Ok(Listener { fd: Arc::new(fd.take()?), name, kind, protocol, faces_clients, cover, index })
     }
 }
 
@@ -81,7 +84,7 @@ pub fn open(settings: &Sockets) -> Result<Vec<Listener>, startup::Error> {
             Address::Tcp(at) => Origin::Bound { auto_port: at.port() == 0 },
             Address::Unix(_) | Address::Abstract(_) => Origin::Bound { auto_port: false },
         };
-        add(&mut all, made, spec.protocol, spec.faces_clients, origin);
+        add(&mut all, made, (spec.protocol, spec.cover), spec.faces_clients, origin);
     }
     let stdin_is_named = settings.specs.iter().any(|spec| spec.address == "fd://0");
     add_systemd(&mut all, manner.backlog)?;
@@ -101,9 +104,16 @@ fn is_already(listener: &Listener, address: &Address) -> bool {
     }
 }
 
-fn add(all: &mut Vec<Listener>, made: Made, protocol: SocketProtocol, faces_clients: bool, origin: Origin) {
+fn add(
+    all: &mut Vec<Listener>,
+    made: Made,
+    (protocol, cover): (SocketProtocol, Cover),
+    faces_clients: bool,
+    origin: Origin,
+) {
     let Made { fd, name, kind } = made;
-    let listener = Listener { fd: Arc::new(fd), name, kind, protocol, faces_clients, index: all.len() };
+    let listener =
+        Listener { fd: Arc::new(fd), name, kind, protocol, faces_clients, cover, index: all.len() };
     startup::say_socket(&listener, origin);
     all.push(listener);
 }
@@ -119,7 +129,7 @@ fn add_systemd(all: &mut Vec<Listener>, backlog: u32) -> Result<(), Error> {
         if all.iter().any(|listener| listener.fd.as_raw_fd() == fd) {
             continue;
         }
-        add(all, adopt::adopt(fd, backlog)?, SocketProtocol::Auto, false, Origin::Inherited);
+        add(all, adopt::adopt(fd, backlog)?, (SocketProtocol::Auto, Cover::None), false, Origin::Inherited);
     }
     for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] {
         // They are meant for this process only. One that cannot be removed is harmless: it names our pid.
@@ -133,7 +143,7 @@ fn add_stdin(all: &mut Vec<Listener>, backlog: u32, named: bool) -> Result<(), E
         return Ok(());
     }
     if !named {
-        add(all, adopt::stdin(backlog)?, SocketProtocol::Auto, false, Origin::Inherited);
+        add(all, adopt::stdin(backlog)?, (SocketProtocol::Auto, Cover::None), false, Origin::Inherited);
     }
     process::null_stdin().map_err(|cause| Error::call("open", "/dev/null", cause))
 }
@@ -196,6 +206,7 @@ mod tests {
             address: (*address).to_owned(),
             protocol: SocketProtocol::Http,
             faces_clients: true,
+            cover: Cover::None,
         };
         Sockets { specs: addresses.iter().map(spec).collect(), listen: Some(64), ..Sockets::default() }
     }

@@ -9,6 +9,7 @@
 
 pub mod actions;
 pub mod alarms;
+pub mod certificates;
 pub mod channel;
 pub mod dumps;
 mod ending;
@@ -38,6 +39,8 @@ pub mod touch;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use actions::{Office, Outcome};
 use alarms::Watch;
@@ -116,7 +119,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     }
     let policy = policy(&settings, master_pid);
     let left = handover.as_ref().map(|left| left.jobs());
-    let House { mut office, listeners, vacuum, doors, state, first } = match handover {
+    let House { mut office, listeners, tls, vacuum, doors, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
         Some(handover) => take_over(*handover, &mut settings, image, policy)?,
     };
@@ -139,8 +142,14 @@ fn run(start: Start) -> Result<i32, startup::Error> {
         .map_err(failed("listen to signals"))?
         .with_lord(Lord::find(settings.process.heartbeat, &hooks, clock::now().millis()))
         .with_alarms(Watch::new(&settings.logging.alarms));
-    let turn =
-        Turn { office: &mut office, ears: &mut ears, vacuum: &vacuum, made: &made, listeners: &listeners };
+    let turn = Turn {
+        office: &mut office,
+        ears: &mut ears,
+        vacuum: &vacuum,
+        made: &made,
+        listeners: &listeners,
+        tls: &tls,
+    };
     match turn.run(state, first) {
         Over::Exit(code) => {
             office.jobs_mut().stop();
@@ -166,6 +175,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
                 channel,
                 shared,
                 listeners,
+                tls,
                 settings,
                 plan,
                 reread,
@@ -183,6 +193,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
 struct House {
     office: Office,
     listeners: Vec<Listener>,
+    /// Certificates and keys, sealed.
+    tls: Option<Arc<OwnedFd>>,
     vacuum: Vacuum,
     doors: Doors,
     state: State,
@@ -212,12 +224,12 @@ fn move_in(
     policy: Policy,
 ) -> Result<House, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
-    let Prepared { listeners, area, vacuum, control, doors, logs } =
+    let Prepared { listeners, tls, area, vacuum, control, doors, logs } =
         startup::prepare(settings, notes, warnings)?;
     process::adopt_orphans().map_err(failed("adopt orphans"))?;
     let office = Office::new(area, control, logs, image).map_err(failed("make pipes"))?;
     let (state, first) = (State::new(policy), First::Event(Event::Start));
-    Ok(House { office, listeners, vacuum, doors: Doors::Opened(doors), state, first })
+    Ok(House { office, listeners, tls, vacuum, doors: Doors::Opened(doors), state, first })
 }
 
 /// The program was replaced, and this is the new one.
@@ -233,6 +245,7 @@ fn take_over(
     crate::log!("{}", lines::new_program(crate::options::VERSION));
     startup::enter(&settings.process)?;
     let listeners = handover.listeners().map_err(failed)?;
+    let tls = handover.tls().map_err(failed)?;
     // Should the log process die. Without (its options are wrong now), it is not replaced.
     let original = handover.office.logs.as_ref().and_then(|left| left.original()).and_then(Result::ok);
     let setup = original.and_then(|original| startup::log_setup(settings, original).ok().flatten());
@@ -243,7 +256,7 @@ fn take_over(
     let office = Office::take_over(office, setup, image, &state.pids()).map_err(failed)?;
     state.adopt(policy);
     let first = First::Action(Action::StartTemplate { generation: begin });
-    Ok(House { office, listeners, vacuum, doors, state, first })
+    Ok(House { office, listeners, tls, vacuum, doors, state, first })
 }
 
 /// Why the loop is over in this process.
@@ -261,6 +274,7 @@ struct Turn<'a> {
     vacuum: &'a Vacuum,
     made: &'a Made,
     listeners: &'a [Listener],
+    tls: &'a Option<Arc<OwnedFd>>,
 }
 
 impl Turn<'_> {
@@ -310,8 +324,8 @@ impl Turn<'_> {
 
     /// Returns if that was not possible: then this program goes on with the reload.
     fn become_new(&mut self, state: State, begin: u32) -> State {
-        let Turn { vacuum, made, listeners, .. } = *self;
-        let leaving = Leaving { begin, state, office: self.office.hand_over(), vacuum, made, listeners };
+        let Turn { vacuum, made, listeners, tls, .. } = *self;
+        let leaving = Leaving { begin, state, office: self.office.hand_over(), vacuum, made, listeners, tls };
         let (state, error) = handover::become_new(self.office.image(), leaving);
         crate::log!("{}", lines::old_program(&error));
         self.office.stay();
@@ -334,6 +348,7 @@ fn policy(settings: &Settings, master_pid: u32) -> Policy {
         cores: settings.threads,
         mercy_ms: settings.worker_reload_mercy.saturating_mul(1000),
         drain_delay_ms: settings.drain_delay.saturating_mul(1000),
+        reload_timeout_ms: settings.reload_timeout.saturating_mul(1000),
         forkbomb_delay_ms: settings.forkbomb_delay.saturating_mul(1000),
         exit_on_reload: settings.exit_on_reload,
         master_pid,

@@ -8,6 +8,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::actions::Shared;
 use super::channel::TemplateEnd;
 use super::jobs::plan::Plan;
-use super::{Reread, listeners, startup};
+use super::{Reread, certificates, listeners, startup};
 use crate::base::errors;
 use crate::logging::relay::ports;
 use crate::options::settings::{Monitor, Settings};
@@ -26,6 +27,7 @@ use crate::sys::exec::{self, Handed};
 use crate::sys::process;
 use crate::sys::socket::Listener;
 use crate::sys::title;
+use crate::tls::Shop;
 
 /// The process could not become a template.
 const EXIT_FAILED: i32 = 1;
@@ -42,6 +44,8 @@ pub struct Seat {
     pub shared: Shared,
     /// The same.
     pub listeners: Vec<Listener>,
+    /// Certificates and keys as the master has them.
+    pub tls: Option<Arc<OwnedFd>>,
     /// As the server was started; a later generation reads them again.
     pub settings: Settings,
     /// Where the daemons and cron jobs that it has found are told to the master.
@@ -68,6 +72,8 @@ pub struct Taken {
     pub shared: Shared,
     /// The same.
     pub listeners: Vec<Listener>,
+    /// What HTTPS is served with.
+    pub tls: Option<Arc<Shop>>,
     /// Those of this generation.
     pub settings: Settings,
     /// The command line.
@@ -88,6 +94,8 @@ struct Left {
     notify: Handed,
     stacks: Handed,
     listeners: Vec<listeners::Left>,
+    #[serde(default)]
+    tls: Option<Handed>,
     settings: Settings,
     argv: Vec<OsString>,
     master_pid: u32,
@@ -111,7 +119,7 @@ impl Seat {
             EXIT_FAILED
         };
         attach(0);
-        self.settings = self.settings()?;
+        (self.settings, self.tls) = self.settings()?;
         if let Some(plan) = &self.plan {
             plan.write(&self.settings.process)
                 .map_err(|cause| failed("cannot tell daemons and cron jobs", &cause))?;
@@ -132,9 +140,9 @@ impl Seat {
     }
 
     /// Those of the start; for a reload, as the files have them now. What was made before the first fork stays.
-    fn settings(&self) -> Result<Settings, i32> {
+    fn settings(&self) -> Result<(Settings, Option<Arc<OwnedFd>>), i32> {
         if self.generation == 1 {
-            return Ok(self.settings.clone());
+            return Ok((self.settings.clone(), self.tls.clone()));
         }
         let failed = |what: &str, cause: &dyn std::fmt::Display| {
             crate::log!("*** {what}: {cause} *** {}", errors::REREAD);
@@ -144,6 +152,9 @@ impl Seat {
             .map_err(|cause| failed("cannot return to the start folder", &cause))?;
         let mut new =
             (self.reread)().map_err(|cause| failed("the configuration cannot be read again", &cause))?;
+        let places = &self.settings.sockets.specs;
+        let wanted = if new.sockets.specs == *places { &new.sockets.tls } else { &self.settings.sockets.tls };
+        let tls = certificates::again(wanted, self.tls.as_ref()).map_err(|error| failed("reload", &error))?;
         startup::enter(&new.process).map_err(|error| failed("reload", &error))?;
         let old = &self.settings;
         if new.scaling.auto && old.scaling.auto {
@@ -177,7 +188,7 @@ impl Seat {
             );
             new.process.threads = cores;
         }
-        Ok(new)
+        Ok((new, tls))
     }
 
     fn left(&self) -> Left {
@@ -192,6 +203,7 @@ impl Seat {
             notify: Handed::of(&**notify),
             stacks: Handed::of(&**stacks),
             listeners: self.listeners.iter().map(listeners::Left::of).collect(),
+            tls: self.tls.as_ref().map(|sealed| Handed::of(&**sealed)),
             settings: self.settings.clone(),
             argv: self.argv.clone(),
             master_pid: self.master_pid,
@@ -211,9 +223,10 @@ impl Left {
     }
 
     fn descriptors(&self) -> Vec<Handed> {
-        let Left { channel, area, bells, life, notify, stacks, listeners, log, library, .. } = self;
+        let Left { channel, area, bells, life, notify, stacks, listeners, tls, log, library, .. } = self;
         let mut all = vec![*channel, area.file, *life, *notify, *stacks, *library];
         all.extend(bells);
+        all.extend(tls);
         all.extend(listeners.iter().map(listeners::Left::descriptor));
         all.extend(log.iter().flat_map(ports::Left::descriptors));
         all
@@ -256,6 +269,7 @@ pub fn find(number: i32) -> io::Result<Taken> {
             stacks: Arc::new(left.stacks.take()?),
         },
         listeners: left.listeners.iter().map(listeners::Left::take).collect::<io::Result<_>>()?,
+        tls: left.tls.map(|sealed| certificates::open(sealed, &left.settings.sockets.tls)).transpose()?,
         settings: left.settings,
         argv: left.argv,
         master_pid: left.master_pid,

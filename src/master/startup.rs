@@ -6,9 +6,11 @@ mod imperial;
 mod place;
 
 use std::fs::File;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::certificates;
 use super::foreground;
 use super::lines;
 use super::listeners;
@@ -62,6 +64,9 @@ pub enum Error {
     /// No ring, and nothing else is wanted.
     #[error("{0} {id}", id = errors::NO_RING)]
     Engine(#[from] Refused),
+    /// Certificates.
+    #[error("{0} {id}", id = errors::TLS)]
+    Tls(#[from] crate::tls::Error),
     /// A hook says so.
     #[error("a hook ends the server with code {0} {id}", id = errors::HOOK)]
     Exit(i32),
@@ -122,6 +127,8 @@ pub struct Prepared {
     pub area: Area,
     /// What to remove at the end.
     pub vacuum: Vacuum,
+    /// Certificates and keys, sealed.
+    pub tls: Option<Arc<OwnedFd>>,
     /// Where `uwring ctl` asks.
     pub control: Option<Server>,
     /// Where the server is looked at.
@@ -177,6 +184,8 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
         std::env::set_current_dir(folder)
             .map_err(|cause| SysError::call("chdir to", folder.display().to_string(), cause))?;
     }
+    // As root: keys are often its alone. In the folder of the start, as in uWSGI.
+    let tls = certificates::read(&settings.sockets.tls)?;
     hook(hooks, Moment::Asap)?;
     let identity = wanted_identity(&settings.process)?;
     // Named from where the server was started.
@@ -221,7 +230,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     }
     log!("{}", lines::mode(process.processes, process.threads));
     let vacuum = Vacuum::new(pidfiles, &listeners, &doors);
-    Ok(Prepared { vacuum, listeners, area, control, doors, logs: None })
+    Ok(Prepared { vacuum, listeners, tls, area, control, doors, logs: None })
 }
 
 /// What the shared area has room for.

@@ -134,7 +134,7 @@ impl host::Office for Desk {
 }
 
 fn serve(seat: Taken, plugin: Plugin) -> i32 {
-    let Taken { generation, channel, shared, listeners, settings, master_pid, .. } = seat;
+    let Taken { generation, channel, shared, listeners, tls, settings, master_pid, .. } = seat;
     let template_pid = std::process::id();
     let relay = relay(&settings);
     let birth = Birth { plugin: &plugin, shared: &shared, generation };
@@ -173,6 +173,7 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
         stacks,
         plugin,
         master_pid,
+        tls,
     })
 }
 

@@ -9,7 +9,7 @@ use super::cache::Cache;
 use super::expand::magic;
 use super::hooks::Action;
 use super::monitor::{Carbon, Push};
-use super::settings::{Settings, SocketProtocol, SocketSpec};
+use super::settings::{Cover, Settings, SocketProtocol, SocketSpec};
 use super::waits::Patience;
 
 /// Threads in place of greenlets, at most.
@@ -85,8 +85,13 @@ impl DerefMut for Draft {
 impl Draft {
     /// A socket whose protocol is its own.
     pub fn add_socket(&mut self, address: &str, protocol: SocketProtocol) {
+        self.add_covered(address, protocol, Cover::None);
+    }
+
+    /// A socket with something around its protocol.
+    pub fn add_covered(&mut self, address: &str, protocol: SocketProtocol, cover: Cover) {
         let faces_clients = protocol == SocketProtocol::Http;
-        self.sockets.specs.push(SocketSpec { address: address.to_owned(), protocol, faces_clients });
+        self.sockets.specs.push(SocketSpec { address: address.to_owned(), protocol, faces_clients, cover });
     }
 
     /// A `socket`: it speaks what `protocol` says in the end.

@@ -34,6 +34,7 @@ mod sense;
 pub mod settings;
 mod sources;
 mod table;
+pub mod tls;
 pub mod waits;
 
 use std::ffi::OsString;

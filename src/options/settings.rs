@@ -11,6 +11,7 @@ pub use super::recycling::{Harakiri, Recycling};
 pub use super::requests::{Context, Requests};
 pub use super::routes::Routes;
 pub use super::scaling::Scaling;
+pub use super::tls::Tls;
 
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +112,8 @@ pub struct Process {
     pub worker_reload_mercy: u64,
     /// `drain-delay`: seconds a server told to stop serves before it does.
     pub drain_delay: u64,
+    /// `reload-timeout`: seconds a new generation has until it serves; 0: for ever.
+    pub reload_timeout: u64,
     /// `forkbomb-delay`, seconds between respawns of workers that die at once.
     pub forkbomb_delay: u64,
     /// `vacuum`: remove unix sockets and pidfiles at exit.
@@ -204,6 +207,7 @@ impl Default for Process {
             no_orphans: false,
             worker_reload_mercy: 60,
             drain_delay: 0,
+            reload_timeout: 600,
             forkbomb_delay: 2,
             vacuum: false,
             pidfiles: Vec::new(),
@@ -248,7 +252,7 @@ impl Default for Process {
     }
 }
 
-pub use crate::base::protocol::SocketProtocol;
+pub use crate::base::protocol::{Cover, SocketProtocol};
 
 /// One listening socket asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -259,6 +263,9 @@ pub struct SocketSpec {
     pub protocol: SocketProtocol,
     /// Clients may be anyone (`http`, `http-socket`): uploads are spooled before the application is called.
     pub faces_clients: bool,
+    /// What lies around it.
+    #[serde(default)]
+    pub cover: Cover,
 }
 
 /// Listening sockets.
@@ -286,6 +293,9 @@ pub struct Sockets {
     pub fast_open: Option<u32>,
     /// `map-socket`: number of the socket, and the workers which alone accept there.
     pub map: Vec<(usize, Vec<u32>)>,
+    /// Certificates and keys of those that speak TLS.
+    #[serde(default)]
+    pub tls: Tls,
 }
 
 impl Sockets {

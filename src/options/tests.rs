@@ -277,8 +277,8 @@ fn what_is_wrong_is_said_with_its_place() {
         ("x = @(exec://exit 3)", "app.ini:2: cannot read exec://exit 3: it ended with exit status: 3"),
         ("include = /", "app.ini:2: cannot read /: it is a folder"),
         (
-            "https = :443,a,b",
-            "app.ini:2: https is not supported: let nginx, HAProxy or Caddy speak TLS, in front of http-socket",
+            "rawrouter = :443",
+            "app.ini:2: rawrouter is not supported: let nginx, HAProxy or Caddy choose the server",
         ),
     ] {
         assert_eq!(error(lines), said, "{lines}");
@@ -360,13 +360,13 @@ fn strict_refuses_unknown_names_before_and_after_it() {
 
 #[test]
 fn what_is_refused_is_left_out_where_lenient_asks() {
-    let said = of_file("https = :443,a,b").unwrap_err().to_string();
-    assert!(said.contains("https is not supported: let nginx"), "{said}");
-    let loaded = of_file("https = :443,a,b\nlenient = true\nthreads = 2").unwrap();
-    assert!(loaded.warnings[0].contains("https is not supported, and left out as lenient asks"));
+    let said = of_file("rawrouter = :443").unwrap_err().to_string();
+    assert!(said.contains("rawrouter is not supported: let nginx"), "{said}");
+    let loaded = of_file("rawrouter = :443\nlenient = true\nthreads = 2").unwrap();
+    assert!(loaded.warnings[0].contains("rawrouter is not supported, and left out as lenient asks"));
     assert_eq!(loaded.remarks[0].weight, remark::Weight::Differs);
     assert_eq!(settings(loaded).process.threads, 2);
-    assert!(of_file("lenient = false\nhttps = :443,a,b").is_err());
+    assert!(of_file("lenient = false\nrawrouter = :443").is_err());
     // What is switched off changes nothing.
     assert_eq!(warnings("abstract-socket = false\nhttp-websockets = off"), [""; 0]);
 }
@@ -374,12 +374,12 @@ fn what_is_refused_is_left_out_where_lenient_asks() {
 #[test]
 fn what_is_examined_is_told_all_at_once() {
     let folder =
-        Folder::with(&[("app.ini", "[uwsgi]\nprocesses = x\nhttps = :1,a,b\nhttp = :0\nmodule = a")]);
+        Folder::with(&[("app.ini", "[uwsgi]\nprocesses = x\nrawrouter = :1\nhttp = :0\nmodule = a")]);
     let argv = ["uwring".to_owned(), folder.named("{}/app.ini")].map(OsString::from);
     let remarks = examine(&argv, &[]).unwrap().remarks;
     let fatal: Vec<&str> =
         remarks.iter().filter(|r| r.weight == remark::Weight::Fatal).map(|r| r.key.as_str()).collect();
-    assert_eq!(fatal, ["processes", "https"], "{remarks:?}");
+    assert_eq!(fatal, ["processes", "rawrouter"], "{remarks:?}");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Site {
     host: Span,
     /// The path of a target that has none.
     root: Span,
+    /// Requests come over TLS.
+    https: bool,
 }
 
 /// Places in the template that each request fills.
@@ -64,7 +66,20 @@ impl Site {
         ];
         let template = variables.map(|(name, value)| var(VAR_PLAIN, put(name), put(value))).into();
         let (host, root) = (put("HTTP_HOST"), put("/"));
-        Site { text, template, host, root }
+        Site { text, template, host, root, https: false }
+    }
+
+    /// The same behind TLS: requests have HTTPS too.
+    pub fn over_tls(mut self) -> Site {
+        let mut put = |part: &str| {
+            let off = u32::try_from(self.text.len()).expect("a few names");
+            self.text.extend_from_slice(part.as_bytes());
+            Span { area: AREA_FIXED, off, len: u32::try_from(part.len()).expect("a name") }
+        };
+        let (name, value) = (put("HTTPS"), put("on"));
+        self.template.push(var(VAR_PLAIN, name, value));
+        self.https = true;
+        self
     }
 
     /// The bytes of AREA_FIXED.
@@ -151,6 +166,7 @@ pub fn parse(
     let head = &head[..len];
     request.clear();
     request.head_bytes = len;
+    request.https = site.https;
     request.version = if parsed.version == Some(1) { Version::Http11 } else { Version::Http10 };
     let target = request_line(head, &parsed, site, request)?;
     request.addr = request.derive(peer.text.as_bytes());

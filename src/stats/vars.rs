@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use uwring_abi::{VAR_FIELD, Var};
 
-use crate::base::protocol::SocketProtocol;
+use crate::base::protocol::{Cover, SocketProtocol};
 use crate::proto::http::{Peer, Site};
 use crate::proto::{self, Limits, Step};
 use crate::request::{Request, Span};
@@ -20,8 +20,11 @@ pub struct Variables {
 impl Variables {
     /// Of these sockets of `host`.
     pub fn new(host: &str, listeners: &[Listener]) -> Variables {
-        let site =
-            |listener: &Listener| (Site::new(host, proto::http::port(&listener.name)), listener.protocol);
+        let site = |listener: &Listener| {
+            let site = Site::new(host, proto::http::port(&listener.name));
+            let site = if matches!(listener.cover, Cover::Tls(_)) { site.over_tls() } else { site };
+            (site, listener.protocol)
+        };
         Variables { sites: listeners.iter().map(site).collect() }
     }
 

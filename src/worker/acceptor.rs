@@ -10,11 +10,12 @@ use super::ring_thread::{Door, Ring};
 use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
 use crate::base::errors;
+use crate::base::protocol::Cover;
 use crate::engine::{Reactor, Token};
 use crate::proto::http::{Site, port};
 use crate::shared::area::bump;
 use crate::sys::errno;
-use crate::sys::socket::queue;
+use crate::sys::socket::{Listener, queue};
 
 /// Rest after the kernel had no descriptor or memory for a connection, milliseconds: long enough not to spin,
 /// short enough not to be noticed.
@@ -43,6 +44,12 @@ pub struct Doors {
     say_at: Millis,
 }
 
+/// What the requests of a socket have in common.
+fn site(host: &str, listener: &Listener) -> Site {
+    let site = Site::new(host, port(&listener.name));
+    if matches!(listener.cover, Cover::Tls(_)) { site.over_tls() } else { site }
+}
+
 impl Doors {
     /// Those of `plan`, fit for `engine`.
     pub fn new(plan: &Plan, engine: &mut impl Reactor) -> Doors {
@@ -51,7 +58,7 @@ impl Doors {
             .listeners
             .iter()
             .map(|listener| Door {
-                site: Site::new(&host, port(&listener.name)),
+                site: site(&host, listener),
                 preface: preface::possible(&plan.settings.request, listener.protocol),
                 listener: listener.clone(),
             })

@@ -93,7 +93,7 @@ impl<R: Reactor> Ring<R> {
         // Nothing else is on its way out, and so little fits into any socket: no event has to be waited for. Where it
         // does not, the client is gone or has not read its last answer, and the deadline is for both.
         if let Some(fd) = self.conn(token).and_then(|conn| conn.raw()) {
-            let _ = crate::sys::net::send_now(fd, b"HTTP/1.1 100 Continue\r\n\r\n");
+            self.engine.send_aside(fd, b"HTTP/1.1 100 Continue\r\n\r\n");
         }
     }
 

@@ -133,8 +133,10 @@ impl<R: Reactor> Ring<R> {
         let Some(conn) = parcel.job.token.and_then(|token| self.conn(token)) else { return };
         let idle = conn.writing == Writing::Idle && !conn.receiving;
         if idle && conn.body_left == 0 && conn.leftover.is_empty() {
-            parcel.job.lent = conn.raw();
-            conn.lent = parcel.job.lent.is_some();
+            let fd = conn.raw().filter(|fd| self.engine.is_open_to_all(*fd));
+            let Some(conn) = parcel.job.token.and_then(|token| self.conn(token)) else { return };
+            parcel.job.lent = fd;
+            conn.lent = fd.is_some();
         }
     }
 

@@ -24,6 +24,7 @@ mod queue;
 mod reading;
 mod recorder;
 mod recycle;
+mod redirect;
 mod refusing;
 pub mod relay;
 mod rescue;
@@ -45,6 +46,7 @@ use std::thread;
 
 use crate::base::engine::Kind;
 use crate::base::errors;
+use crate::base::protocol::Cover;
 use crate::engine::Reactor;
 use crate::engine::epoll::Epoll;
 use crate::engine::ring::Ring as Uring;
@@ -57,6 +59,7 @@ use crate::shared::area::{Area, Command, State, WorkerSlot};
 use crate::shared::tally::Tally;
 use crate::sys::socket::Listener;
 use crate::sys::{limits, signals};
+use crate::tls::{Layer, Shop};
 use serve::Desk;
 
 /// Requests with the interpreter at once; more wait with the ring thread.
@@ -92,6 +95,8 @@ pub struct Plan {
     pub plugin: Plugin,
     /// The master's process id.
     pub master_pid: u32,
+    /// What HTTPS is served with, where it is.
+    pub tls: Option<Arc<Shop>>,
 }
 
 impl Plan {
@@ -289,9 +294,18 @@ fn run_engine(plan: &Arc<Plan>, desk: &'static Desk) -> (usize, io::Result<()>) 
 }
 
 fn run_on(engine: impl Reactor, plan: &Arc<Plan>, desk: &'static Desk) -> (usize, io::Result<()>) {
-    let mut ring = ring_thread::Ring::new(engine, Arc::clone(plan), desk);
-    let result = ring.run();
-    (ring.given_up(), result)
+    fn run(engine: impl Reactor, plan: &Arc<Plan>, desk: &'static Desk) -> (usize, io::Result<()>) {
+        let mut ring = ring_thread::Ring::new(engine, Arc::clone(plan), desk);
+        let result = ring.run();
+        (ring.given_up(), result)
+    }
+    // Where nobody speaks TLS, nothing is in the way.
+    let Some(shop) = &plan.tls else { return run(engine, plan, desk) };
+    let covered = plan.listeners.iter().filter_map(|listener| match listener.cover {
+        Cover::Tls(number) => Some((listener.fd.as_raw_fd(), number)),
+        Cover::None | Cover::ToHttps(_) => None,
+    });
+    run(Layer::new(engine, Arc::clone(shop), covered), plan, desk)
 }
 
 fn start_interpreters(plan: &Arc<Plan>) -> Result<Vec<thread::JoinHandle<()>>, Error> {

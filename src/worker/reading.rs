@@ -9,6 +9,7 @@ use super::ring_thread::Ring;
 use crate::base::clock::Micros;
 use crate::base::errors;
 use crate::engine::{Chunk, Reactor, Token};
+use crate::options::settings::Cover;
 use crate::plugin::host::View;
 use crate::proto::{self, Decoder, Error, Limits, Step};
 use crate::request::{Body, Version};
@@ -22,7 +23,11 @@ impl<R: Reactor> Ring<R> {
             return;
         };
         conn.receiving = false;
-        let Ok(Some(chunk)) = result else { return self.hung_up(token) };
+        let chunk = match result {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return self.hung_up(token),
+            Err(error) => return self.not_received(token, &error),
+        };
         match (conn.reading, conn.writing) {
             (Reading::Head, Writing::Idle) => self.feed(token, chunk),
             (Reading::Head | Reading::Dispatched, _) => {
@@ -36,6 +41,17 @@ impl<R: Reactor> Ring<R> {
                 self.remove(token);
             }
         }
+    }
+
+    /// The connection is broken, or what came on it is not what is spoken there.
+    #[cold]
+    fn not_received(&mut self, token: Token, error: &io::Error) {
+        let status = match error.kind() {
+            io::ErrorKind::InvalidData => None,
+            io::ErrorKind::Unsupported => Some(400),
+            _ => return self.hung_up(token),
+        };
+        self.refuse(token, &Error { status, reason: error.to_string() });
     }
 
     /// The client has closed its side, or the connection is broken.
@@ -164,6 +180,10 @@ impl<R: Reactor> Ring<R> {
         let (listener, served) = (conn.listener, conn.served);
         let arrived = std::mem::take(&mut conn.arrived);
         let line_ms = std::mem::take(&mut conn.line_ms);
+        let told = conn.raw().and_then(|fd| self.engine.told(fd));
+        for (name, value) in told.unwrap_or_default() {
+            parcel.job.request.set(name.as_bytes(), value);
+        }
         let limits = &self.plan.settings.request;
         let job = &mut parcel.job;
         job.token = Some(token);
@@ -176,6 +196,9 @@ impl<R: Reactor> Ring<R> {
             job.request.keep_alive = false;
         }
         let limit = limits.limit_post;
+        if let Cover::ToHttps(port) = self.doors.door(listener).listener.cover {
+            return self.send_on(token, parcel, port);
+        }
         if limits.tracing {
             self.identify(token, &mut parcel);
         }

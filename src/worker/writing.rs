@@ -13,7 +13,6 @@ use crate::base::clock::Millis;
 use crate::base::errors;
 use crate::base::limits;
 use crate::engine::{Chunk, Notice, Reactor, Then, Token};
-use crate::sys::net;
 
 /// A response up to this fits into any socket's buffer, so that sending and closing can be one operation.
 const SMALL_BYTES: usize = 64 * 1024;
@@ -275,9 +274,9 @@ impl<R: Reactor> Ring<R> {
             return self.close(token);
         }
         if let Some(fd) = conn.raw() {
-            // Where it fails the client is gone, and draining ends at once.
-            let _ = net::shutdown_write(fd);
+            self.engine.shutdown_write(fd);
         }
+        let Some(conn) = self.conn(token) else { return };
         conn.reading = Reading::Drain;
         conn.deadline = Some(deadline);
         conn.body_left = conn.body_left.min(limits::LINGER_BYTES_MAX);
@@ -319,8 +318,9 @@ impl<R: Reactor> Ring<R> {
         if conn.receiving || conn.lent || conn.writing != Writing::Idle {
             if let Some(fd) = conn.raw() {
                 // Ends the receive and the send that are under way; their events remove the entry.
-                let _ = net::shutdown(fd);
+                self.engine.shutdown(fd);
             }
+            let Some(conn) = self.conn(token) else { return };
             conn.reading = Reading::Closing;
             conn.after = After::Close;
             conn.leaving = conn.lent;

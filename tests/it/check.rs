@@ -36,15 +36,15 @@ fn a_configuration_is_explained_option_by_option() {
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
-    let bad = uwring(folder.path(), &["check", "--json", "app.ini", "--https", ":443,a,b", "--threads=x"]);
+    let bad = uwring(folder.path(), &["check", "--json", "app.ini", "--rawrouter", ":443", "--threads=x"]);
     assert_eq!(bad.status.code(), Some(1));
     let report: serde_json::Value = serde_json::from_slice(&bad.stdout).expect("JSON");
     let row = |name: &str| {
         let rows = report["options"].as_array().expect("a list");
         rows.iter().find(|row| row["option"] == name).unwrap_or_else(|| panic!("{name} in {report}")).clone()
     };
-    assert_eq!(row("https")["verdict"], "refused");
-    assert_eq!(row("https")["origin"], "command line");
+    assert_eq!(row("rawrouter")["verdict"], "refused");
+    assert_eq!(row("rawrouter")["origin"], "command line");
     assert!(row("threads")["note"].as_str().expect("text").contains("expected a number"), "{report}");
     assert_eq!(row("http")["value"], ":8080");
     assert_eq!(report["summary"]["starts"], false);

@@ -44,6 +44,27 @@ fn the_fifo_reloads_and_stops() {
 }
 
 #[test]
+fn the_program_itself_reloads_and_stops_by_pidfile() {
+    let server = changeable("pidfile = {dir}/pid");
+    assert_eq!(answer(&server), "one");
+    write(server.folder.path(), "two");
+    let run = |what: &str| {
+        let status = std::process::Command::new(crate::support::program())
+            .arg(what)
+            .arg(server.path("pid"))
+            .status()
+            .expect("start the program");
+        assert!(status.success(), "{what}: {status}");
+    };
+    run("--reload");
+    while answer(&server) != "two" {}
+    // uWSGI hears it once it serves with all workers.
+    assert!(server.log().wait_n(4, |line| line.starts_with("spawned uWSGI worker ")).is_some());
+    run("--stop");
+    assert_eq!(server.process.expect_end().code(), Some(0));
+}
+
+#[test]
 fn the_fifo_is_the_owners_and_goes_with_the_server() {
     if uwring_only("the fifo stays behind") {
         return;

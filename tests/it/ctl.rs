@@ -105,6 +105,23 @@ fn reload_tells_that_the_new_code_failed() {
 }
 
 #[test]
+fn reload_tells_that_the_new_workers_never_got_ready() {
+    if uwring_only("it waits for ever, and nobody serves") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write_application(folder.path().join("site.py"), "one");
+    let ini = "wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\nlazy-apps = true\nreload-timeout = 1";
+    let server = Server::bare().folder(folder).ini(ini).start();
+    let _gate = Gate::new(server.path("gate"));
+    std::fs::write(server.path("site.py"), format!("open({:?})", server.path("gate"))).expect("written");
+    let output = server.ctl(&["reload", "--wait"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output).contains("do not serve after 1 seconds (reload-timeout)"), "{output:?}");
+    assert_eq!(answer(&server), "one");
+}
+
+#[test]
 fn stop_finishes_what_is_in_hand_and_waits_for_it() {
     if uwring_only("it has no control socket") {
         return;

@@ -51,8 +51,14 @@ fn hooks_come_in_their_order() {
     let mut before: Vec<String> =
         wait_for(&path, |text| text.lines().count() >= moments.len()).lines().map(str::to_owned).collect();
     // The master and the application's process go their ways at the same time.
+    let mut expected: Vec<&str> = moments.into_iter().filter(|moment| *moment != "master-start").collect();
     before.retain(|line| line != "master-start");
-    let expected: Vec<&str> = moments.into_iter().filter(|moment| *moment != "master-start").collect();
+    if target() == Target::Uwsgi {
+        // Only where there are jails; and what stays root becomes so again and again.
+        expected.retain(|moment| *moment != "post-jail");
+        let mut seen = std::collections::BTreeSet::new();
+        before.retain(|line| seen.insert(line.clone()));
+    }
     assert_eq!(before, expected);
     server.stop();
     let after = std::fs::read_to_string(&path).expect("written");

@@ -62,6 +62,7 @@ mod stats;
 mod status_page;
 mod surroundings;
 mod systemd;
+mod tls;
 mod top;
 mod tracing;
 mod trust;

@@ -97,6 +97,37 @@ fn groups_and_masks_are_those_asked_for() {
 }
 
 #[test]
+fn a_user_of_that_name_has_all_its_groups() {
+    let try_it = ["-m", "sh", "-c", "mount --bind /etc/group /etc/group"];
+    let permitted = Command::new("unshare").args(try_it).stderr(Stdio::null()).status();
+    if !is_root() || !permitted.is_ok_and(|status| status.success()) {
+        return skipped("unshare -m and mount are not permitted here");
+    }
+    for (ini, groups) in [("", "4242 65534"), ("no-initgroups = true", "")] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .expect("chmod");
+        std::fs::write(folder.path().join("site.py"), HELLO).expect("write the application");
+        std::fs::write(folder.path().join("group"), "nogroup:x:65534:\nextra:x:4242:nobody\n")
+            .expect("write");
+        let script = format!(
+            "#!/bin/sh\nexec unshare -m sh -c 'mount --bind {}/group /etc/group && exec {} \"$@\"' sh \"$@\"\n",
+            folder.path().display(),
+            program().display()
+        );
+        let script = script_at(folder.path().join("uwring"), &script);
+        let server = Server::bare()
+            .without("virtualenv")
+            .folder(folder)
+            .program(script)
+            .ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\nuid = nobody\ngid = nogroup")
+            .ini(ini)
+            .start();
+        assert_eq!(status(server.workers()[0], "Groups"), groups, "{ini}");
+    }
+}
+
+#[test]
 fn root_does_its_part_first_and_gives_its_log_away() {
     if !is_root() {
         return skipped("only root becomes somebody else");

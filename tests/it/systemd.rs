@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Gate, PATIENCE, Packet, Server, ServerBuilder, uwring_only};
+use crate::support::{Gate, PATIENCE, Packet, Server, ServerBuilder, has, program, script_at, uwring_only};
 
 /// The manager's end.
 struct Manager(UnixDatagram);
@@ -120,6 +120,32 @@ fn reloads_and_the_end_are_told() {
     let last = manager.so_far();
     assert_eq!(last[0], "STOPPING=1");
     assert!(last[1].starts_with("STATUS=finishing"), "{last:?}");
+}
+
+#[test]
+fn sockets_come_from_systemd() {
+    if !has(&["python3"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    // What systemd does: sd_listen_fds(3).
+    let script = format!(
+        "#!/usr/bin/env python3\nimport os, socket, sys\n\
+         made = socket.socket(socket.AF_UNIX)\nmade.bind('{}/app.sock')\nmade.listen()\n\
+         os.dup2(made.fileno(), 3)\nos.set_inheritable(3, True)\n\
+         os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))\n\
+         os.execvp('{program}', ['{program}'] + sys.argv[1:])\n",
+        folder.path().display(),
+        program = program().display()
+    );
+    let script = script_at(folder.path().join("systemd"), &script);
+    let server = Server::app("wait").without("socket").folder(folder).program(script).start();
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
+    if uwring_only("at a reload it misses the option that names a socket, and does not start") {
+        return;
+    }
+    server.reload_until(|| server.log().count(|line| line.starts_with("spawned uWSGI worker 1 ")) == 2);
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
 }
 
 #[test]

@@ -204,4 +204,9 @@ table! {
     VASSAL "UWR-E091" "cannot start vassal"
         "The program of a vassal could not be started."
         "The message names what failed; the other vassals go on, and it is tried again."
+
+    // HTTPS.
+    TLS "UWR-E095" "TLS:"
+        "A certificate, a key or a file of authorities cannot be read, is none, or does not go with the other."
+        "The message names the file and what is wrong with it. At a reload the old generation goes on serving."
 }

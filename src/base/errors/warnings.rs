@@ -169,4 +169,9 @@ table! {
     EMPEROR_LOST "UWR-W064" "lost connection with my emperor"
         "The Emperor died or was killed; its vassals end with it, as in uWSGI."
         "See the Emperor's log, and who restarts it."
+
+    // HTTPS.
+    OLD_CERTIFICATE "UWR-W070" "going on with what was read at the start"
+        "A reload could not read certificates or keys again: the server has given up root's rights since."
+        "Let the server's user or group read them (`chgrp`, `chmod 640`), or restart for a new certificate."
 }

@@ -31,7 +31,7 @@ impl Stock {
     /// Takes that one, whose first `len` bytes were written.
     pub(super) fn take(&mut self, len: usize) -> Chunk {
         let id = self.free.pop().expect("there was room");
-        Chunk { id, len: u32::try_from(len).expect("a buffer is far smaller than 4 GiB") }
+        Chunk { id: id.into(), len: u32::try_from(len).expect("a buffer is far smaller than 4 GiB") }
     }
 
     /// The bytes of `chunk`.
@@ -41,6 +41,6 @@ impl Stock {
 
     /// Takes a chunk back.
     pub(super) fn give_back(&mut self, chunk: Chunk) {
-        self.free.push(chunk.id);
+        self.free.push(chunk.own());
     }
 }

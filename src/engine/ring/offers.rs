@@ -60,7 +60,7 @@ impl Pool {
     /// Takes over buffer `id` with the `len` bytes the kernel put there.
     pub(super) fn taken(&mut self, id: u16, len: u32) -> Chunk {
         self.offered -= 1;
-        Chunk { id, len }
+        Chunk { id: id.into(), len }
     }
 
     /// The bytes of `chunk`.
@@ -70,7 +70,7 @@ impl Pool {
 
     /// Offers the buffer of `chunk` again.
     pub(super) fn give_back(&mut self, chunk: Chunk) {
-        self.offer(chunk.id);
+        self.offer(chunk.own());
         self.publish();
     }
 

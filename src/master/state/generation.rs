@@ -121,6 +121,9 @@ pub(super) struct Generation {
     /// Since when the template loads, and when that is worth a line.
     #[serde(default)]
     pub(super) loading: Option<Loading>,
+    /// When it is given up if it does not serve by then.
+    #[serde(default)]
+    pub(super) give_up_at: Option<Millis>,
     pub(super) leave: Option<Leave>,
     /// Worker numbers.
     count: u32,
@@ -145,6 +148,7 @@ impl Generation {
             template_retry: now,
             template_failures: 0,
             loading: None,
+            give_up_at: None,
             leave: None,
             count: workers,
             workers: (0..2 * workers).map(worker).collect(),
@@ -317,6 +321,7 @@ impl Generation {
             Template::Loading { .. } => self.loading.map(|loading| loading.say_at),
             _ => None,
         };
+        let give_up = self.give_up_at.filter(|_| self.role == Role::Coming);
         let of_worker = move |worker: &Worker| match (worker.life, template) {
             (Life::Wanted { at }, Template::Ready { .. }) => Some(at),
             (Life::Wanted { at }, Template::Absent) => Some(at.max(self.template_retry)),
@@ -327,6 +332,6 @@ impl Generation {
             (Life::Leaving { kill_at, killed: false, .. }, _) => Some(kill_at),
             _ => None,
         };
-        due.into_iter().chain(self.workers.iter().filter_map(of_worker))
+        due.into_iter().chain(give_up).chain(self.workers.iter().filter_map(of_worker))
     }
 }

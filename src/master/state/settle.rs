@@ -13,6 +13,7 @@ pub(super) fn settle(state: &mut State, now: Millis, actions: &mut Vec<Action>) 
         state.stop(super::Command::Drain, 0, now, actions);
     }
     promote(state, now, actions);
+    give_up_the_late(state, now, actions);
     for generation in &mut state.generations {
         relieve(generation, mercy_ms, now, actions);
         generation.fill(now);
@@ -172,6 +173,15 @@ fn promote(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     state.reload_over(&super::asked::reloaded(number), actions);
 }
 
+/// A new generation that still does not serve: the old one goes on, and who waits for the reload is told.
+fn give_up_the_late(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
+    let coming = state.with_role(Role::Coming);
+    if coming.is_some_and(|generation| generation.give_up_at.is_some_and(|at| at <= now)) {
+        let why = lines::reload_late(state.policy.reload_timeout_ms);
+        state.abandon(&why, now, actions);
+    }
+}
+
 fn begin_reload(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     let [serving] = state.generations.as_slice() else { return };
     if !state.reload_wanted || serving.role != Role::Serving {
@@ -181,6 +191,8 @@ fn begin_reload(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     state.reload_wanted = false;
     state.scaler.forget();
     let mut new = Generation::new(old + 1, Role::Coming, state.policy.workers, active, now);
+    let timeout_ms = state.policy.reload_timeout_ms;
+    new.give_up_at = (timeout_ms > 0).then(|| now.after(timeout_ms));
     actions.push(Action::Say(lines::reloading(old, new.number)));
     supply(&mut new, true, now, actions);
     state.generations.push(new);

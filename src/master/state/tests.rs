@@ -13,6 +13,7 @@ const POLICY: Policy = Policy {
     cores: 4,
     mercy_ms: 60_000,
     drain_delay_ms: 0,
+    reload_timeout_ms: 0,
     forkbomb_delay_ms: 2_000,
     exit_on_reload: false,
     master_pid: 1,

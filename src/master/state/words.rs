@@ -25,6 +25,9 @@ pub struct Policy {
     pub mercy_ms: u64,
     /// `drain-delay`: a server told to stop serves for so long, milliseconds.
     pub drain_delay_ms: u64,
+    /// `reload-timeout`: a new generation has so long until it serves, milliseconds; 0: for ever.
+    #[serde(default)]
+    pub reload_timeout_ms: u64,
     /// `forkbomb-delay`, milliseconds; 0: never pause.
     pub forkbomb_delay_ms: u64,
     /// `exit-on-reload`.

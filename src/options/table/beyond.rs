@@ -49,10 +49,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("http-use-*", Refused(ROUTER)),
     ("http-fallback", Refused(ROUTER)),
     ("http-zerg", Refused(ROUTER)),
-    (
-        "http-to-https",
-        Refused("redirect in the web server in front: nginx, `return 301 https://$host$request_uri;`"),
-    ),
     ("http-events", Accepted(NO_ROUTER)),
     ("http-cheap", Accepted(NO_ROUTER)),
     ("http-quiet", Accepted(NO_ROUTER)),
@@ -83,11 +79,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("weight", Accepted("nothing subscribes")),
     ("auto-weight", Accepted("nothing subscribes")),
     ("force-gateway", Accepted(NO_ROUTER)),
-    // TLS.
-    ("https2", Refused(TLS)),
-    ("https-*", Accepted("says nothing without https, which is refused")),
-    ("sni*", Refused(TLS)),
-    ("ssl-*", Accepted("says nothing without https, which is refused")),
     // Sockets of protocols nobody speaks to a Python server.
     ("raw-socket", Refused(SOCKET)),
     ("puwsgi-socket", Refused(SOCKET)),
@@ -331,7 +322,6 @@ const EMPEROR: &str =
 const ROUTER: &str = "let nginx, HAProxy or Caddy choose the server";
 const NO_ROUTER: &str = "there is no router between client and worker";
 const SUBSCRIBE: &str = "name this server in the configuration of the web server in front";
-const TLS: &str = "let nginx, HAProxy or Caddy speak TLS, in front of http-socket";
 const SOCKET: &str = "use uwsgi-socket or http-socket";
 const MULE: &str = "run the program with attach-daemon, or as a service of its own";
 const CACHE: &str = "a cache (cache2) belongs to one server: use Redis or memcached for several";

@@ -123,7 +123,7 @@ pub const ROWS: &[Row] = &[
         "let SERVER_NAME be what the client has asked for",
     ),
     row(
-        &["http-modifier1", "http-socket-modifier1"],
+        &["http-modifier1", "http-socket-modifier1", "https-socket-modifier1"],
         Set(Takes::Value("N"), |s, value| match value.trim().parse() {
             Ok(number @ (0 | 30)) => {
                 s.http_modifier = number;
@@ -133,8 +133,12 @@ pub const ROWS: &[Row] = &[
         }),
         "who answers requests that come over HTTP: 0, Python",
     ),
-    bare(&["http-modifier2", "http-socket-modifier2"], Takes::Value("N"), "a word for who answers")
-        .accepted("Python listens to no such word"),
+    bare(
+        &["http-modifier2", "http-socket-modifier2", "https-socket-modifier2"],
+        Takes::Value("N"),
+        "a word for who answers",
+    )
+    .accepted("Python listens to no such word"),
     row(
         &["error-page-404"],
         Set(Takes::Value("FILE"), |s, file| page(s, 404, file)),

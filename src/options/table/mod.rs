@@ -20,6 +20,7 @@ mod reload;
 mod routes;
 mod scaling;
 mod sockets;
+mod tls;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -39,6 +40,7 @@ pub struct Family {
 pub static FAMILIES: &[Family] = &[
     Family { title: "Application (Python)", rows: python::ROWS },
     Family { title: "Sockets", rows: sockets::ROWS },
+    Family { title: "HTTPS", rows: tls::ROWS },
     Family { title: "HTTP and requests", rows: http::ROWS },
     Family { title: "Static files", rows: files::ROWS },
     Family { title: "Internal router", rows: routes::ROWS },
@@ -191,6 +193,9 @@ mod tests {
             "exec:x",
             "30",
             ".",
+            ":1,a,b",
+            "addr=:1,cert=a,key=b",
+            "name a,b",
         ];
         for row in rows() {
             let mut draft = Draft::default();

@@ -33,6 +33,11 @@ pub const ROWS: &[Row] = &[
         "when told to stop, serve on for so long, without keep-alive and not ready for more (default 0)",
     ),
     row(
+        &["reload-timeout"],
+        Seconds(|s| &mut s.process.reload_timeout),
+        "give a reload up whose new workers do not serve after so long (default 600), 0 never",
+    ),
+    row(
         &["harakiri-verbose"],
         Flag(|s| &mut s.harakiri.verbose),
         "tell also where in the kernel a request was that took too long",

@@ -72,12 +72,6 @@ pub const ROWS: &[Row] = &[
         "unix sockets live in the abstract namespace, as those written @NAME do",
     )
     .short('a'),
-    bare(&["https"], Takes::Value("ADDRESS,CERT,KEY"), "listen here for HTTP over TLS")
-        .refused("let nginx, HAProxy or Caddy speak TLS, in front of http-socket"),
-    bare(&["https-socket"], Takes::Value("ADDRESS,CERT,KEY"), "listen here for HTTP over TLS")
-        .refused("let nginx, HAProxy or Caddy speak TLS, in front of http-socket"),
-    bare(&["suwsgi-socket", "ssl-socket"], Takes::Value("ADDRESS,CERT,KEY"), "listen for uwsgi over TLS")
-        .refused("use uwsgi-socket within a trusted network"),
     row(
         &["fastcgi-socket"],
         Set(ADDRESS, |s, v| own(s, v, SocketProtocol::FastCgi)),

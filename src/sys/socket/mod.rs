@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use address::Address;
 
-use crate::base::protocol::SocketProtocol;
+use crate::base::protocol::{Cover, SocketProtocol};
 
 /// What family a listener is of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,8 @@ pub struct Listener {
     pub protocol: SocketProtocol,
     /// Clients may be anyone.
     pub faces_clients: bool,
+    /// What lies around it.
+    pub cover: Cover,
     /// Number, from 0, in order of declaration.
     pub index: usize,
 }

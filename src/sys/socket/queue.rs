@@ -192,6 +192,7 @@ mod tests {
             kind,
             protocol: SocketProtocol::Http,
             faces_clients: true,
+            cover: crate::base::protocol::Cover::None,
             index: 0,
         }
     }

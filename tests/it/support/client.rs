@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{setsockopt, sockopt};
+use rustls::{ClientConnection, StreamOwned};
 
 use super::{PATIENCE, Packet};
 
@@ -88,7 +89,11 @@ fn unix(stream: UnixStream) -> Stream {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<Tls>),
 }
+
+/// A connection by TLS.
+pub type Tls = StreamOwned<ClientConnection, TcpStream>;
 
 /// One open connection.
 pub struct Connection {
@@ -116,10 +121,25 @@ enum Framing {
 }
 
 impl Connection {
+    /// By TLS.
+    pub fn tls(stream: Tls) -> Connection {
+        stream.sock.set_nodelay(true).expect("set TCP_NODELAY");
+        stream.sock.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
+        stream.sock.set_write_timeout(Some(PATIENCE)).expect("set a timeout");
+        Connection { stream: Stream::Tls(Box::new(stream)), unread: Vec::new() }
+    }
+
+    /// The certificate that the server showed.
+    pub fn shown(&self) -> Vec<u8> {
+        let Stream::Tls(stream) = &self.stream else { panic!("no TLS") };
+        stream.conn.peer_certificates().expect("a handshake")[0].to_vec()
+    }
+
     /// Our own port, of a TCP connection.
     pub fn port(&self) -> String {
         match &self.stream {
             Stream::Tcp(stream) => stream.local_addr().expect("our address").port().to_string(),
+            Stream::Tls(stream) => stream.sock.local_addr().expect("our address").port().to_string(),
             Stream::Unix(_) => String::new(),
         }
     }
@@ -134,6 +154,7 @@ impl Connection {
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(bytes.as_ref()),
+            Stream::Tls(stream) => stream.write_all(bytes.as_ref()),
             Stream::Unix(stream) => stream.write_all(bytes.as_ref()),
         }
     }
@@ -143,6 +164,7 @@ impl Connection {
         // An error means that the server has closed already: the answer tells.
         let _ = match &self.stream {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => stream.sock.shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
     }
@@ -295,6 +317,7 @@ impl Connection {
     fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.stream {
             Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Tls(stream) => stream.sock.as_fd(),
             Stream::Unix(stream) => stream.as_fd(),
         }
     }
@@ -302,6 +325,7 @@ impl Connection {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
             Stream::Unix(stream) => stream.read(buffer),
         }
     }
@@ -309,6 +333,7 @@ impl Connection {
     fn set_nonblocking(&self, on: bool) {
         match &self.stream {
             Stream::Tcp(stream) => stream.set_nonblocking(on),
+            Stream::Tls(stream) => stream.sock.set_nonblocking(on),
             Stream::Unix(stream) => stream.set_nonblocking(on),
         }
         .expect("set");

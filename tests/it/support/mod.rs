@@ -10,6 +10,7 @@ mod nginx;
 mod packet;
 mod process;
 mod server;
+mod tls;
 
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -26,6 +27,7 @@ pub use nginx::{Nginx, upstream};
 pub use packet::Packet;
 pub use process::Running;
 pub use server::{Server, ServerBuilder, program, worker_pid};
+pub use tls::{Authority, Client};
 
 /// How long anything may take before the test fails. Nothing is measured with it.
 pub const PATIENCE: Duration = Duration::from_secs(90);

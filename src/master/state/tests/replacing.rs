@@ -85,3 +85,29 @@ fn nobody_is_replaced_in_a_server_that_stops_or_a_generation_that_leaves() {
     play.on(wish(Wish::Stop));
     assert_eq!(play.on(tired(21, Tired::Recycle)), []);
 }
+
+#[test]
+fn a_new_generation_that_never_gets_ready_is_given_up() {
+    let mut play = Play::reloading();
+    play.state.policy.reload_timeout_ms = 9_000;
+    play.state.generations[1].give_up_at = Some(play.now.after(9_000));
+    play.on(Event::TemplateReady { generation: 2 });
+    play.start_worker(2, 1, 21);
+    play.on(Event::Forked { generation: 2, worker: 2, pid: 22 });
+    assert_eq!(play.after(8_999), []);
+    // One of its workers still starts: it is told to end, and so is the one that got ready.
+    assert_eq!(play.after(1), [tell(2, 1, Command::Quit), tell(2, 2, Command::Quit)]);
+    assert!(play.said("generation 2: its workers do not serve after 9 seconds (reload-timeout); generation 1 goes on serving"));
+    assert_eq!(play.after(3_000), [Action::Kill { pid: 21 }, Action::Kill { pid: 22 }]);
+    play.on(killed(21, 9));
+    play.on(killed(22, 9));
+    play.on(exited(20, 0));
+    // The next one has its own time.
+    play.state.policy.reload_timeout_ms = 5_000;
+    assert_eq!(play.on(wish(Wish::Reload)), [Action::StartTemplate { generation: 2 }]);
+    play.on(Event::TemplateForked { generation: 2, pid: 30 });
+    play.after(4_999);
+    assert!(!play.said("reload-timeout"));
+    assert_eq!(play.after(1), [Action::Kill { pid: 30 }]);
+    assert!(play.said("reload-timeout"));
+}
