@@ -66,6 +66,7 @@ pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Optio
     let plain = written.to_ascii_lowercase().replace('_', "-");
     let allowed = (plain.len() / 4).min(3);
     let mut best: Option<(usize, &str)> = None;
+    let mut rows = <[Vec<usize>; 3]>::default();
     for name in names {
         // One for many, or many for one, is a slip of one letter.
         let number =
@@ -74,7 +75,7 @@ pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Optio
         if !plural && name.len().abs_diff(plain.len()) > allowed {
             continue;
         }
-        let away = if plural { 1 } else { distance(&plain, name) };
+        let away = if plural { 1 } else { distance(&plain, name, allowed, &mut rows) };
         if away <= allowed && best.is_none_or(|(b, _)| away < b) {
             best = Some((away, name));
         }
@@ -82,13 +83,17 @@ pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Optio
     best.map(|(_, name)| name)
 }
 
-/// Letters to change, add, drop or swap with their neighbour to turn one text into the other.
-fn distance(a: &str, b: &str) -> usize {
+/// Letters to change, add, drop or swap with their neighbour to turn one text into the other; where it takes more than
+/// `allowed`, something more than that.
+fn distance(a: &str, b: &str, allowed: usize, rows: &mut [Vec<usize>; 3]) -> usize {
     let (a, b) = (a.as_bytes(), b.as_bytes());
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
+    let [before, above, row] = rows;
+    above.clear();
+    above.extend(0..=b.len());
+    before.clear();
     for i in 1..=a.len() {
-        let mut row = vec![i];
+        row.clear();
+        row.push(i);
         for j in 1..=b.len() {
             let change = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
             let mut least = change.min(above[j] + 1).min(row[j - 1] + 1);
@@ -97,7 +102,12 @@ fn distance(a: &str, b: &str) -> usize {
             }
             row.push(least);
         }
-        before = std::mem::replace(&mut above, row);
+        // Every way on leads through one of these two rows: it will not become less.
+        if row.iter().chain(above.iter()).all(|n| *n > allowed) {
+            return allowed + 1;
+        }
+        std::mem::swap(before, above);
+        std::mem::swap(above, row);
     }
     above[b.len()]
 }

@@ -144,6 +144,8 @@ fn missing(settings: &Settings) -> Vec<Remark> {
     if settings.process.need_app
         && python.modules.is_empty()
         && python.files.is_empty()
+        && python.paste.is_empty()
+        && python.pecan.is_empty()
         && python.mounts.is_empty()
     {
         let why = "no application is named: say module = PACKAGE.MODULE:CALLABLE, wsgi-file = FILE or mount = PATH=APP";

@@ -313,6 +313,12 @@ pub struct Python {
     pub modules: Vec<String>,
     /// `wsgi-file`/`file`.
     pub files: Vec<String>,
+    /// `pecan`: its configuration files.
+    pub pecan: Vec<String>,
+    /// `paste`: `config:FILE`, as paste.deploy names applications.
+    pub paste: Vec<String>,
+    /// `paste-logger`: the same files set up the logs.
+    pub paste_logger: bool,
     /// `callable`.
     pub callable: Option<String>,
     /// `mount`: `(mountpoint, application)`.

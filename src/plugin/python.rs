@@ -88,6 +88,8 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
     for (name, values) in [
         ("module", &python.modules),
         ("file", &python.files),
+        ("pecan", &python.pecan),
+        ("paste", &python.paste),
         ("pythonpath", &python.pythonpath),
         ("import", &python.imports),
         ("shared-import", &python.shared_imports),
@@ -112,6 +114,7 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
     for (name, is_on) in [
         ("no-file-wrapper", python.no_file_wrapper),
         ("no-default-app", python.no_default_app),
+        ("paste-logger", python.paste_logger),
         ("ignore-script-name", python.ignore_script_name),
         ("catch-exceptions", python.catch_exceptions),
         ("harakiri-no-arh", settings.harakiri.without_hook),

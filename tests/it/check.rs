@@ -1,10 +1,11 @@
 //! `uwring check`, `options` and `migrate`, the first run, and configurations made at random that uWSGI takes too.
 
+use std::io::Read;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
-use crate::support::{Address, Running, app, find, note, program, skipped, uwring_only};
+use crate::support::{Address, PATIENCE, Running, app, find, note, program, skipped, uwring_only};
 
 fn uwring(folder: &Path, args: &[&str]) -> Output {
     Command::new(program()).args(args).current_dir(folder).output().expect("it runs")
@@ -55,22 +56,58 @@ fn a_configuration_is_explained_option_by_option() {
     assert_eq!(none.status.code(), Some(1));
 }
 
+/// A file of forty options as sites have them, placeholders of their own among them.
+const FORTY: &str = "[uwsgi]\nbase = /srv/site\napp = site\nhttp = :8080\nsocket = %(base)/%(app).sock\n\
+    chmod-socket = 660\nmodule = site.wsgi:application\nchdir = %(base)/src\nvirtualenv = %(base)/env\n\
+    pythonpath = %(base)/lib\nenv = DJANGO_SETTINGS_MODULE=site.settings\nenv = LANG=C.UTF-8\nmaster = true\n\
+    processes = 4\nthreads = 2\nenable-threads = true\nsingle-interpreter = true\nneed-app = true\n\
+    die-on-term = true\nvacuum = true\nharakiri = 30\nharakiri-verbose = true\nmax-requests = 5000\n\
+    max-worker-lifetime = 3600\nreload-on-rss = 512\nworker-reload-mercy = 60\nbuffer-size = 32768\n\
+    post-buffering = 8192\nlimit-post = 10485760\nsocket-timeout = 30\nlisten = 128\nthunder-lock = true\n\
+    static-map = /static=%(base)/static\nstatic-expires = /* 3600\nadd-header = X-Frame-Options: DENY\n\
+    disable-logging = true\nlog-4xx = true\nlog-5xx = true\nlogto = %(base)/%(app).log\nlog-date = true\n\
+    procname-prefix = %(app)-\n";
+
+/// Seconds of processor that a child has used which has ended and was not waited for: what it costs, however busy the
+/// machine is.
+fn cpu_seconds(child: &Child) -> f64 {
+    let stat = || std::fs::read_to_string(format!("/proc/{}/stat", child.id())).expect("a child of ours");
+    // Behind the name, which may have blanks: the state, and as the 12th and 13th the ticks in user and kernel mode.
+    let fields = |stat: String| -> Vec<String> {
+        let (_, rest) = stat.rsplit_once(") ").expect("a name in brackets");
+        rest.split(' ').map(str::to_owned).collect()
+    };
+    let started = Instant::now();
+    while fields(stat())[0] != "Z" {
+        assert!(started.elapsed() < PATIENCE, "it never ended");
+        std::thread::yield_now();
+    }
+    let ticks =
+        nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().expect("ticks a second");
+    let fields = fields(stat());
+    let used: i64 = fields[11..13].iter().map(|ticks| ticks.parse::<i64>().expect("a number")).sum();
+    used as f64 / ticks as f64
+}
+
 #[test]
 fn a_check_is_quick() {
     if uwring_only("it has no check") {
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut ini = "[uwsgi]\nhttp = :8080\nmodule = app\n".to_owned();
-    (0..38).for_each(|n| ini.push_str(&format!("placeholder{n} = %(http)\nenv = A{n}=%(placeholder{n})\n")));
-    std::fs::write(folder.path().join("app.ini"), ini).expect("written");
-    let start = Instant::now();
-    let output = uwring(folder.path(), &["check", "app.ini"]);
-    let taken = start.elapsed();
-    assert!(output.status.success(), "{}", stdout(&output));
-    note(&format!("uwring check of {} options took {} ms", 78, taken.as_millis()));
-    // It is 50 ms on a quiet machine; this says only that nothing is badly wrong.
-    assert!(taken.as_secs() < 10, "{taken:?}");
+    std::fs::write(folder.path().join("app.ini"), FORTY).expect("written");
+    let mut command = Command::new(program());
+    command.args(["check", "app.ini"]).current_dir(folder.path()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("it runs");
+    let mut told = String::new();
+    child.stdout.take().expect("a pipe").read_to_string(&mut told).expect("text");
+    let used = cpu_seconds(&child);
+    child.wait().expect("ours");
+    assert!(told.lines().count() > 40, "{told}");
+    note(&format!("uwring check of 40 options used {used} s of processor"));
+    // 50 ms are promised of a release build, which uses 6. A debug build needs ten times as long, on a machine with
+    // much else to do three times that.
+    assert!(used < 0.5, "{used} s of processor");
 }
 
 #[test]

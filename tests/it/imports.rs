@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Load, Packet, Served, Server, uwring_only};
+use crate::support::{Load, Packet, Served, Server, Target, target, uwring_only};
 
 /// Reloads of an application whose import takes so long, spread over `lasting` at least.
 pub fn reloads_of_a_slow_import(import_s: u64, reloads: u32, lasting: Duration) -> Served {
@@ -133,4 +133,35 @@ fn idle_permille(server: &Server, lasting: Duration) -> f64 {
     std::thread::park_timeout(lasting);
     // 100 ticks are a second of the processor: proc_pid_stat(5), on every Linux there is.
     f64::from(ticks() - before) * 10.0 / begun.elapsed().as_secs_f64()
+}
+
+#[test]
+fn applications_are_made_of_their_descriptions() {
+    let described = |ini: &str| {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let text = "[app:main]\nsays = pasted\n[loggers]\nkeys = root\n[handlers]\nkeys = out\n[formatters]\nkeys = f\n\
+            [logger_root]\nlevel = INFO\nhandlers = out\n[handler_out]\nclass = StreamHandler\nargs = (sys.stderr,)\n\
+            formatter = f\n[formatter_f]\nformat = logged so: %(message)s\n";
+        std::fs::write(folder.path().join("site.ini"), text).expect("written");
+        std::fs::write(folder.path().join("config.py"), "deployed").expect("written");
+        Server::bare()
+            .folder(folder)
+            .ini("pythonpath = {apps}/described\nsocket = {dir}/app.sock\nchdir = {dir}")
+            .ini(ini)
+    };
+    let mut cases = vec![
+        ("paste = config:{dir}/site.ini\npaste-logger = true", "pasted"),
+        ("mount = /=config:{dir}/site.ini", "pasted"),
+        ("pecan = config.py", "deployed"),
+    ];
+    if target() == Target::Uwring {
+        cases.push(("paste = config:site.ini", "pasted"));
+        cases.push(("paste = site.ini", "pasted"));
+    }
+    for (ini, said) in cases {
+        let server = described(ini).start();
+        assert_eq!(server.socket().uwsgi(&Packet::get("/")).expect(200).text(), said, "{ini}");
+    }
+    let server = described("paste = config:none.ini").launch();
+    assert_eq!(server.process.expect_end().code(), Some(22));
 }

@@ -1,6 +1,7 @@
 //! The language of configurations: every format and rule, seen through `--show-config`, on both servers.
 
-use std::process::{Command, Output};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 
 use crate::support::{Packet, Server, Target, program, target, uwring_only};
 
@@ -289,4 +290,68 @@ fn the_other_case_of_a_block() {
     let found = shown(&[("app.ini", text)], &["--ini", "app.ini"], &[]);
     let kept: Vec<&String> = found.iter().filter(|line| line.starts_with(['a', 'b'])).collect();
     assert_eq!(kept, ["a=2", "b=1"]);
+}
+
+/// The same, with this on standard input.
+#[track_caller]
+fn shown_of(text: &str, args: &[&str]) -> Vec<String> {
+    let mut command = Command::new(program());
+    command.args(args).args(["--show-config", "--no-server"]).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).env_clear();
+    let mut child = command.spawn().expect("start the server");
+    child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    let all = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    let lines = all.lines().skip_while(|line| *line != "[uwsgi]").skip(1);
+    lines.take_while(|line| !line.starts_with(";end")).map(str::to_owned).collect()
+}
+
+#[test]
+fn standard_input_and_descriptors_are_files_too() {
+    for name in ["-", "fd://0"] {
+        let found = shown_of("[uwsgi]\na = 1\n[other]\nb = 2\n", &["--ini", name]);
+        assert_eq!(found[..2], [format!("ini = {name}"), "a = 1".to_owned()], "{found:?}");
+    }
+    let found = shown_of("uwsgi:\n  a: 1\n", &["--yaml", "-"]);
+    assert_eq!(found[..2], ["yaml = -", "a = 1"], "{found:?}");
+}
+
+#[test]
+fn words_of_the_command_line() {
+    let args = ["-p3", "--buffer-si", "8192", "--threads=2", "-M", "--http-socket", ":0", "-z", "7"];
+    let expected =
+        ["processes=3", "buffer-size=8192", "threads=2", "master=true", "http-socket=:0", "socket-timeout=7"];
+    assert_eq!(shown(&[], &args, &[]), expected);
+    // What the environment says comes first, so that the command line has the last word.
+    let found = shown(&[], &["-p", "2"], &[("UWSGI_PROCESSES", "4"), ("OTHER", "1")]);
+    assert_eq!(found, ["processes=4", "processes=2"]);
+    // Short for several, or for nothing.
+    let wrong = [&["--no-such-thing"][..], &["--max-r", "5"], &["--processes"]];
+    // (uWSGI ends with 0 where a word is short for several, or lacks its value.)
+    let both = if target() == Target::Uwring { wrong.len() } else { 1 };
+    for args in &wrong[..both] {
+        assert_eq!(load(&[], args, &[]).status.code(), Some(1), "{args:?}");
+    }
+}
+
+#[test]
+fn files_in_files_and_what_is_set() {
+    let app = "[uwsgi]\na = 1\ninclude = more.ini\nb = %(c)\ninherit = base.ini\nset = s=t\n";
+    let files = [("app.ini", app), ("more.ini", "[uwsgi]\nc = 2\n"), ("base.ini", "[uwsgi]\nd = 4\n")];
+    let found = shown(&files, &["--ini", "app.ini"], &[]);
+    let place = |line: &str| {
+        found.iter().position(|found| found == line).unwrap_or_else(|| panic!("no {line} in {found:?}"))
+    };
+    // What is included stands where it was asked for; what is inherited comes behind all.
+    assert!(place("c=2") < place("b=2") && place("b=2") < place("s=t") && place("s=t") < place("d=4"));
+}
+
+#[test]
+fn the_version_and_the_help_end_well() {
+    for (word, begins) in [("--version", "2.0."), ("--help", "Usage: ")] {
+        let output = Command::new(program()).arg(word).output().expect("start the server");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let begins = if target() == Target::Uwring { begins.to_lowercase() } else { begins.to_owned() };
+        assert!(output.status.success() && text.starts_with(&begins), "{word}: {text}");
+    }
 }

@@ -4,8 +4,7 @@
 
 use std::process::Command;
 
-use crate::support::held::Held;
-use crate::support::{Address, Packet, Server, has, held, uwring_only};
+use crate::support::{Address, Held, Packet, Server, has, held, uwring_only};
 
 fn scaled(n: usize) -> usize {
     let divisor: usize = std::env::var("UWRING_LEAK_DIVISOR")

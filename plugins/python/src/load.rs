@@ -94,6 +94,12 @@ impl<'py> Loader<'_, 'py> {
         for file in self.config.values("file") {
             self.load_one("", |loader| loader.find_in_file(file));
         }
+        for file in self.config.values("pecan") {
+            self.load_one("", |loader| Ok(Found::One(loader.deploy("pecan.deploy", "deploy", file)?)));
+        }
+        for uri in self.config.values("paste") {
+            self.load_one("", |loader| loader.find_by_paste(uri));
+        }
         for mount in self.config.values("mount") {
             let Some((mountpoint, what)) = mount.split_once('=') else {
                 log(&format!("mount needs a mountpoint and an application: {mount}"));
@@ -101,8 +107,10 @@ impl<'py> Loader<'_, 'py> {
                 continue;
             };
             let file = what.ends_with(".py") || what.ends_with(".wsgi");
-            let loaded = self.load_one(mountpoint, |loader| {
-                if file { loader.find_in_file(what) } else { loader.find_in_module(what) }
+            let loaded = self.load_one(mountpoint, |loader| match what {
+                _ if file => loader.find_in_file(what),
+                _ if what.ends_with(".ini") => loader.find_by_paste(what),
+                _ => loader.find_in_module(what),
             });
             self.mount_failed |= !loaded;
         }
@@ -238,6 +246,28 @@ impl<'py> Loader<'_, 'py> {
             return Err(Failure::Logged);
         }
         Ok(Found::One(found))
+    }
+
+    /// `config:FILE`, or a file.
+    fn find_by_paste(&self, what: &str) -> Result<Found<'py>, Failure> {
+        let (scheme, file) = what.split_once(':').unwrap_or(("config", what));
+        let (file, name) = file.split_at(file.find('#').unwrap_or(file.len()));
+        // Relative names start at the current folder, which paste.deploy wants to be told.
+        let path = self.py.import("os.path")?.call_method1("abspath", (file,))?;
+        if self.config.flag("paste-logger") {
+            self.py.import("logging.config")?.call_method1("fileConfig", (&path,))?;
+        }
+        Ok(Found::One(self.deploy("paste.deploy", "loadapp", &format!("{scheme}:{path}{name}"))?))
+    }
+
+    /// The application that a package makes of its own description.
+    fn deploy(&self, package: &str, function: &str, what: &str) -> PyResult<Bound<'py, PyAny>> {
+        let app = self.py.import(package)?.call_method1(function, (what,))?;
+        if app.is_callable() {
+            Ok(app)
+        } else {
+            Err(PyTypeError::new_err(format!("{package}.{function}(\"{what}\") gave no callable")))
+        }
     }
 
     /// Where nothing names it: `application`, or else the `app` of Flask's and many others' first page.

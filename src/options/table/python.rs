@@ -164,8 +164,21 @@ pub const ROWS: &[Row] = &[
         .accepted("requests are served by threads, which need no patched modules"),
     bare(&["asyncio"], Takes::Value("N"), "serve requests in so many asyncio tasks")
         .refused("use threads = N"),
-    bare(&["paste"], Takes::Value("CONFIG"), "load the application from a paste configuration")
-        .refused("write a wsgi-file that calls paste.deploy.loadapp"),
+    row(
+        &["paste"],
+        List(|s| &mut s.python.paste, "config:FILE"),
+        "load the application that this file describes, with paste.deploy",
+    ),
+    row(
+        &["paste-logger"],
+        Flag(|s| &mut s.python.paste_logger),
+        "let logging.config set up the logs from the file of paste",
+    ),
+    row(
+        &["pecan"],
+        List(|s| &mut s.python.pecan, "FILE"),
+        "load the application that this file describes, with pecan.deploy",
+    ),
     bare(&["pypy-wsgi"], Takes::Value("MODULE"), "load the application into PyPy")
         .refused("use module, with CPython"),
     bare(&["psgi"], Takes::Value("FILE"), "load a Perl application").refused("only Python is served here"),

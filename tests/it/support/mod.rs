@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use cgroup::{Group, script_at};
 pub use client::{Address, Connection, Response};
 pub use haproxy::Haproxy;
-pub use held::{descriptors_for, held};
+pub use held::{Held, descriptors_for, held};
 pub use load::{Load, Served, parent_of};
 pub use log::Log;
 pub use nginx::{Nginx, upstream};

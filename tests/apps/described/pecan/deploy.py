@@ -1,0 +1,7 @@
+"""Pecan's way in: `deploy(file)`."""
+from app import application_of
+
+
+def deploy(file):
+    with open(file) as description:
+        return application_of(description.read())
