@@ -12,6 +12,7 @@ use super::job::Parcel;
 use super::ring_thread::Ring;
 use super::stop::Phase;
 use crate::base::clock::{Micros, Millis};
+use crate::base::errors;
 use crate::engine::Reactor;
 use crate::shared::area::{State, WorkerSlot};
 use crate::sys::pipes::{self, Taken};
@@ -87,8 +88,15 @@ impl Relay {
                 let (ticket, bytes) = self.buffer[..len].split_at(Ticket::BYTES);
                 Some((Ticket::of(ticket), bytes, fd))
             }
-            _ => {
-                (self.may_hold, self.buffer) = (false, Vec::new());
+            taken => {
+                if let Taken::Message(..) = taken {
+                    crate::log!(
+                        "[uwring] a request handed over by another worker is lost: there was no descriptor for its \
+                         connection (see `max-fd` and `ulimit -n`) {}",
+                        errors::NO_DESCRIPTORS
+                    );
+                }
+                (self.may_hold, self.buffer) = (matches!(taken, Taken::Message(..)), Vec::new());
                 None
             }
         }

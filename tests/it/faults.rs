@@ -238,7 +238,7 @@ fn a_pidfile_that_cannot_be_written_is_told() {
 }
 
 #[test]
-fn as_process_1_it_buries_orphans_and_hears_term() {
+fn as_process_1_it_buries_orphans_reloads_and_hears_term() {
     if uwring_only("its workers' orphans are its own affair") || !has(&["unshare"]) {
         return;
     }
@@ -283,6 +283,10 @@ def application(environ, start_response):
     while zombies() > 0 {
         std::thread::yield_now();
     }
+    send(master, Signal::SIGHUP);
+    let spawned = |line: &str| line.starts_with("spawned uWSGI worker 1");
+    assert!(server.log().wait_n(2, spawned).is_some());
+    server.socket().uwsgi(&Packet::get("/")).expect(200);
     send(master, Signal::SIGTERM);
     assert_eq!(server.process.expect_end().code(), Some(0));
     server.log().wait_for("goodbye to uWSGI.");

@@ -89,6 +89,24 @@ fn sigterm_ends_kept_connections() {
 }
 
 #[test]
+fn a_second_signal_does_not_wait_for_what_is_in_flight() {
+    if uwring_only("die-on-term waits for nobody the first time") {
+        return;
+    }
+    for second in [Signal::SIGTERM, Signal::SIGINT] {
+        let server = Server::app("wait").start();
+        let gate = Gate::new(server.path("gate"));
+        let mut client = server.in_flight(&gate);
+        server.signal(Signal::SIGTERM);
+        server.log().wait_for("SIGINT/SIGTERM received");
+        server.signal(second);
+        // Nobody opens the gate.
+        assert_eq!(server.process.expect_end().code(), Some(0), "{second}");
+        assert!(client.rest_or_reset().is_empty());
+    }
+}
+
+#[test]
 fn every_stop_signal_exits_0() {
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGQUIT] {
         // With die-on-term SIGQUIT reloads uWSGI.
