@@ -6,8 +6,9 @@ use uwring_abi::{VAR_PLAIN, Var};
 use super::{Error, Limits, content_length};
 use crate::request::{Body, Echo, Request, Span};
 
-/// Takes down one variable, whose bytes are at `name_at` and `value_at`.
-#[inline]
+/// Takes down one variable, whose bytes are at `name_at` and `value_at`. Part of each parser's loop: called, it costs a
+/// request of some twenty variables 760 instructions more.
+#[inline(always)]
 pub fn take(
     request: &mut Request,
     limits: &Limits,
@@ -31,7 +32,7 @@ pub fn take(
 }
 
 /// Remembers the variables that the server itself needs. Told apart by length first: most are none of them.
-#[inline]
+#[inline(always)]
 fn mark(request: &mut Request, name: &[u8], value: &[u8], span: Span) -> Result<(), Error> {
     match name.len() {
         5 if name == b"HTTPS" => request.https = matches!(value, [b'1', ..] | [b'o', b'n', ..]),
