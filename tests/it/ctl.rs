@@ -178,7 +178,7 @@ fn only_its_own_user_and_root_control_a_server() {
     let server = Server::app("hello").start();
     // The build folder may be closed to others.
     let copy = server.path("uwring");
-    std::fs::copy(program(), &copy).expect("copy the program");
+    crate::support::copy_program(&program(), &copy);
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(server.folder.path(), open).expect("open the folder");
     let pid = server.process.pid.to_string();

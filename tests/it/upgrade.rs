@@ -5,13 +5,13 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 
-use crate::support::{Packet, Server, ServerBuilder, program, uwring_only};
+use crate::support::{Packet, Server, ServerBuilder, copy_program, program, uwring_only};
 
 /// Puts a copy of the program (and the plugin beside it) into `folder`, in one step as an installation does.
 pub fn install(folder: &Path) {
     let build = program().parent().expect("a build folder").to_owned();
     for name in ["libuwring_python.so", "uwring"] {
-        std::fs::copy(build.join(name), folder.join("new")).expect("copy");
+        copy_program(&build.join(name), &folder.join("new"));
         std::fs::rename(folder.join("new"), folder.join(name)).expect("put into place");
     }
 }

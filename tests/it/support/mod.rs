@@ -168,6 +168,13 @@ impl Gate {
     }
 }
 
+/// Copies what is going to be run. Not by ourselves: a child that another test forks meanwhile would hold the copy open for
+/// writing, and it could not be run.
+pub fn copy_program(from: &std::path::Path, to: &std::path::Path) {
+    let status = std::process::Command::new("cp").arg(from).arg(to).status().expect("run cp");
+    assert!(status.success(), "cp {} {}", from.display(), to.display());
+}
+
 /// SHA-256 as `sha256sum` says it.
 pub fn sha256(bytes: &[u8]) -> String {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");

@@ -27,7 +27,19 @@ impl Running {
         if let Some(engine) = engine().filter(|_| !said) {
             command.env("UWSGI_ENGINE", engine);
         }
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("start {:?}: {e}", command.get_program()));
+        let begun = std::time::Instant::now();
+        let mut child = loop {
+            match command.spawn() {
+                Ok(child) => break child,
+                // A child that another test has just forked holds what we have written open, until it execs.
+                Err(e)
+                    if e.kind() == std::io::ErrorKind::ExecutableFileBusy && begun.elapsed() < PATIENCE =>
+                {
+                    std::thread::yield_now();
+                }
+                Err(e) => panic!("start {:?}: {e}", command.get_program()),
+            }
+        };
         let log = Log::follow(child.stderr.take().expect("stderr is piped"));
         let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
         let end = Arc::new((Mutex::new(None), Condvar::new()));
