@@ -95,6 +95,21 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The name it was asked for by.
+    pub fn token(&self) -> Token {
+        let (Event::Accepted { token, .. }
+        | Event::Received { token, .. }
+        | Event::Filled { token, .. }
+        | Event::Sent { token, .. }
+        | Event::Progress { token }
+        | Event::FileSent { token, .. }
+        | Event::Written { token, .. }
+        | Event::Readable { token }) = self;
+        *token
+    }
+}
+
 /// What happens to the connection after a [`Reactor::send`].
 #[derive(Debug)]
 pub enum Then {

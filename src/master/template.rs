@@ -153,7 +153,6 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
     if settings.process.no_orphans {
         follow(template_pid);
     }
-    let control = Arc::clone(shared.bell(slot));
     let Shared { area, life, notify, stacks, bells } = shared;
     let mapped = |listener: &Listener| settings.sockets.is_for(listener.index, worker);
     let listeners = listeners.into_iter().filter(mapped).collect();
@@ -165,7 +164,6 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
         listeners,
         area,
         slot,
-        control,
         bells,
         relay,
         life,

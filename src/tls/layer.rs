@@ -270,14 +270,7 @@ fn own(at: usize) -> Token {
 
 /// The line an event is for; `None`: it is the caller's.
 fn line_named(event: &Event) -> Option<usize> {
-    let (Event::Accepted { token, .. }
-    | Event::Received { token, .. }
-    | Event::Filled { token, .. }
-    | Event::Sent { token, .. }
-    | Event::Progress { token }
-    | Event::FileSent { token, .. }
-    | Event::Written { token, .. }
-    | Event::Readable { token }) = event;
+    let token = event.token();
     (token.0 & OWN != 0).then(|| usize::try_from(token.0 & !OWN).expect("a slab's index"))
 }
 

@@ -204,9 +204,8 @@ impl<R: Reactor> Ring<R> {
     /// `reopened`: it may have waited in the line.
     fn welcome(&mut self, fd: OwnedFd, listener: usize, reopened: bool) {
         self.doors.exhausted = false;
-        self.generation = (self.generation + 1) & 0xff_ffff;
         let raw = fd.as_raw_fd();
-        let mut conn = Conn::new(fd, self.generation, listener);
+        let mut conn = Conn::new(fd, listener);
         conn.receiving = true;
         conn.arrived = self.now;
         if reopened && self.recorder.is_on() && self.doors.door(listener).listener.is_tcp() {
@@ -219,14 +218,21 @@ impl<R: Reactor> Ring<R> {
             _ => LAST_CALL_MS,
         };
         conn.deadline = Some(self.now.millis().after(patience));
-        let generation = conn.generation;
-        let token = Name::Conn(self.conns.insert(conn), generation).token();
-        self.census.come();
-        self.plan.slot().set_connections(self.conns.len());
+        let token = self.enter(conn);
         self.count_taken();
         self.engine.recv(raw, token);
         self.newcomers += 1;
         self.fresh.push(token);
+    }
+
+    /// Puts a connection into the table.
+    pub(super) fn enter(&mut self, mut conn: Conn) -> Token {
+        self.generation = (self.generation + 1) & 0xff_ffff;
+        conn.generation = self.generation;
+        let token = Name::Conn(self.conns.insert(conn), self.generation).token();
+        self.census.come();
+        self.plan.slot().set_connections(self.conns.len());
+        token
     }
 
     /// The kernel wakes one waiter for a connection. Where that was an accept which has just been cancelled, nobody

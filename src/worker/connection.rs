@@ -122,10 +122,10 @@ pub struct Conn {
 }
 
 impl Conn {
-    /// Just accepted.
-    pub fn new(fd: OwnedFd, generation: u32, listener: usize) -> Conn {
+    /// Just accepted. Its generation is that of the table's entry.
+    pub fn new(fd: OwnedFd, listener: usize) -> Conn {
         Conn {
-            generation,
+            generation: 0,
             fd: Some(fd),
             listener,
             reading: Reading::Head,

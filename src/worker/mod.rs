@@ -79,9 +79,8 @@ pub struct Plan {
     pub area: Arc<Area>,
     /// Number of this worker's slot there.
     pub slot: u32,
-    /// Eventfd: the master, or a signal handler, has something to say.
-    pub control: Arc<OwnedFd>,
-    /// The same of every slot, the first one's first.
+    /// An eventfd for each slot, the first one's first: the master, a signal handler or another worker has something to
+    /// say.
     pub bells: Vec<Arc<OwnedFd>>,
     /// For requests that one worker hands to another; where there are several that have all sockets.
     pub relay: Option<relay::Sockets>,

@@ -199,14 +199,10 @@ impl<R: Reactor> Ring<R> {
                 // Workers of one template have the same sockets, unless these are mapped to them: then nobody relays.
                 continue;
             };
-            self.generation = (self.generation + 1) & 0xff_ffff;
-            let mut conn = Conn::new(fd, self.generation, listener);
+            let mut conn = Conn::new(fd, listener);
             (conn.served, conn.arrived, conn.leftover) = (ticket.served, ticket.arrived, bytes);
             conn.peer();
-            let generation = conn.generation;
-            let token = Name::Conn(self.conns.insert(conn), generation).token();
-            self.census.come();
-            self.plan.slot().set_connections(self.conns.len());
+            let token = self.enter(conn);
             self.feed_leftover(token);
             self.recount(token);
         }

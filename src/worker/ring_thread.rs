@@ -142,7 +142,7 @@ impl<R: Reactor> Ring<R> {
     /// Serves until the worker is told to end and everything is answered.
     pub fn run(&mut self) -> io::Result<()> {
         self.engine.watch(self.desk.handoff.wake_fd(), Name::Replies.token());
-        self.engine.watch(self.plan.control.as_raw_fd(), Name::Control.token());
+        self.engine.watch(self.plan.bell(self.plan.slot).as_raw_fd(), Name::Control.token());
         self.engine.watch(self.plan.life.as_raw_fd(), Name::Life.token());
         if let Some(bell) = self.relay.bell() {
             self.engine.watch(bell, Name::Relay.token());
@@ -195,15 +195,7 @@ impl<R: Reactor> Ring<R> {
     }
 
     fn handle(&mut self, event: Event) {
-        let (Event::Accepted { token, .. }
-        | Event::Received { token, .. }
-        | Event::Filled { token, .. }
-        | Event::Sent { token, .. }
-        | Event::Progress { token }
-        | Event::FileSent { token, .. }
-        | Event::Written { token, .. }
-        | Event::Readable { token }) = &event;
-        let token = *token;
+        let token = event.token();
         match event {
             Event::Accepted { token, result } => self.accepted(token, result),
             Event::Received { token, result } => self.received(token, result),

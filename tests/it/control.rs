@@ -289,11 +289,8 @@ fn workers_are_dealt_the_processors_that_may_be_used() {
         return skipped("there is one processor only");
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let script = folder.path().join("uwring");
     let text = format!("#!/bin/sh\nexec taskset -c 1 {} \"$@\"\n", crate::support::program().display());
-    std::fs::write(&script, text).expect("write the script");
-    let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&script, may_run).expect("make it run");
+    let script = crate::support::script_at(folder.path().join("uwring"), &text);
     let server =
         Server::app("hello").folder(folder).program(script).ini("cpu-affinity = 1").processes(2).start();
     for worker in [1, 2] {

@@ -258,12 +258,9 @@ def application(environ, start_response):
     return [orphan.strip()]
 ";
     std::fs::write(folder.path().join("site.py"), code).expect("write the application");
-    let script = folder.path().join("uwring");
     let text =
         format!("#!/bin/sh\nexec unshare -pf --mount-proc {} \"$@\"\n", crate::support::program().display());
-    std::fs::write(&script, text).expect("write the script");
-    let may_run = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&script, may_run).expect("make it run");
+    let script = crate::support::script_at(folder.path().join("uwring"), &text);
     let server = Server::bare()
         .folder(folder)
         .program(script)

@@ -67,6 +67,15 @@ fn a_folder_becomes_the_root() {
     assert_eq!(server.stop().code(), Some(0));
 }
 
+/// A folder with the application, where everybody may write.
+fn open_to_all() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
+        .expect("chmod");
+    std::fs::write(folder.path().join("site.py"), HELLO).expect("write the application");
+    folder
+}
+
 /// A line of proc_pid_status(5).
 fn status(pid: i32, name: &str) -> String {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
@@ -79,10 +88,7 @@ fn groups_and_masks_are_those_asked_for() {
     if !is_root() {
         return skipped("only root becomes somebody else");
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
-        .expect("chmod");
-    std::fs::write(folder.path().join("site.py"), HELLO).expect("write the application");
+    let folder = open_to_all();
     let server = Server::bare()
         .without("virtualenv")
         .folder(folder)
@@ -104,10 +110,7 @@ fn a_user_of_that_name_has_all_its_groups() {
         return skipped("unshare -m and mount are not permitted here");
     }
     for (ini, groups) in [("", "4242 65534"), ("no-initgroups = true", "")] {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
-            .expect("chmod");
-        std::fs::write(folder.path().join("site.py"), HELLO).expect("write the application");
+        let folder = open_to_all();
         std::fs::write(folder.path().join("group"), "nogroup:x:65534:\nextra:x:4242:nobody\n")
             .expect("write");
         let script = format!(
@@ -132,10 +135,7 @@ fn root_does_its_part_first_and_gives_its_log_away() {
     if !is_root() {
         return skipped("only root becomes somebody else");
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
-        .expect("chmod");
-    std::fs::write(folder.path().join("site.py"), HELLO).expect("write the application");
+    let folder = open_to_all();
     let server = Server::bare()
         .without("virtualenv")
         .folder(folder)

@@ -10,6 +10,8 @@ const SOCKET: Takes = Takes::Value("ADDRESS,CERT,KEY[,CIPHERS[,[!]CA]]");
 const NAME: Takes = Takes::Value("NAME CERT,KEY[,CIPHERS[,[!]CA]]");
 const RESUMED: &str = "sessions are resumed by tickets that all workers understand, without a cache";
 
+const TOO_OLD: &str = "there is TLS 1.2 and 1.3; who needs less wants a proxy in front that still has it";
+
 /// The rows.
 pub const ROWS: &[Row] = &[
     row(
@@ -91,9 +93,9 @@ pub const ROWS: &[Row] = &[
     bare(&["ssl-tmp-dir"], Takes::Value("FOLDER"), "where TLS keeps temporary files")
         .accepted("there are none"),
     bare(&["ssl-enable3", "ssl-enable-sslv3"], Takes::Nothing, "allow SSLv3")
-        .refused("there is TLS 1.2 and 1.3; who needs less wants a proxy in front that still has it"),
+        .refused(TOO_OLD),
     bare(&["ssl-enable-tlsv1"], Takes::Nothing, "allow TLS 1.0")
-        .refused("there is TLS 1.2 and 1.3; who needs less wants a proxy in front that still has it"),
+        .refused(TOO_OLD),
     bare(&["ssl-option"], Takes::Maybe("NUMBER"), "a switch of OpenSSL")
         .refused("it is OpenSSL's and this is rustls; what such switches forbid (old versions, compression, renegotiation) is not there"),
 ];
