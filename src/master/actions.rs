@@ -2,8 +2,10 @@
 //! master: what cannot be done is logged, or comes back as an [`Event`].
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -26,10 +28,14 @@ use crate::hooks::Stop;
 use crate::logging::relay::process::Setup;
 use crate::shared::area::Area;
 use crate::stats::snapshot::View;
-use crate::sys::exec::Handed;
+use crate::sys::exec::{self, Handed};
 use crate::sys::process::{self, Fork};
 use crate::sys::shell;
+use crate::sys::signals::Signal;
 use crate::sys::{cgroup, event, memory, packets};
+
+/// Of where a process stands: more than that nobody reads.
+const PLACE_BYTES_MAX: usize = 16 * 1024;
 
 /// What came of an action.
 #[derive(Debug)]
@@ -69,6 +75,8 @@ pub struct Shared {
     pub notify: Arc<OwnedFd>,
     /// Where workers send the stacks that the master asked for.
     pub stacks: Arc<OwnedFd>,
+    /// Where a process that loads the application writes where it stands.
+    pub place: Arc<File>,
 }
 
 impl Shared {
@@ -106,7 +114,8 @@ impl Office {
         let bells = (0..area.slot_count()).map(|_| event::new().map(Arc::new)).collect::<io::Result<_>>()?;
         let notify = Arc::new(event::new()?);
         let (dumps, stacks) = Dumps::new()?;
-        let shared = Shared { area: Arc::new(area), bells, life: Arc::new(near), notify, stacks };
+        let place = Arc::new(exec::memory_log("uwring-place")?);
+        let shared = Shared { area: Arc::new(area), bells, life: Arc::new(near), notify, stacks, place };
         Ok(Office {
             shared,
             far_life: far,
@@ -126,7 +135,7 @@ impl Office {
 
     /// What the next program of this process needs to go on.
     pub fn hand_over(&self) -> OfficeLeft {
-        let Shared { area, bells, life, notify, stacks } = &self.shared;
+        let Shared { area, bells, life, notify, stacks, place } = &self.shared;
         let (near, dumps) = self.dumps.hand_over();
         let jobs::Left { daemons, crons, commands } = self.jobs.hand_over(clock::now().millis());
         OfficeLeft {
@@ -136,6 +145,7 @@ impl Office {
             far_life: Handed::of(&self.far_life),
             notify: Handed::of(&**notify),
             stacks: [near, Handed::of(&**stacks)],
+            place: Some(Handed::of(&**place)),
             dumps,
             channels: self.channels.iter().map(|(number, end)| (*number, end.hand_over())).collect(),
             control: self.control.as_ref().map(Server::hand_over),
@@ -163,6 +173,7 @@ impl Office {
             far_life,
             notify,
             stacks,
+            place,
             dumps: waiting,
             channels,
             control,
@@ -179,6 +190,10 @@ impl Office {
             life: Arc::new(life.take()?),
             notify: Arc::new(notify.take()?),
             stacks: Arc::new(stacks.take()?),
+            place: Arc::new(match place {
+                Some(place) => File::from(place.take()?),
+                None => exec::memory_log("uwring-place")?,
+            }),
         };
         let channels = channels.into_iter().map(|(number, end)| Ok((number, MasterEnd::take_over(end)?)));
         let mut office = Office {
@@ -353,6 +368,11 @@ impl Office {
             Action::Fork { generation, worker } => return self.fork(generation, worker),
             Action::Tell { generation, worker, command } => self.tell(generation, worker, command),
             Action::Kill { pid } => self.processes.kill(pid),
+            Action::Locate { pid } => self.locate(pid),
+            Action::Located { generation } => {
+                let stack = self.place();
+                return Outcome::Event(Event::Located { generation, stack });
+            }
             Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
             Action::Bury { pid, crashed } => self.bury(pid, crashed),
             Action::Announce => self.herald.announce(),
@@ -441,6 +461,21 @@ impl Office {
                 errors::MASTER
             );
         }
+    }
+
+    /// Has a process write where it stands: its interpreter does, when it gets the signal.
+    fn locate(&self, pid: u32) {
+        match self.shared.place.set_len(0) {
+            Ok(()) => self.processes.send(pid, Signal::SIGUSR2),
+            Err(cause) => crate::log!("[uwring] master: a file of memory: {cause} {}", errors::MASTER),
+        }
+    }
+
+    /// What it has written.
+    fn place(&self) -> String {
+        let mut text = vec![0; PLACE_BYTES_MAX];
+        let len = self.shared.place.read_at(&mut text, 0).unwrap_or(0);
+        String::from_utf8_lossy(&text[..len]).into_owned()
     }
 
     /// The workers look at it when their bells ring.

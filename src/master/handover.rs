@@ -128,6 +128,9 @@ pub struct OfficeLeft {
     pub notify: Handed,
     /// Where workers send stacks: the master's end, and theirs.
     pub stacks: [Handed; 2],
+    /// Where a load stands.
+    #[serde(default)]
+    pub place: Option<Handed>,
     /// Who waits for some.
     #[serde(default)]
     pub dumps: Vec<Waiting>,
@@ -213,6 +216,7 @@ impl Handover {
             far_life,
             notify,
             stacks,
+            place,
             channels,
             control,
             logs,
@@ -224,6 +228,7 @@ impl Handover {
             dumps: _,
         } = &self.office;
         let mut all = vec![area.file, *life, *far_life, *notify, stacks[0], stacks[1]];
+        all.extend(place);
         all.extend(bells);
         all.extend(super::lord::Lord::descriptor());
         all.extend(channels.values());

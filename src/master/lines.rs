@@ -196,10 +196,10 @@ pub fn line_full(which: &str) -> String {
 }
 
 /// The application takes its time.
-pub fn still_loading(generation: u32, pid: u32, ms: u64) -> String {
+pub fn still_loading(generation: u32, pid: u32, ms: u64, site: Option<&str>) -> String {
+    let (seconds, site) = (ms / 1000, site.map(|site| format!(", at {site}")).unwrap_or_default());
     format!(
-        "generation {generation} still loads the application, for {} seconds (pid: {pid}) {}",
-        ms / 1000,
+        "generation {generation} still loads the application, for {seconds} seconds{site} (pid: {pid}) {}",
         errors::STILL_LOADING
     )
 }
@@ -353,8 +353,15 @@ pub fn how(status: Status) -> String {
 /// A reload was asked for too early.
 pub const STILL_STARTING: &str = "reload ignored: the server is still starting";
 /// A new generation that does not get ready.
-pub fn reload_late(timeout_ms: u64) -> String {
-    format!("its workers do not serve after {} seconds (reload-timeout)", timeout_ms / 1000)
+pub fn reload_late(timeout_ms: u64, site: Option<&str>) -> String {
+    let (seconds, site) =
+        (timeout_ms / 1000, site.map(|site| format!(", it stands at {site}")).unwrap_or_default());
+    format!("its workers do not serve after {seconds} seconds (reload-timeout){site}")
+}
+
+/// The whole of it.
+pub fn stands(generation: u32, stack: &str) -> String {
+    format!("generation {generation} stands here:\n{}", stack.trim_end())
 }
 
 /// A reload was asked for while another had not come through.

@@ -1,4 +1,4 @@
-//! Templates and workers as those who can be killed, without a chance to hit a newcomer with the same number.
+//! Templates and workers as those who are sent signals, without a chance to hit a newcomer with the same number.
 
 use std::collections::HashMap;
 use std::io;
@@ -32,16 +32,21 @@ impl Processes {
 
     /// SIGKILL. What fails is logged.
     pub fn kill(&self, pid: u32) {
+        self.send(pid, Signal::SIGKILL);
+    }
+
+    /// Sends `signal`. What fails is logged.
+    pub fn send(&self, pid: u32, signal: Signal) {
         let sent = match self.0.get(&pid) {
-            Some(pidfd) => signals::send(pidfd, Signal::SIGKILL),
-            None => signals::send_to_number(pid, Signal::SIGKILL),
+            Some(pidfd) => signals::send(pidfd, signal),
+            None => signals::send_to_number(pid, signal),
         };
-        // That it is gone already is what was wanted.
+        // Who is gone already needs no signal.
         if let Err(cause) = sent
             && cause.kind() != io::ErrorKind::NotFound
             && cause.raw_os_error() != Some(crate::sys::errno::ESRCH)
         {
-            crate::log!("[uwring] master: cannot kill process {pid}: {cause} {}", errors::MASTER);
+            crate::log!("[uwring] master: cannot send {signal} to process {pid}: {cause} {}", errors::MASTER);
         }
     }
 }

@@ -93,6 +93,7 @@ struct Left {
     life: Handed,
     notify: Handed,
     stacks: Handed,
+    place: Handed,
     listeners: Vec<listeners::Left>,
     #[serde(default)]
     tls: Option<Handed>,
@@ -192,7 +193,7 @@ impl Seat {
     }
 
     fn left(&self) -> Left {
-        let Shared { area, bells, life, notify, stacks } = &self.shared;
+        let Shared { area, bells, life, notify, stacks, place } = &self.shared;
         Left {
             release: RELEASE.to_owned(),
             generation: self.generation,
@@ -202,6 +203,7 @@ impl Seat {
             life: Handed::of(&**life),
             notify: Handed::of(&**notify),
             stacks: Handed::of(&**stacks),
+            place: Handed::of(&**place),
             listeners: self.listeners.iter().map(listeners::Left::of).collect(),
             tls: self.tls.as_ref().map(|sealed| Handed::of(&**sealed)),
             settings: self.settings.clone(),
@@ -223,8 +225,9 @@ impl Left {
     }
 
     fn descriptors(&self) -> Vec<Handed> {
-        let Left { channel, area, bells, life, notify, stacks, listeners, tls, log, library, .. } = self;
-        let mut all = vec![*channel, area.file, *life, *notify, *stacks, *library];
+        let Left { channel, area, bells, life, notify, stacks, place, listeners, tls, log, library, .. } =
+            self;
+        let mut all = vec![*channel, area.file, *life, *notify, *stacks, *place, *library];
         all.extend(bells);
         all.extend(tls);
         all.extend(listeners.iter().map(listeners::Left::descriptor));
@@ -267,6 +270,7 @@ pub fn find(number: i32) -> io::Result<Taken> {
             life: Arc::new(left.life.take()?),
             notify: Arc::new(left.notify.take()?),
             stacks: Arc::new(left.stacks.take()?),
+            place: Arc::new(File::from(left.place.take()?)),
         },
         listeners: left.listeners.iter().map(listeners::Left::take).collect::<io::Result<_>>()?,
         tls: left.tls.map(|sealed| certificates::open(sealed, &left.settings.sockets.tls)).transpose()?,

@@ -10,6 +10,7 @@
 //!  exit 22 or 1      exit 0
 //! ```
 
+use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -53,8 +54,7 @@ pub fn run(seat: i32, plugin: Plugin) -> i32 {
 
 /// The process itself, before anything of the application is in it.
 fn prepare(seat: &Taken) -> Result<(), i32> {
-    let ready = signals::reset().and_then(|()| signals::sleep_through());
-    if let Err(cause) = ready {
+    if let Err(cause) = signals::sleep_through() {
         crate::log!("[uwring] template: signals: {cause}");
         return Err(EXIT_FAILED);
     }
@@ -75,6 +75,7 @@ fn load_application(seat: &Taken, plugin: Plugin) -> Result<(), i32> {
         notify: Arc::clone(&shared.notify),
         master_pid: seat.master_pid,
         generation: seat.generation,
+        place: Arc::clone(&shared.place),
     };
     // The plugin keeps both as long as the process lives.
     let desk: &'static Desk = Box::leak(Box::new(desk));
@@ -107,6 +108,7 @@ struct Desk {
     notify: Arc<OwnedFd>,
     master_pid: u32,
     generation: u32,
+    place: Arc<File>,
 }
 
 impl host::Office for Desk {
@@ -117,6 +119,9 @@ impl host::Office for Desk {
     fn control(&self, what: u32, arg: u64) -> i64 {
         if what == uwring_abi::CONTROL_GENERATION {
             return i64::from(self.generation);
+        }
+        if what == uwring_abi::CONTROL_PLACE {
+            return i64::from(self.place.as_raw_fd());
         }
         if what == uwring_abi::CONTROL_LEDGER {
             return office::ledger(&self.area, self.area.ledger_of_template(self.generation), arg);
@@ -153,7 +158,7 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
     if settings.process.no_orphans {
         follow(template_pid);
     }
-    let Shared { area, life, notify, stacks, bells } = shared;
+    let Shared { area, life, notify, stacks, place, bells } = shared;
     let mapped = |listener: &Listener| settings.sockets.is_for(listener.index, worker);
     let listeners = listeners.into_iter().filter(mapped).collect();
     let settings = Arc::new(settings);
@@ -169,6 +174,7 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
         life,
         notify,
         stacks,
+        place,
         plugin,
         master_pid,
         tls,

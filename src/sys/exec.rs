@@ -53,6 +53,13 @@ pub fn memory_file(name: &str) -> io::Result<File> {
     Ok(File::from(nix::sys::memfd::memfd_create(name.as_c_str(), flags)?))
 }
 
+/// The same, in which whoever writes only ever appends.
+pub fn memory_log(name: &str) -> io::Result<File> {
+    let file = memory_file(name)?;
+    fcntl(&file, FcntlArg::F_SETFL(nix::fcntl::OFlag::O_APPEND))?;
+    Ok(file)
+}
+
 /// Becomes `program`. Returns only if that failed.
 pub fn replace(program: &Path, argv: &[OsString], env: &[(OsString, OsString)]) -> io::Error {
     fn c_string(text: &OsStr) -> io::Result<CString> {

@@ -126,19 +126,32 @@ fn masters() -> SigSet {
 /// where the Rust runtime looks for a stack overflow first: an application's crash shall be a crash at once, with
 /// the dump where it happened.
 pub fn reset() -> io::Result<()> {
+    defaults().and_then(|()| unblock())
+}
+
+/// In the template: the same, but what is sent to the whole process group at once does nothing, and neither does
+/// the master's USR2 until the interpreter has a handler of its own for it. Handlers, not `SIG_IGN`: a command which
+/// the application starts shall find the defaults. They are there before a signal can come that has waited.
+pub fn sleep_through() -> io::Result<()> {
+    defaults()?;
+    OWNER.store(std::process::id(), Ordering::Relaxed);
+    for signal in SENT_TO_ALL.into_iter().chain([Signal::SIGUSR2]) {
+        set(signal, SigHandler::Handler(nothing))?;
+    }
+    unblock()
+}
+
+fn defaults() -> io::Result<()> {
     for signal in MASTER.into_iter().chain([Signal::SIGSEGV, Signal::SIGBUS]) {
         set(signal, SigHandler::SigDfl)?;
     }
     ASKED.store(Command::Run as u32, Ordering::Relaxed);
     BELL.store(-1, Ordering::Relaxed);
-    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
+    Ok(())
 }
 
-/// In the template: what is sent to the whole process group at once does nothing. Handlers, not `SIG_IGN`: a
-/// command which the application starts shall find the defaults.
-pub fn sleep_through() -> io::Result<()> {
-    OWNER.store(std::process::id(), Ordering::Relaxed);
-    SENT_TO_ALL.into_iter().try_for_each(|signal| set(signal, SigHandler::Handler(nothing)))
+fn unblock() -> io::Result<()> {
+    Ok(pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?)
 }
 
 /// In a worker: TERM, HUP and QUIT drain it, INT ends it. `bell` is rung after the note is written; it must stay
@@ -315,8 +328,11 @@ mod tests {
     #[test]
     fn the_template_sleeps_through_what_a_terminal_sends() {
         let status = in_child(|| {
-            reset().and_then(|()| sleep_through()).expect("handlers");
-            SENT_TO_ALL.into_iter().for_each(|signal| raise(signal).expect("raised"));
+            sleep_through().expect("handlers");
+            SENT_TO_ALL
+                .into_iter()
+                .chain([Signal::SIGUSR2])
+                .for_each(|signal| raise(signal).expect("raised"));
             0
         });
         assert_eq!(status, Status::Exited(0));

@@ -39,6 +39,7 @@ mod tracebacker;
 mod trust;
 mod writing;
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
@@ -90,6 +91,8 @@ pub struct Plan {
     pub notify: Arc<OwnedFd>,
     /// Where stacks go that the master asks for.
     pub stacks: Arc<OwnedFd>,
+    /// Where a process writes where it stands that is not ready yet.
+    pub place: Arc<File>,
     /// The application's side, started and (unless `lazy-apps`) loaded.
     pub plugin: Plugin,
     /// The master's process id.

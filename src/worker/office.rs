@@ -20,6 +20,9 @@ pub fn of_worker(plan: &Plan, what: u32, arg: u64) -> i64 {
     if what == abi::CONTROL_GENERATION {
         return i64::from(plan.slot().generation());
     }
+    if what == abi::CONTROL_PLACE {
+        return i64::from(plan.place.as_raw_fd());
+    }
     if what == abi::CONTROL_LEDGER {
         return ledger(&plan.area, plan.slot - 1, arg);
     }

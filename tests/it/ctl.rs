@@ -105,20 +105,35 @@ fn reload_tells_that_the_new_code_failed() {
 }
 
 #[test]
-fn reload_tells_that_the_new_workers_never_got_ready() {
+fn reload_tells_where_the_new_workers_hang() {
     if uwring_only("it waits for ever, and nobody serves") {
         return;
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    write_application(folder.path().join("site.py"), "one");
-    let ini = "wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\nlazy-apps = true\nreload-timeout = 1";
-    let server = Server::bare().folder(folder).ini(ini).start();
-    let _gate = Gate::new(server.path("gate"));
-    std::fs::write(server.path("site.py"), format!("open({:?})", server.path("gate"))).expect("written");
-    let output = server.ctl(&["reload", "--wait"]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(text(&output).contains("do not serve after 1 seconds (reload-timeout)"), "{output:?}");
-    assert_eq!(answer(&server), "one");
+    // One waits in the kernel; the other gives the interpreter lock to nobody.
+    let waits = "open(__file__[:-7] + 'gate')";
+    let holds = "import re; re.match('(a+)+$', 'a' * 64 + 'b')";
+    for (lazy, hangs) in [("true", waits), ("false", holds)] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        write_application(folder.path().join("site.py"), "one");
+        let ini = format!(
+            "wsgi-file = {{dir}}/site.py\nsocket = {{dir}}/app.sock\nlazy-apps = {lazy}\nreload-timeout = 1"
+        );
+        let server = Server::bare().folder(folder).ini(&ini).start();
+        let _gate = Gate::new(server.path("gate"));
+        let code = format!("def connect():\n    {hangs}\nconnect()\n");
+        std::fs::write(server.path("site.py"), code).expect("written");
+        let output = server.ctl(&["reload", "--wait"]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let told = text(&output);
+        assert!(told.contains("do not serve after 1 seconds (reload-timeout), it stands at "), "{told}");
+        assert!(told.contains("site.py:2"), "{told}");
+        assert_eq!(answer(&server), "one");
+        // All of the stack is in the log.
+        let log = server.log();
+        log.wait_for("generation 2 stands here:");
+        log.wait_for("site.py\", line 2 in connect");
+        log.wait_for("site.py\", line 3 in <module>");
+    }
 }
 
 #[test]

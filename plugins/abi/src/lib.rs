@@ -194,6 +194,8 @@ pub const CONTROL_WORKER: u32 = 11;
 /// [`HostApi::control`]: where the application's own numbers are kept for the monitor, a ledger of this process: `arg` 0 its
 /// length in bytes (0: there is none), 1 the descriptor of the file it lies in, 2 where it begins there.
 pub const CONTROL_LEDGER: u32 = 12;
+/// [`HostApi::control`]: descriptor of the file to which a process that is not ready yet writes, at USR2, where it stands.
+pub const CONTROL_PLACE: u32 = 13;
 
 /// [`CONTROL_WORKER`]: requests finished.
 pub const WORKER_REQUESTS: u32 = 0;

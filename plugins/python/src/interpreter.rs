@@ -18,7 +18,7 @@ use pyo3::types::{PyDict, PyList, PyType};
 
 use crate::config::{Config, config};
 use crate::host::{log, symbol};
-use crate::{autoreload, interrupt, load, module, pauses, series, traceback};
+use crate::{autoreload, interrupt, load, module, pauses, series, traceback, whereabouts};
 
 // Start ---------------------------------------------------------------------------------------------------
 
@@ -143,6 +143,7 @@ fn release() {
 
 /// A forked worker starts with its own random numbers and the application's `post_fork_hook`.
 pub fn worker_start(py: Python<'_>) -> i32 {
+    whereabouts::show(py);
     // An application that never imported `random` has no state to share; importing it costs milliseconds.
     let reseeded = match py.import("sys").and_then(|sys| sys.getattr("modules")?.get_item("random")) {
         Ok(random) => random.call_method0("seed").map(drop),

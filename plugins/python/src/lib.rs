@@ -48,6 +48,7 @@ mod module;
 mod pauses;
 mod series;
 mod threads;
+mod whereabouts;
 mod wsgi;
 
 mod boot;

@@ -9,13 +9,18 @@ use pyo3::types::{PyBytes, PyDict, PyModule, PyString};
 use crate::apps::{App, Apps, default_of};
 use crate::config::{Config, config};
 use crate::host::{self, log};
-use crate::{module, traceback};
+use crate::{module, traceback, whereabouts};
 use uwring::base::errors;
 
 /// Loads everything that was asked for. The number of applications; negative where a mount failed, or where
 /// something was asked for and nothing came.
 pub fn load(py: Python<'_>) -> i32 {
     let config = config();
+    // A worker shows it from its own start on.
+    let in_template = host::worker_id() == 0;
+    if in_template {
+        whereabouts::show(py);
+    }
     import_all(py, config, "shared-import");
     let mut loader = Loader { py, config, apps: Vec::new(), asked: false, mount_failed: false };
     loader.load_all();
@@ -37,7 +42,9 @@ pub fn load(py: Python<'_>) -> i32 {
     }
     Apps::publish(py, apps, config);
     freeze(py);
-    if host::worker_id() > 0 {
+    if in_template {
+        whereabouts::hide(py);
+    } else {
         // `lazy-apps`: the hook is only known now, after `worker_start`. uWSGI forgets it here.
         module::call_hook(py, "post_fork_hook");
     }

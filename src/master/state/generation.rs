@@ -100,6 +100,9 @@ impl Worker {
 pub(super) struct Loading {
     pub(super) since: Millis,
     pub(super) say_at: Millis,
+    /// Whether it was asked by now where it stands.
+    #[serde(default)]
+    pub(super) asked: bool,
 }
 
 /// How a generation was told to end.
@@ -124,6 +127,9 @@ pub(super) struct Generation {
     /// When it is given up if it does not serve by then.
     #[serde(default)]
     pub(super) give_up_at: Option<Millis>,
+    /// It is given up, as soon as it is known where it stands.
+    #[serde(default)]
+    pub(super) given_up: bool,
     pub(super) leave: Option<Leave>,
     /// Worker numbers.
     count: u32,
@@ -149,6 +155,7 @@ impl Generation {
             template_failures: 0,
             loading: None,
             give_up_at: None,
+            given_up: false,
             leave: None,
             count: workers,
             workers: (0..2 * workers).map(worker).collect(),
@@ -238,6 +245,15 @@ impl Generation {
         let ready = |seat: u32| matches!(self.life(seat), Life::Ready { .. });
         let loaded = matches!(self.template, Template::Ready { .. }) || self.active() > 0;
         loaded && (1..=self.count).all(|seat| self.is_spared(seat) || ready(seat) || ready(self.other(seat)))
+    }
+
+    /// The process everybody waits for: the template that loads, or a worker that starts.
+    pub(super) fn who_loads(&self) -> Option<u32> {
+        let starts = |(_, life)| if let Life::Starting { pid, .. } = life { Some(pid) } else { None };
+        match self.template {
+            Template::Loading { pid } => Some(pid),
+            _ => self.lives().find_map(starts),
+        }
     }
 
     /// Worker numbers that serve, and those that should.

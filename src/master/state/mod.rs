@@ -21,6 +21,7 @@ mod crowd;
 mod ending;
 mod faults;
 mod generation;
+mod located;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,8 @@ const QUIT_MS: u64 = 3_000;
 const DISMISS_MS: u64 = 3_000;
 /// A template that has not forked for so long is stuck, milliseconds: it has nothing else to do.
 const FORK_MS: u64 = 30_000;
+/// A process that is asked where it stands has so long to write it, milliseconds.
+const LOCATE_MS: u64 = 300;
 /// A load that lasts so long is worth a line, milliseconds: before somebody at a terminal thinks that it hangs.
 const SLOW_LOAD_MS: u64 = 3_000;
 /// `need-app`: the application did not load.
@@ -136,6 +139,7 @@ impl State {
                 self.weighed(generation, resident, limit, now, &mut actions);
                 self.template_ready(generation, &mut actions);
             }
+            Event::Located { generation, stack } => self.located(generation, &stack, now, &mut actions),
             Event::Forked { generation, worker, pid } => {
                 self.forked(generation, worker, pid, now, &mut actions)
             }
@@ -197,7 +201,8 @@ impl State {
     fn template_forked(&mut self, number: u32, pid: u32, now: Millis) {
         if let Some(generation) = self.generation(number) {
             generation.template = Template::Loading { pid };
-            generation.loading = Some(generation::Loading { since: now, say_at: now.after(SLOW_LOAD_MS) });
+            let say_at = now.after(SLOW_LOAD_MS);
+            generation.loading = Some(generation::Loading { since: now, say_at, asked: false });
         }
     }
 

@@ -1,7 +1,7 @@
 //! What follows from the facts and the time.
 
 use super::generation::{Generation, Life, Role, Template};
-use super::{Action, DISMISS_MS, FORK_MS, Phase, State, lines};
+use super::{Action, DISMISS_MS, FORK_MS, LOCATE_MS, Phase, State, lines};
 use crate::base::clock::Millis;
 use crate::shared::area::Tired;
 
@@ -75,15 +75,20 @@ fn relieve(generation: &mut Generation, mercy_ms: u64, now: Millis, actions: &mu
     }
 }
 
-/// After 3 seconds, 6, 12…: who waits for it shall know what for.
+/// After 3 seconds, 6, 12…: who waits for it shall know what for. First it is asked where it stands.
 fn tell_of_a_slow_load(generation: &mut Generation, now: Millis, actions: &mut Vec<Action>) {
     let (number, template) = (generation.number, generation.template);
     if let (Template::Loading { pid }, Some(loading)) = (template, &mut generation.loading)
         && loading.say_at <= now
     {
-        let ms = now.since(loading.since);
-        actions.push(Action::Say(lines::still_loading(number, pid, ms)));
-        loading.say_at = now.after(ms);
+        loading.asked = !loading.asked;
+        if loading.asked {
+            loading.say_at = now.after(LOCATE_MS);
+            actions.push(Action::Locate { pid });
+        } else {
+            loading.say_at = now.after(now.since(loading.since));
+            actions.push(Action::Located { generation: number });
+        }
     }
 }
 
@@ -173,12 +178,17 @@ fn promote(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     state.reload_over(&super::asked::reloaded(number), actions);
 }
 
-/// A new generation that still does not serve: the old one goes on, and who waits for the reload is told.
+/// A new generation that still does not serve: the old one goes on, and who waits for the reload is told, as soon as
+/// it is known where the new one stands.
 fn give_up_the_late(state: &mut State, now: Millis, actions: &mut Vec<Action>) {
     let coming = state.with_role(Role::Coming);
-    if coming.is_some_and(|generation| generation.give_up_at.is_some_and(|at| at <= now)) {
-        let why = lines::reload_late(state.policy.reload_timeout_ms);
-        state.abandon(&why, now, actions);
+    let Some(late) = coming.filter(|it| it.give_up_at.is_some_and(|at| at <= now)) else { return };
+    if std::mem::replace(&mut late.given_up, true) {
+        late.give_up_at = None;
+        actions.push(Action::Located { generation: late.number });
+    } else {
+        late.give_up_at = Some(now.after(LOCATE_MS));
+        actions.extend(late.who_loads().map(|pid| Action::Locate { pid }));
     }
 }
 

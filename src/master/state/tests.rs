@@ -484,13 +484,18 @@ fn a_load_that_takes_long_is_told_now_and_then() {
     play.on(Event::Start);
     play.on(Event::TemplateForked { generation: 1, pid: 10 });
     play.after(2_999);
-    assert!(!play.said("still loads"));
-    play.after(1);
-    assert!(play.said("generation 1 still loads the application, for 3 seconds (pid: 10)"));
-    play.after(2_999);
-    assert!(!play.said("still loads"));
-    play.after(1);
-    assert!(play.said("for 6 seconds"));
+    assert_eq!(play.after(1), [Action::Locate { pid: 10 }]);
+    assert_eq!(play.after(300), [Action::Located { generation: 1 }]);
+    let stack =
+        "Current thread 0x1 (most recent call first):\n  File \"/a/app.py\", line 3 in <module>\n".to_owned();
+    assert_eq!(play.on(Event::Located { generation: 1, stack }), []);
+    assert!(play.said("generation 1 still loads the application, for 3 seconds, at /a/app.py:3 (pid: 10)"));
+    assert_eq!(play.after(3_299), []);
+    assert_eq!(play.after(1), [Action::Locate { pid: 10 }]);
+    play.after(300);
+    // It did not answer.
+    play.on(Event::Located { generation: 1, stack: String::new() });
+    assert!(play.said("for 6 seconds (pid: 10)"));
     play.on(Event::TemplateReady { generation: 1 });
     play.after(100_000);
     assert!(!play.said("still loads"));

@@ -93,6 +93,13 @@ pub enum Event {
         /// Bytes that its cgroup allows.
         limit: Option<u64>,
     },
+    /// Where the load of a generation stands, as [`Action::Located`] asked.
+    Located {
+        /// Which.
+        generation: u32,
+        /// As Python's `faulthandler` writes it; empty where the process did not answer.
+        stack: String,
+    },
     /// A worker was forked.
     Forked {
         /// Its generation.
@@ -201,6 +208,16 @@ pub enum Action {
     Kill {
         /// Whom.
         pid: u32,
+    },
+    /// Have a process that is not ready yet write where it stands.
+    Locate {
+        /// Which.
+        pid: u32,
+    },
+    /// Read what it has written.
+    Located {
+        /// Its generation.
+        generation: u32,
     },
     /// Let the template go: it ends.
     Dismiss {

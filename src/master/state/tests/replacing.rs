@@ -96,8 +96,15 @@ fn a_new_generation_that_never_gets_ready_is_given_up() {
     play.on(Event::Forked { generation: 2, worker: 2, pid: 22 });
     assert_eq!(play.after(8_999), []);
     // One of its workers still starts: it is told to end, and so is the one that got ready.
-    assert_eq!(play.after(1), [tell(2, 1, Command::Quit), tell(2, 2, Command::Quit)]);
-    assert!(play.said("generation 2: its workers do not serve after 9 seconds (reload-timeout); generation 1 goes on serving"));
+    assert_eq!(play.after(1), [Action::Locate { pid: 22 }]);
+    assert_eq!(play.after(300), [Action::Located { generation: 2 }]);
+    let stack =
+        "Current thread 0x1 (most recent call first):\n  File \"/a/app.py\", line 3 in start\n".to_owned();
+    let quit = [tell(2, 1, Command::Quit), tell(2, 2, Command::Quit)];
+    assert_eq!(play.on(Event::Located { generation: 2, stack }), quit);
+    let stands = "do not serve after 9 seconds (reload-timeout), it stands at /a/app.py:3; generation 1 goes on serving";
+    assert!(play.said.iter().any(|line| line.starts_with("generation 2 stands here:\nCurrent thread")));
+    assert!(play.said(stands));
     assert_eq!(play.after(3_000), [Action::Kill { pid: 21 }, Action::Kill { pid: 22 }]);
     play.on(killed(21, 9));
     play.on(killed(22, 9));
@@ -108,6 +115,11 @@ fn a_new_generation_that_never_gets_ready_is_given_up() {
     play.on(Event::TemplateForked { generation: 2, pid: 30 });
     play.after(4_999);
     assert!(!play.said("reload-timeout"));
-    assert_eq!(play.after(1), [Action::Kill { pid: 30 }]);
-    assert!(play.said("reload-timeout"));
+    assert_eq!(play.after(1), [Action::Locate { pid: 30 }]);
+    assert_eq!(play.after(300)[0], Action::Located { generation: 2 });
+    let nothing = Event::Located { generation: 2, stack: String::new() };
+    assert_eq!(play.on(nothing.clone()), [Action::Kill { pid: 30 }]);
+    assert!(play.said("after 5 seconds (reload-timeout); generation 1"));
+    assert_eq!(play.on(nothing), []);
+    assert!(play.said.is_empty());
 }
