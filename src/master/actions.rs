@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -19,6 +18,7 @@ use super::lines;
 use super::logs::Logs;
 use super::monitor::Monitor;
 use super::processes::Processes;
+use super::shared::Shared;
 use super::state::{Action, Command, Event};
 use crate::base::clock;
 use crate::base::errors;
@@ -33,9 +33,6 @@ use crate::sys::process::{self, Fork};
 use crate::sys::shell;
 use crate::sys::signals::Signal;
 use crate::sys::{cgroup, event, memory, packets};
-
-/// Of where a process stands: more than that nobody reads.
-const PLACE_BYTES_MAX: usize = 16 * 1024;
 
 /// What came of an action.
 #[derive(Debug)]
@@ -60,30 +57,6 @@ pub enum Outcome {
         /// Its end of the channel.
         channel: TemplateEnd,
     },
-}
-
-/// What templates and workers take with them from the master.
-#[derive(Clone, Debug)]
-pub struct Shared {
-    /// What all processes share.
-    pub area: Arc<Area>,
-    /// A bell for each slot (1 is the first): the master has a command.
-    pub bells: Vec<Arc<OwnedFd>>,
-    /// Read end of a pipe whose other end only the master has.
-    pub life: Arc<OwnedFd>,
-    /// The master's bell.
-    pub notify: Arc<OwnedFd>,
-    /// Where workers send the stacks that the master asked for.
-    pub stacks: Arc<OwnedFd>,
-    /// Where a process that loads the application writes where it stands.
-    pub place: Arc<File>,
-}
-
-impl Shared {
-    /// The bell of slot `number`.
-    pub fn bell(&self, number: u32) -> &Arc<OwnedFd> {
-        &self.bells[number as usize - 1]
-    }
 }
 
 /// The master's hands.
@@ -370,7 +343,7 @@ impl Office {
             Action::Kill { pid } => self.processes.kill(pid),
             Action::Locate { pid } => self.locate(pid),
             Action::Located { generation } => {
-                let stack = self.place();
+                let stack = self.shared.place();
                 return Outcome::Event(Event::Located { generation, stack });
             }
             Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
@@ -465,30 +438,16 @@ impl Office {
 
     /// Has a process write where it stands: its interpreter does, when it gets the signal.
     fn locate(&self, pid: u32) {
-        match self.shared.place.set_len(0) {
+        match self.shared.forget_place() {
             Ok(()) => self.processes.send(pid, Signal::SIGUSR2),
             Err(cause) => crate::log!("[uwring] master: a file of memory: {cause} {}", errors::MASTER),
         }
     }
 
-    /// What it has written.
-    fn place(&self) -> String {
-        let mut text = vec![0; PLACE_BYTES_MAX];
-        let len = self.shared.place.read_at(&mut text, 0).unwrap_or(0);
-        String::from_utf8_lossy(&text[..len]).into_owned()
-    }
-
     /// The workers look at it when their bells ring.
     fn pause(&self, paused: bool) {
         self.shared.area.set_paused(paused);
-        self.ring_all();
-    }
-
-    fn ring_all(&self) {
-        for bell in &self.shared.bells {
-            // A bell that cannot be rung has rung already.
-            let _ = event::signal(bell.as_raw_fd());
-        }
+        self.shared.ring_all();
     }
 
     fn bury(&mut self, pid: u32, crashed: Option<u32>) {
@@ -515,7 +474,7 @@ impl Office {
         }
         area.slot(number).vacate();
         // The kernel may have woken it for a client that nobody else was woken for.
-        self.ring_all();
+        self.shared.ring_all();
     }
 
     fn dump(&mut self, client: ClientId, pid: u32) {

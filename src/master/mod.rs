@@ -30,6 +30,7 @@ pub mod pulse;
 pub mod report;
 pub mod scaling;
 pub mod seat;
+pub mod shared;
 pub mod startup;
 pub mod state;
 pub mod template;

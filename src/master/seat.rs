@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::actions::Shared;
 use super::channel::TemplateEnd;
 use super::jobs::plan::Plan;
+use super::shared::Shared;
 use super::{Reread, certificates, listeners, startup};
 use crate::base::errors;
 use crate::logging::relay::ports;

@@ -14,9 +14,9 @@ use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use super::actions::Shared;
 use super::channel::{Heard, Order, Report, TemplateEnd};
 use super::seat::{self, Taken, attach, follow};
+use super::shared::Shared;
 use super::{startup, titles};
 use crate::options::hooks::Moment;
 use crate::options::settings::Settings;
