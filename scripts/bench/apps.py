@@ -3,6 +3,7 @@
 `hello` is the bare call. `app` finds one of the others by its path, which costs about 0.1 µs a request.
 """
 
+import itertools
 import tempfile
 import time
 from wsgiref.util import FileWrapper
@@ -28,6 +29,16 @@ def echo(environ, start_response):
 def sleep(environ, start_response):
     """An application that waits for something else: what threads are for."""
     time.sleep(0.01)
+    return hello(environ, start_response)
+
+
+TURN = itertools.cycle(range(20))
+
+
+def block(environ, start_response):
+    """One request in 20 waits 20 ms, in the thread that would serve the others: a slow query."""
+    if next(TURN) == 0:
+        time.sleep(0.02)
     return hello(environ, start_response)
 
 

@@ -53,14 +53,14 @@ def _measure(bench, row, server, folder, started):
     launch = server.launch(row, site)
     main = Started(launch.command, folder, server.name, where.server, launch.env)
     started.append(main)
-    _wait_for_answer(bench, row, main, launch.address, launch.protocol)
+    wait_for_answer(bench, row, main, launch.address, launch.protocol)
     address, protocol, nginx = launch.address, launch.protocol, None
     record = {"command": main.command, "ini": launch.ini, "note": launch.note}
     if row.link in front.LINKS:
         nginx, record["nginx"] = front.start(site, protocol, address, row.connections, where.front)
         started.append(nginx)
         address, protocol = site.tcp, "http"
-        _wait_for_answer(bench, row, nginx, address, protocol)
+        wait_for_answer(bench, row, nginx, address, protocol)
     bench.starts[f"{row.name} {server.name}"] = record
 
     def load(seconds):
@@ -108,7 +108,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def _wait_for_answer(bench, row, process, address, protocol):
+def wait_for_answer(bench, row, process, address, protocol):
     """Connects until somebody is there, then asks once: a full answer, not just an open port, is readiness."""
     deadline = time.monotonic() + READY_SECONDS
     while not _connects(address):

@@ -117,6 +117,13 @@ def _thread_rows():
         yield Row(f"threads-{threads}-http", HTTP_KEEPALIVE, 256, ("granian",), goals=even, **common)
 
 
+def _blocking_rows():
+    """One request in 20 holds its process up for 20 ms: who is behind it should be served by the other process."""
+    common = {"app": "apps:block", "processes": 2, "pinned": False, "goals": _goals(rps=(1.0, UWSGI_PEERS))}
+    for clients in (2, 8):
+        yield Row(f"blocking-{clients}", UWSGI_UNIX, clients, UWSGI_PEERS, **common)
+
+
 def _size_rows():
     """Bodies that are more than one packet, either way."""
     kilobyte, few = 1024, 16
@@ -131,7 +138,8 @@ def _size_rows():
     yield Row("file-10m", HTTP_KEEPALIVE, few, path="/file", body=None, **common)
 
 
-ROWS = (*_http_rows(), *_uwsgi_rows(), *_nginx_rows(), *_framework_rows(), *_thread_rows(), *_size_rows())
+ROWS = (*_http_rows(), *_uwsgi_rows(), *_nginx_rows(), *_framework_rows(), *_thread_rows(),
+        *_blocking_rows(), *_size_rows())  # fmt: skip
 
 # One row of each kind, for a look in under three minutes.
 QUICK = ("http-keepalive-64", "http-keepalive-1", "http-close-64", "uwsgi-unix-64", "uwsgi-unix-1", "uwsgi-tcp-64",
