@@ -71,7 +71,8 @@ fn run(
     env: Vec<(String, String)>,
     handover: Option<Box<Handover>>,
 ) -> ExitCode {
-    let Loaded { command, warnings, notes, .. } = loaded;
+    let Loaded { command, warnings, notes, said, .. } = loaded;
+    said.iter().for_each(|line| uwring::sys::output::print_line(line));
     match command {
         Command::Serve(settings) if !settings.emperor.monitors.is_empty() => {
             rule(&settings, &notes, &warnings, &argv)

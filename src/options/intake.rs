@@ -68,6 +68,8 @@ pub struct Intake<'a> {
     ended: Option<Command>,
     remarks: Vec<Remark>,
     notes: Vec<String>,
+    /// `iprint`.
+    said: Vec<String>,
 }
 
 /// One option of the list.
@@ -108,6 +110,7 @@ impl<'a> Intake<'a> {
             ended: None,
             remarks: Vec::new(),
             notes: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -123,10 +126,7 @@ impl<'a> Intake<'a> {
             return self.turn_block(&key, origin);
         } else if let Some(block) = self.block.take() {
             if matches!(step, Some(Step::If(..) | Step::For(_))) {
-                let Block { key: outer, origin: from, .. } = block;
-                let what =
-                    format!("{key} inside {outer} ({from}): blocks do not nest; close it with end first");
-                return Err(Error::Structure { origin: origin.clone(), what });
+                self.nested(&key, &block, origin)?;
             }
             for item in &block.items {
                 let value = match item {
@@ -139,6 +139,19 @@ impl<'a> Intake<'a> {
             return Ok(());
         }
         self.put(key, value, origin)
+    }
+
+    /// A block inside another. In one that drops what is inside it is dropped as all the rest, in uWSGI too; and the
+    /// next end is the end of both.
+    fn nested(&mut self, key: &str, outer: &Block, origin: &Origin) -> Result<(), Error> {
+        let Block { key: around, origin: from, items } = outer;
+        let what = format!("{key} inside {around} ({from}): blocks do not nest");
+        if items.is_empty() {
+            let what = format!("{what}; the next end closes {around}");
+            self.remarks.push(Remark::at(Weight::Note, origin, key, what));
+            return Ok(());
+        }
+        Err(Error::Structure { origin: origin.clone(), what: format!("{what}; close it with end first") })
     }
 
     /// `else`: what the block dropped is kept from here on, and the other way round.
@@ -212,6 +225,8 @@ impl<'a> Intake<'a> {
 
     fn act(&mut self, step: Step, key: &str, value: Option<String>, origin: &Origin) -> Result<(), Error> {
         let value = match step {
+            // A number that is not written is 1.
+            Step::Exit => value.unwrap_or_else(|| "1".to_owned()),
             // Kept as written: the option that is set is expanded in its turn.
             Step::Set | Step::SetPlaceholder | Step::Declare => value.unwrap_or_default(),
             _ => self.expand_now(&value.unwrap_or_default(), origin)?,
@@ -245,7 +260,7 @@ impl<'a> Intake<'a> {
             Step::Inject(behind) => self.inject(behind, &value, origin),
             Step::Resolve => self.resolve_host(key, &value, origin),
             Step::Say => {
-                self.notes.push(value);
+                self.said.push(value);
                 Ok(())
             }
             Step::Fallback => {

@@ -88,6 +88,8 @@ pub struct Loaded {
     pub remarks: Vec<Remark>,
     /// Ordinary lines for the log, as uWSGI prints them.
     pub notes: Vec<String>,
+    /// What `print` and `iprint` say where nothing is served, for standard output. Else it is among the notes.
+    pub said: Vec<String>,
 }
 
 /// The files that match a pattern, as `for-glob` has them.

@@ -283,8 +283,11 @@ fn what_is_wrong_is_said_with_its_place() {
     ] {
         assert_eq!(error(lines), said, "{lines}");
     }
-    let nested = of_file("if-env = A\nfor = x y\nend").unwrap_err().to_string();
-    assert!(nested.contains("app.ini:3: for inside if-env ("), "{nested}");
+    let nested = of_file("if-exists = /\nfor = x y\nend").unwrap_err().to_string();
+    assert!(nested.contains("app.ini:3: for inside if-exists ("), "{nested}");
+    // Where the outer one drops what is inside, uWSGI goes on.
+    let dropped = warnings("if-env = NOPE\nfor = x y\nend");
+    assert!(dropped[0].contains("the next end closes if-env"), "{dropped:?}");
     let endless = of_file("include = %p").unwrap_err().to_string();
     assert!(endless.contains("files include each other without end [UWR-E00"), "{endless}");
 }

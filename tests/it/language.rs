@@ -6,20 +6,27 @@ use std::process::{Command, Output, Stdio};
 use crate::support::{Packet, Server, Target, program, target, uwring_only};
 
 /// Runs the server to the end of its options, in a folder with these files.
-fn load(files: &[(&str, &str)], args: &[&str], env: &[(&str, &str)]) -> Output {
+pub fn load(files: &[(&str, &str)], args: &[&str], env: &[(&str, &str)]) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, text) in files {
-        std::fs::write(folder.path().join(name), text).expect("write");
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("within the folder")).expect("a folder");
+        std::fs::write(path, text).expect("write");
     }
     let mut command = Command::new(program());
     command.current_dir(folder.path()).args(args).args(["--show-config", "--no-server"]);
     command.env_clear().envs(env.iter().copied()).env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.output().expect("start the server")
+    let mut output = command.output().expect("start the server");
+    let here = folder.path().display().to_string();
+    for text in [&mut output.stdout, &mut output.stderr] {
+        *text = String::from_utf8_lossy(text).replace(&here, "{dir}").into_bytes();
+    }
+    output
 }
 
 /// The configuration as the server shows it, without the options that make it do so, `key=value` each.
 #[track_caller]
-fn shown(files: &[(&str, &str)], args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
+pub fn shown(files: &[(&str, &str)], args: &[&str], env: &[(&str, &str)]) -> Vec<String> {
     let output = load(files, args, env);
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     let lines = text.lines().skip_while(|line| *line != "[uwsgi]").skip(1);

@@ -54,6 +54,7 @@ mod python;
 mod recycle;
 mod requests;
 mod routes;
+mod rules;
 mod scaling;
 mod soak;
 mod stacks;

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// What a file gives for its letters.
 #[derive(Clone, Debug, Default)]
 pub struct OfFile {
-    /// `%o`: as named.
+    /// `%o`: as named, without the section.
     given: String,
     /// `%p`: absolute.
     path: String,
@@ -173,7 +173,7 @@ mod tests {
 
     fn of(path: &str) -> OfFile {
         OfFile {
-            given: "app.v1.ini:sec".to_owned(),
+            given: "app.v1.ini".to_owned(),
             path: path.to_owned(),
             section: "sec".to_owned(),
             inode: "77".to_owned(),
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn each_letter_of_a_file() {
         for (text, expected) in [
-            ("%o", "app.v1.ini:sec"),
+            ("%o", "app.v1.ini"),
             ("%p", "/tmp/opt/d1/d2.x/app.v1.ini"),
             ("%s", "app.v1.ini"),
             ("%n", "app.v1"),

@@ -42,7 +42,10 @@ struct Placeholders<'a> {
 impl Placeholders<'_> {
     fn replace(&mut self, text: &str) -> String {
         let found: Result<String, std::convert::Infallible> = replace(text, "%(", |body| {
-            Ok(if body.contains(' ') { Some(self.compute(body)) } else { self.value(body) })
+            // From the innermost outwards: what is in there may be a part of the name.
+            let inner = if body.contains("%(") { self.replace(body) } else { body.to_owned() };
+            let value = if inner.contains(' ') { Some(self.compute(&inner)) } else { self.value(&inner) };
+            Ok(value.or_else(|| (inner != body).then(|| format!("%({inner})"))))
         });
         match found {
             Ok(text) => text,
@@ -156,6 +159,8 @@ mod tests {
         let mut lookup = |name: &str| match name {
             "a" => Some("5".to_owned()),
             "b" => Some("%(a)%(a)".to_owned()),
+            "c" => Some("a".to_owned()),
+            "d" => Some("c".to_owned()),
             "empty" => Some(String::new()),
             "me" => Some("x%(you)".to_owned()),
             "you" => Some("y%(me)".to_owned()),
@@ -174,6 +179,8 @@ mod tests {
             ("%(empty)|", "|"),
             ("%((a))", "%((a))"),
             ("%(%(a))", "%(5)"),
+            ("%(%(c))|%(%(c) + 2)|%(%(%(d)))", "5|7|5"),
+            ("%(%(nope)%(a))", "%(%(nope)5)"),
             ("%(x%(a)y)%(a)", "%(x5y)5"),
             ("%(a", "%(a"),
             ("%(x%(a)", "%(x5"),

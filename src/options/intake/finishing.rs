@@ -8,7 +8,7 @@ impl Intake<'_> {
     /// All options are there: what to do?
     pub fn finish(mut self) -> Result<Loaded, Error> {
         if let Some(command) = self.ended {
-            return Ok(loaded(command, self.remarks, self.notes));
+            return Ok(Loaded { said: self.said, ..loaded(command, self.remarks, self.notes) });
         }
         if let Some(Block { key, origin, .. }) = self.block.take() {
             let what = format!("the block of {key} is never closed by an end");
@@ -25,6 +25,7 @@ impl Intake<'_> {
                 other => other?,
             }
         }
+        self.asked.borrow_mut().extend(draft.get.iter().cloned());
         self.tell_unknown()?;
         self.tell_mistakes()?;
         Ok(self.command(draft))
@@ -120,22 +121,24 @@ impl Intake<'_> {
 
     fn command(self, mut draft: Draft) -> Loaded {
         draft.given = self.list.into_iter().map(|entry| entry.given).collect();
+        let mut said = self.said;
+        said.append(&mut draft.printed);
         if !draft.get.is_empty() && !self.checking {
             let command = Command::Print(values_of(&draft.get, &draft.given));
-            return loaded(command, self.remarks, self.notes);
+            return Loaded { said, ..loaded(command, self.remarks, self.notes) };
         }
         let config = if draft.show_config { docs::config(&draft.given) } else { Vec::new() };
         if draft.no_server && !self.checking {
             let mut text = config.join("\n");
             text.push_str("\nno-server mode requested. Goodbye.\n");
-            return loaded(Command::Print(text), self.remarks, self.notes);
+            return Loaded { said, ..loaded(Command::Print(text), self.remarks, self.notes) };
         }
         let elsewhere =
             draft.http_to.iter().find(|to| !draft.sockets.specs.iter().any(|s| s.address == **to));
         let elsewhere = elsewhere.cloned();
         let mut notes = self.notes;
+        notes.append(&mut said);
         notes.extend(config);
-        notes.append(&mut draft.printed);
         let settings = draft.finish();
         let mut remarks = self.remarks;
         remarks.extend(sense::contradictions(&settings));
@@ -152,7 +155,13 @@ impl Intake<'_> {
 }
 
 fn loaded(command: Command, remarks: Vec<Remark>, notes: Vec<String>) -> Loaded {
-    Loaded { command, warnings: remarks.iter().map(Remark::to_string).collect(), remarks, notes }
+    Loaded {
+        command,
+        warnings: remarks.iter().map(Remark::to_string).collect(),
+        remarks,
+        notes,
+        said: Vec::new(),
+    }
 }
 
 /// The first value of each name, one a line.

@@ -20,11 +20,11 @@ impl Intake<'_> {
         if self.depth >= INCLUDE_DEPTH_MAX {
             return Err(failed("files include each other without end".to_owned(), ""));
         }
-        let (file, section) = ini::name_and_section(name);
-        let file = match (file, &self.last_ini) {
+        let (given, section) = ini::name_and_section(name);
+        let file = match (given, &self.last_ini) {
             ("", Some(last)) => last.clone(),
             ("", None) => return Err(failed("no ini file was read before".to_owned(), "")),
-            _ => file.to_owned(),
+            _ => given.to_owned(),
         };
         let format = format.unwrap_or_else(|| Format::of(&file));
         let text = resource::read(&file).map_err(|cause| {
@@ -33,11 +33,7 @@ impl Intake<'_> {
             failed(cause, hint)
         })?;
         self.notes.push(format!("[uWSGI] getting {} configuration from {name}", format.name()));
-        let of_file = magic::OfFile::new(
-            name.trim_end_matches(':'),
-            &file,
-            if section == ini::SECTION { "" } else { section },
-        );
+        let of_file = magic::OfFile::new(given, &file, if section == ini::SECTION { "" } else { section });
         let first = self.first_file.get_or_insert_with(|| of_file.clone());
         // A mark of the byte order is of no use in UTF-8; uWSGI takes it for a part of the first line.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
