@@ -16,6 +16,10 @@ impl Variables for NoVariables {
         None
     }
 
+    fn metric(&self, _: &[u8]) -> i64 {
+        0
+    }
+
     fn known(&self, _: Known) -> &[u8] {
         b"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"
     }

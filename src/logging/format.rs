@@ -12,7 +12,7 @@ use text::{or_dash, safe};
 use usual::Opening;
 
 use super::json;
-use crate::base::digits::{decimal, fixed};
+use crate::base::digits::{decimal, fixed, signed};
 use crate::options::settings::Logging;
 use crate::proto::trace;
 use crate::sys::time;
@@ -78,6 +78,8 @@ pub trait Variables: std::fmt::Debug {
     fn value(&self, name: &[u8]) -> Option<&[u8]>;
     /// One of those that have a place of their own; empty where there is none.
     fn known(&self, which: Known) -> &[u8];
+    /// What the metric of that name is; 0 where there is none.
+    fn metric(&self, name: &[u8]) -> i64;
 }
 
 /// Variables that have a place of their own.
@@ -173,6 +175,7 @@ enum Item {
     Text(String),
     Var(String),
     Logvar(String),
+    Metric(String),
     Known(Name),
 }
 
@@ -332,6 +335,7 @@ impl Line {
                     record.logvars.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, v)| v.as_slice());
                 or_dash(out, value.unwrap_or_default());
             }
+            Item::Metric(name) => signed(out, record.variables.metric(name.as_bytes())),
             Item::Known(name) => self.append_known(out, *name, record),
         }
     }
@@ -445,9 +449,8 @@ fn item(name: &str) -> Item {
     if let Some(var) = name.strip_prefix("var.") {
         return Item::Var(var.to_owned());
     }
-    if name.starts_with("metric.") {
-        // As in uWSGI for a metric that does not exist.
-        return Item::Text("0".to_owned());
+    if let Some(metric) = name.strip_prefix("metric.") {
+        return Item::Metric(metric.to_owned());
     }
     match NAMES.iter().find(|(known, _)| *known == name) {
         Some((_, known)) => Item::Known(*known),

@@ -229,6 +229,11 @@ impl Office {
         self.monitor.as_ref()
     }
 
+    /// What there is to see.
+    pub fn view(&self) -> Option<&View> {
+        self.view.as_ref()
+    }
+
     /// From now on this is the monitor, and this is what there is to see.
     pub fn set_monitor(&mut self, monitor: Option<Monitor>, view: View) {
         (self.monitor, self.view) = (monitor, Some(view));

@@ -7,6 +7,10 @@ use super::state::Event;
 use crate::base::clock::Millis;
 use crate::logging::alarms::Alarms;
 use crate::options::alarms::Alarms as Settings;
+use crate::options::metric::Threshold;
+use crate::shared::meters::Change;
+use crate::stats::figures;
+use crate::stats::snapshot::View;
 use crate::sys::process::Status;
 use crate::sys::socket::Listener;
 use crate::sys::socket::queue::Queues;
@@ -27,17 +31,24 @@ pub struct Watch {
     due: Millis,
     /// When a full line is said again, at the earliest.
     say_at: Millis,
+    /// `metric-threshold`, each with when it may raise its alarm again.
+    thresholds: Vec<(Threshold, Millis)>,
+    /// When metrics are looked at next.
+    metrics_due: Millis,
 }
 
 impl Watch {
     /// Of these options.
-    pub fn new(settings: &Settings) -> Watch {
-        Watch { alarms: Alarms::new(settings), ..Watch::default() }
+    pub fn new(settings: &Settings, thresholds: &[Threshold]) -> Watch {
+        let thresholds = thresholds.iter().map(|threshold| (threshold.clone(), Millis(0))).collect();
+        Watch { alarms: Alarms::new(settings), thresholds, ..Watch::default() }
     }
 
-    /// When the lines must be looked at: only where a full one raises something. Else it is done beside other things.
+    /// When something must be looked at: lines only where a full one raises something. Else it is done beside other things.
     pub fn due(&self) -> Option<Millis> {
-        (!self.alarms.settings().backlog.is_empty()).then_some(self.due)
+        let lines = (!self.alarms.settings().backlog.is_empty()).then_some(self.due);
+        let metrics = (!self.thresholds.is_empty()).then_some(self.metrics_due);
+        lines.into_iter().chain(metrics).min()
     }
 
     /// Looks at what happened.
@@ -72,6 +83,32 @@ impl Watch {
         }
         let names = self.alarms.settings().backlog.clone();
         messages.iter().for_each(|message| self.raise(&names, message, now));
+    }
+
+    /// Looks at the metrics that have a threshold, if it is time.
+    pub fn look_at_metrics(&mut self, view: &View, now: Millis) {
+        if self.thresholds.is_empty() || now < self.metrics_due {
+            return;
+        }
+        self.metrics_due = now.after(LOOK_MS);
+        let figures = figures::all(&view.look(false), true);
+        let mut raised = Vec::new();
+        for (threshold, again_at) in &mut self.thresholds {
+            let Some(figure) = figures.iter().find(|figure| figure.name == threshold.key) else { continue };
+            if figure.value < threshold.value {
+                continue;
+            }
+            if let Some(value) = threshold.reset {
+                view.area.meters().change(figure.name.as_bytes(), Change::Set(value));
+            }
+            if let Some(alarm) = threshold.alarm.clone().filter(|_| *again_at <= now) {
+                *again_at = now.after(threshold.rate.saturating_mul(1_000));
+                raised.push((alarm, threshold.said()));
+            }
+        }
+        for (alarm, said) in raised {
+            self.raise(&[alarm], &said, now);
+        }
     }
 
     fn raise(&mut self, names: &[String], message: &str, now: Millis) {

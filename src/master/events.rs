@@ -143,6 +143,9 @@ impl Ears {
         let sample = self.sampler.as_mut().and_then(|sampler| sampler.look(office.area(), listeners));
         events.extend(sample.map(Event::Sampled));
         self.alarms.look_at_lines(listeners, clock::now().millis());
+        if let Some(view) = office.view() {
+            self.alarms.look_at_metrics(view, clock::now().millis());
+        }
         events.push(Event::Tick);
         events
     }

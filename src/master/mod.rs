@@ -142,7 +142,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings, sampler)
         .map_err(failed("listen to signals"))?
         .with_lord(Lord::find(settings.process.heartbeat, &hooks, clock::now().millis()))
-        .with_alarms(Watch::new(&settings.logging.alarms));
+        .with_alarms(Watch::new(&settings.logging.alarms, &settings.monitor.thresholds));
     let turn = Turn {
         office: &mut office,
         ears: &mut ears,

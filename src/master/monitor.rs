@@ -189,6 +189,7 @@ impl Source {
             threads: process.threads,
             locks: process.locks + 1,
             variables: crate::stats::vars::Variables::new(&host::node(), &self.listeners),
+            declared: self.settings.monitor.declared.clone(),
         }
     }
 
@@ -203,8 +204,7 @@ impl Source {
 
     fn desk(&self, master_pid: u32) -> Desk {
         let monitor = &self.settings.monitor;
-        // A pusher turns them on, as in uWSGI.
-        let metrics_on = monitor.enable_metrics || !monitor.pushers.is_empty();
+        let metrics_on = monitor.has_figures();
         Desk {
             view: self.view(master_pid),
             style: Style {

@@ -216,7 +216,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     hook(hooks, Moment::AsUser)?;
     let process = &settings.process;
     let cores = process.threads.max(THREADS_ROOM);
-    let area = Area::with_caches(shape(settings, cores), &settings.caches)
+    let area = Area::for_server(shape(settings, cores), &settings.caches, &settings.monitor)
         .map_err(|cause| SysError::call("map", "the shared area", cause))?;
     // As who the workers will be: the kernel may give the ring to root alone.
     let engine = choice::choose(wanted)?;
@@ -242,6 +242,7 @@ fn shape(settings: &Settings, cores: u32) -> Shape {
         locks: process.locks + 1,
         caches: 0,
         cache_words: 0,
+        meters: 0,
         jobs: u32::try_from(process.daemons.len() + process.crons.len() + JOBS_SPARE).unwrap_or(u32::MAX),
         heads: settings.monitor.shows_requests(),
         no_flights: settings.monitor.recorder_off,

@@ -136,6 +136,10 @@ impl host::Office for Desk {
     fn cache(&self, call: &host::CacheCall<'_>) -> (i64, Vec<Vec<u8>>) {
         office::cache(&self.area, call)
     }
+
+    fn metric(&self, what: u32, name: &[u8], number: i64) -> i64 {
+        office::metric(&self.area, what, name, number)
+    }
 }
 
 fn serve(seat: Taken, plugin: Plugin) -> i32 {

@@ -74,6 +74,8 @@ pub enum Encoder {
     Format(String),
     /// The same, what is put in escaped as inside a string of JSON.
     Json(String),
+    /// What is written becomes a member of a file of gzip (RFC 1952 §2.2), behind all other links.
+    Gzip,
 }
 
 /// A link, and for whom.
@@ -181,12 +183,13 @@ pub fn encoder(value: &str) -> Result<EncoderOf, String> {
         "nl" => Encoder::Nl,
         "format" => Encoder::Format(args),
         "json" => Encoder::Json(args),
-        "gzip" | "compress" | "msgpack" => {
+        "gzip" => Encoder::Gzip,
+        "compress" | "msgpack" => {
             return Err(format!(
-                "one of prefix, suffix, nl, format, json ({word} is not offered: compress the rotated files)"
+                "one of prefix, suffix, nl, format, json, gzip ({word} is not offered: zcat reads gzip)"
             ));
         }
-        _ => return Err("prefix, suffix, nl, format or json, each with its text".to_owned()),
+        _ => return Err("prefix, suffix, nl, format or json, each with its text, or gzip".to_owned()),
     };
     Ok(EncoderOf { logger, encoder })
 }
@@ -248,7 +251,8 @@ mod tests {
         let format = Encoder::Format("${msg}".to_owned());
         assert_eq!(read("format:app ${msg}"), EncoderOf { logger: Some("app".into()), encoder: format });
         assert_eq!(read("prefix a b ").encoder, Encoder::Prefix("a b ".to_owned()));
-        assert!(encoder("gzip").expect_err("not offered").contains("rotated files"));
+        assert_eq!(read("gzip:app"), EncoderOf { logger: Some("app".into()), encoder: Encoder::Gzip });
+        assert!(encoder("compress").expect_err("not offered").contains("gzip"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod hooks;
 mod intake;
 pub mod jobs;
 pub mod logger;
+pub mod metric;
 mod mistakes;
 pub mod monitor;
 pub mod recycling;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::metric::{Metric, Threshold};
+
 /// See the module's page.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Monitor {
@@ -21,6 +23,12 @@ pub struct Monitor {
     pub enable_metrics: bool,
     /// `metrics-no-cores`: without those of single threads.
     pub metrics_no_cores: bool,
+    /// `metric`: what the application counts by name, and what is worked out of it.
+    #[serde(default)]
+    pub declared: Vec<Metric>,
+    /// `metric-threshold`.
+    #[serde(default)]
+    pub thresholds: Vec<Threshold>,
     /// `stats-push`.
     pub pushers: Vec<Pusher>,
     /// `stats-pusher-default-freq`, seconds; `None`: 3.
@@ -51,6 +59,14 @@ pub struct Monitor {
 }
 
 impl Monitor {
+    /// Whether the figures are shown by the names of uWSGI's metrics: each of these turns them on.
+    pub fn has_figures(&self) -> bool {
+        self.enable_metrics
+            || !self.pushers.is_empty()
+            || !self.declared.is_empty()
+            || !self.thresholds.is_empty()
+    }
+
     /// Whether somebody wants to see which requests run.
     pub fn shows_requests(&self) -> bool {
         self.stats.is_some() && !self.stats_no_cores

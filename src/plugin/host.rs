@@ -173,6 +173,8 @@ pub trait Host: Sync + 'static {
     fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64);
     /// One of `abi::CACHE_*`: its result, and what it found.
     fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>);
+    /// One of `abi::METRIC_*`.
+    fn metric(&self, what: u32, name: &[u8], number: i64) -> i64;
 }
 
 /// What an application asks of a cache: see [`abi::CacheCall`].
@@ -205,10 +207,11 @@ pub fn api<H: Host>(host: &'static H, worker_id: u32) -> HostApi {
         control: control::<H>,
         loaded: loaded::<H>,
         cache: cache::<H>,
+        metric: metric::<H>,
     }
 }
 
-/// Where no requests come: the template process. Only `log`, `control`, `loaded` and `cache` do something.
+/// Where no requests come: the template process. Only `log`, `control`, `loaded`, `cache` and `metric` do something.
 pub trait Office: Sync + 'static {
     /// See [`Host::log`].
     fn log(&self, line: &[u8]);
@@ -218,6 +221,8 @@ pub trait Office: Sync + 'static {
     fn loaded(&self, app: u32, mountpoint: &[u8], seconds: u64);
     /// See [`Host::cache`].
     fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>);
+    /// See [`Host::metric`].
+    fn metric(&self, what: u32, name: &[u8], number: i64) -> i64;
 }
 
 impl<O: Office> Host for O {
@@ -259,6 +264,9 @@ impl<O: Office> Host for O {
     }
     fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>) {
         Office::cache(self, call)
+    }
+    fn metric(&self, what: u32, name: &[u8], number: i64) -> i64 {
+        Office::metric(self, what, name, number)
     }
 }
 
@@ -429,6 +437,13 @@ unsafe extern "C" fn loaded<H: Host>(ctx: *const c_void, app: u32, mountpoint: S
     let host = unsafe { host::<H>(ctx) };
     // SAFETY: lent for this call.
     host.loaded(app, unsafe { mountpoint.as_bytes() }, seconds);
+}
+
+unsafe extern "C" fn metric<H: Host>(ctx: *const c_void, what: u32, name: Slice, number: i64) -> i64 {
+    // SAFETY: the plugin passes the table's own `ctx`.
+    let host = unsafe { host::<H>(ctx) };
+    // SAFETY: lent for this call.
+    host.metric(what, unsafe { name.as_bytes() }, number)
 }
 
 unsafe extern "C" fn cache<H: Host>(

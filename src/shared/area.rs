@@ -6,7 +6,7 @@
 //! ```text
 //!  Instance | WorkerSlot 1 … 2N (odd generations) | 2N+1 … 4N (even ones) | CoreSlots of each slot | Tally of each
 //!  | AppCounts of each | AppCards of two generations | JobSlots | Flights of each slot | Heads of each
-//!  CoreSlot | lock words | one more for each cache | the caches
+//!  CoreSlot | Meters | lock words | one more for each cache | the caches
 //! ```
 //! A generation has two *seats* for each worker number: N is replaced by N+workers, and that by N again, so that the
 //! new one can be ready before the old one leaves. During a reload two generations live, hence twice as many slots.
@@ -24,19 +24,21 @@ use super::core::{Busy, CoreSlot};
 use super::flight::{Failure, Flights, Flown};
 use super::instance::Instance;
 use super::locks::Locks;
+use super::meters::{self, Meter, Meters};
 use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
 pub use super::shape::Shape;
 pub use super::slot::{State, Tired, WorkerSlot, bump};
 use super::tally::Tally;
 use crate::base::clock::{self, Micros};
 use crate::options::cache::Cache;
+use crate::options::monitor::Monitor;
 use crate::sys::exec::Handed;
 use crate::sys::memory::SharedMap;
 pub use crate::sys::signals::Command;
 use crate::sys::socket::queue;
 
 /// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
-const LAYOUT: u32 = 9;
+const LAYOUT: u32 = 10;
 
 /// What an application can ask of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,8 @@ unsafe impl Cells for JobSlot {}
 unsafe impl Cells for Flights {}
 // SAFETY: as above.
 unsafe impl Cells for Head {}
+// SAFETY: as above.
+unsafe impl Cells for Meter {}
 // SAFETY: an atomic itself.
 unsafe impl Cells for AtomicU32 {}
 // SAFETY: the same.
@@ -112,6 +116,14 @@ impl Area {
         let words = caches.iter().map(cache::words).sum();
         let area = Area::shaped(Shape { caches: count, cache_words: words, ..shape })?;
         area.caches().format(caches);
+        Ok(area)
+    }
+
+    /// The same, with the metrics that `monitor` declares.
+    pub fn for_server(shape: Shape, caches: &[Cache], monitor: &Monitor) -> io::Result<Area> {
+        let meters = u32::try_from(meters::counted(monitor).count()).map_err(io::Error::other)?;
+        let area = Area::with_caches(Shape { meters, ..shape }, caches)?;
+        area.meters().format(monitor);
         Ok(area)
     }
 
@@ -377,6 +389,11 @@ impl Area {
     /// The user locks.
     pub fn locks(&self) -> Locks<'_> {
         Locks::new(self.run(self.shape.lock(0), self.shape.locks as usize))
+    }
+
+    /// The application's metrics.
+    pub fn meters(&self) -> Meters<'_> {
+        Meters(self.run(self.shape.meter(0), self.shape.meters as usize))
     }
 
     /// The application's caches.

@@ -6,6 +6,7 @@ pub mod core;
 pub mod flight;
 pub mod instance;
 pub mod locks;
+pub mod meters;
 pub mod seen;
 pub mod series;
 pub mod shape;

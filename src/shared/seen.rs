@@ -44,6 +44,15 @@ impl<const WORDS: usize> Text<WORDS> {
         self.len.store(u32::try_from(kept.len()).unwrap_or(0), Ordering::Release);
     }
 
+    /// Whether it is `bytes`, of which there are no more than there is room for.
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        let same = |(word, piece): (&AtomicU64, &[u8])| {
+            word.load(Ordering::Relaxed).to_ne_bytes().starts_with(piece)
+        };
+        self.len.load(Ordering::Acquire) as usize == bytes.len()
+            && self.words.iter().zip(bytes.chunks(8)).all(same)
+    }
+
     /// The bytes and their mark.
     pub fn get(&self) -> (Vec<u8>, u32) {
         let len = (self.len.load(Ordering::Acquire) as usize).min(WORDS * 8);

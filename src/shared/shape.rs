@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::core::CoreSlot;
 use super::flight::Flights;
 use super::instance::Instance;
+use super::meters::Meter;
 use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
 use super::slot::WorkerSlot;
 use super::tally::Tally;
@@ -25,6 +26,9 @@ pub struct Shape {
     pub caches: u32,
     /// Words that these take together.
     pub cache_words: u64,
+    /// The application's metrics.
+    #[serde(default)]
+    pub meters: u32,
     /// Daemons and cron jobs.
     pub jobs: u32,
     /// The heads of running requests are kept.
@@ -103,9 +107,13 @@ impl Shape {
         self.flights(self.slots()) + self.thread(slot, thread) * size_of::<Head>()
     }
 
-    pub(super) fn lock(&self, index: u32) -> usize {
+    pub(super) fn meter(&self, index: u32) -> usize {
         let heads = self.head(if self.heads { self.slots() } else { 0 }, 0);
-        heads + index as usize * size_of::<u32>()
+        heads + index as usize * size_of::<Meter>()
+    }
+
+    pub(super) fn lock(&self, index: u32) -> usize {
+        self.meter(self.meters) + index as usize * size_of::<u32>()
     }
 
     /// Where the words of the caches begin, behind all locks.

@@ -1,5 +1,6 @@
 //! The figures by the names of uWSGI's metrics subsystem: for its statistics (`enable-metrics`) and for StatsD.
 
+use super::declared;
 use super::snapshot::{Doing, Snapshot, Worker};
 
 /// How a figure behaves; the numbers are those of uWSGI's `type`.
@@ -25,7 +26,12 @@ pub struct Figure {
     /// How it behaves.
     pub kind: Kind,
     /// What it is now.
-    pub value: u64,
+    pub value: i64,
+}
+
+/// The one of that name, 0 where there is none.
+pub fn named(told: &Snapshot, name: &[u8]) -> i64 {
+    all(told, true).iter().find(|figure| figure.name.as_bytes() == name).map_or(0, |figure| figure.value)
 }
 
 /// All of them, in uWSGI's order; `cores`: those of single threads too.
@@ -56,6 +62,7 @@ pub fn all(told: &Snapshot, cores: bool) -> Vec<Figure> {
     }
     list.add("rss_size", "5.101", Kind::Alias, total.usage.rss);
     list.add("vsz_size", "5.102", Kind::Alias, total.usage.address_space);
+    declared::add(&mut list.0, &told.declared);
     list.0
 }
 
@@ -81,6 +88,7 @@ struct List(Vec<Figure>);
 
 impl List {
     fn add(&mut self, name: &str, oid: &str, kind: Kind, value: u64) {
+        let value = i64::try_from(value).unwrap_or(i64::MAX);
         self.0.push(Figure { name: name.to_owned(), oid: oid.to_owned(), kind, value });
     }
 

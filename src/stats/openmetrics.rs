@@ -3,6 +3,7 @@
 //! so that boards made for it go on.
 
 use super::exporter;
+use super::figures;
 pub use super::page::Format;
 use super::page::{Page, Samples};
 use super::series::{self, Families};
@@ -19,6 +20,7 @@ pub fn page(told: &Snapshot, counted: &Families, format: Format) -> String {
     connections(&mut to, told);
     workers(&mut to, told);
     exporter::families(&mut to, told);
+    declared(&mut to, told);
     series::families(&mut to, counted);
     to.end()
 }
@@ -157,6 +159,20 @@ fn workers(to: &mut Page, told: &Snapshot) {
     });
     to.gauge("uwring_worker_uss_bytes", "Resident memory of its own.", |to| {
         memory(to, |worker| worker.usage.uss)
+    });
+}
+
+/// What the application counts by uWSGI's functions.
+fn declared(to: &mut Page, told: &Snapshot) {
+    if told.declared.is_empty() {
+        return;
+    }
+    let figures = figures::all(told, true);
+    let own = &figures[figures.len() - told.declared.len()..];
+    to.gauge("uwring_metric", "What the application counts (uwsgi.metric_inc and its like).", |to| {
+        for figure in own {
+            to.put(&[("name", &figure.name)], figure.value);
+        }
     });
 }
 

@@ -6,9 +6,11 @@ use std::sync::atomic::Ordering;
 use crate::base::clock;
 use crate::base::protocol::SocketProtocol;
 use crate::options::jobs::Cron;
+use crate::options::metric::Metric;
 use crate::shared::area::{Area, State, WorkerSlot};
 use crate::shared::core::CoreSlot;
 use crate::shared::seen::JobSeen;
+use crate::stats::declared::{self, Declared};
 use crate::stats::totals::Totals;
 use crate::stats::vars::Variables;
 use crate::sys::memory::{self, Usage};
@@ -36,6 +38,8 @@ pub struct View {
     pub locks: u32,
     /// What is known of a listening socket's requests.
     pub variables: Variables,
+    /// The application's metrics.
+    pub declared: Vec<Metric>,
 }
 
 /// See the module's page. Names are those of uWSGI's statistics where it has them.
@@ -65,6 +69,8 @@ pub struct Snapshot {
     pub workers: Vec<Worker>,
     /// Cron jobs.
     pub crons: Vec<(Cron, Job)>,
+    /// The application's metrics.
+    pub declared: Vec<Declared>,
 }
 
 /// A daemon.
@@ -230,6 +236,7 @@ impl View {
             sockets,
             workers: (1..=self.area.workers()).map(|id| self.worker(id, walk)).collect(),
             crons,
+            declared: declared::look(&self.declared, self.area.meters()),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The end of a request in figures: shared counters and the request line.
 
+use super::Plan;
 use super::job::{Job, Parcel, Stage};
+use super::office;
 use super::ring_thread::Ring;
 use crate::engine::Reactor;
 use crate::logging::format::{self, Known, Record, Sent, Variables};
@@ -11,15 +13,25 @@ use crate::shared::area::bump;
 use crate::sys::process;
 
 /// What `%(var.NAME)` finds: variables as received, or as set on the way.
-#[derive(Debug)]
 struct Logged<'a> {
     received: Received<'a>,
     notes: &'a Notes,
+    plan: &'a Plan,
+}
+
+impl std::fmt::Debug for Logged<'_> {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        to.debug_struct("Logged").field("received", &self.received).finish_non_exhaustive()
+    }
 }
 
 impl Variables for Logged<'_> {
     fn value(&self, name: &[u8]) -> Option<&[u8]> {
         self.notes.value(name).or_else(|| self.received.value(name))
+    }
+
+    fn metric(&self, name: &[u8]) -> i64 {
+        office::metric_value(self.plan, name)
     }
 
     fn known(&self, which: Known) -> &[u8] {
@@ -139,7 +151,11 @@ impl<R: Reactor> Ring<R> {
             modifier2: request.modifier2,
             traced: self.plan.settings.request.tracing,
             logvars: &job.logvars,
-            variables: &Logged { received: Received { request, head, fixed }, notes: &job.notes },
+            variables: &Logged {
+                received: Received { request, head, fixed },
+                notes: &job.notes,
+                plan: &self.plan,
+            },
         };
         self.logbook.request(&record);
     }

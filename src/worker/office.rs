@@ -1,6 +1,7 @@
 //! What the `uwsgi` module asks of the server beyond the request at hand.
 
 use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use uwring_abi as abi;
@@ -10,6 +11,10 @@ use crate::base::clock;
 use crate::plugin::host::CacheCall;
 use crate::shared::area::{Area, Ask};
 use crate::shared::cache::{Cache, Math, Put};
+use crate::shared::meters::Change;
+use crate::stats::figures;
+use crate::stats::snapshot::View;
+use crate::stats::vars::Variables;
 
 /// One of `CONTROL_*`, from a worker.
 pub fn of_worker(plan: &Plan, what: u32, arg: u64) -> i64 {
@@ -119,6 +124,41 @@ pub fn cache(area: &Area, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>) {
         _ => false,
     };
     (i64::from(done), Vec::new())
+}
+
+/// One of `METRIC_*`, of those that are counted.
+pub fn metric(area: &Area, what: u32, name: &[u8], number: i64) -> i64 {
+    let change = match what {
+        abi::METRIC_GET => return area.meters().value(name).unwrap_or(0),
+        abi::METRIC_SET => Change::Set(number),
+        abi::METRIC_ADD => Change::Add(number),
+        abi::METRIC_MUL => Change::Multiply(number),
+        abi::METRIC_DIV => Change::Divide(number),
+        abi::METRIC_MAX => Change::AtLeast(number),
+        abi::METRIC_MIN => Change::AtMost(number),
+        _ => return 0,
+    };
+    i64::from(area.meters().change(name, change))
+}
+
+/// What the metric of that name is now, whether it is counted, worked out, or the server's own.
+pub fn metric_value(plan: &Plan, name: &[u8]) -> i64 {
+    let (area, settings) = (&plan.area, &plan.settings);
+    area.meters().value(name).unwrap_or_else(|| {
+        let view = View {
+            area: Arc::clone(area),
+            listeners: plan.listeners.clone(),
+            master_pid: plan.master_pid,
+            uid: 0,
+            gid: 0,
+            folder: String::new(),
+            threads: settings.process.threads,
+            locks: 0,
+            variables: Variables::default(),
+            declared: settings.monitor.declared.clone(),
+        };
+        figures::named(&view.look(false), name)
+    })
 }
 
 /// Whether something was stored in a cache; says so where it is full.

@@ -367,4 +367,11 @@ impl Host for Desk {
     fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>) {
         office::cache(&self.plan.area, call)
     }
+
+    fn metric(&self, what: u32, name: &[u8], number: i64) -> i64 {
+        if what == uwring_abi::METRIC_GET {
+            return office::metric_value(&self.plan, name);
+        }
+        office::metric(&self.plan.area, what, name, number)
+    }
 }

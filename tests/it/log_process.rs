@@ -1,11 +1,14 @@
 //! Loggers, routes, encoders, rotation: what the log process does beyond appending to a file.
 
-use std::path::PathBuf;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{PATIENCE, Packet, Server, ServerBuilder, Target, target, uwring_only};
+use crate::support::{PATIENCE, Packet, Server, ServerBuilder, Target, has, skipped, target, uwring_only};
 
 /// uWSGI has its loggers in plugins.
 fn with_loggers() -> ServerBuilder {
@@ -145,6 +148,102 @@ fn lines_go_out_as_datagrams() {
     let said = find(&|buffer| udp.recv(buffer), "spawned uWSGI worker 1 ");
     let form = regex::Regex::new(r"^<29>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d shop: spawned").expect("good");
     assert!(form.is_match(&said), "{said}");
+}
+
+#[test]
+fn lines_are_compressed_and_zcat_reads_them() {
+    if !has(&["zcat"]) {
+        return;
+    }
+    let server = start(
+        with_loggers().ini(
+            "logger = file:{dir}/all.log\nlogger = app file:{dir}/app.log.gz\nlog-route = app ^said\n\
+             log-encoder = prefix:app >\nlog-encoder = gzip:app",
+        ),
+        "all.log",
+    );
+    let unpacked = || {
+        let done = Command::new("zcat").arg(server.path("app.log.gz")).output().expect("run zcat");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    for (n, text) in (1..).zip(["said-one", "said-two", "said-three"]) {
+        say(&server, text);
+        let begun = std::time::Instant::now();
+        while unpacked().lines().count() < n {
+            assert!(begun.elapsed() < PATIENCE, "{}\n{}", unpacked(), server.log().text());
+        }
+    }
+    assert_eq!(unpacked(), ">said-one\n>said-two\n>said-three\n");
+    let packed = std::fs::read(server.path("app.log.gz")).expect("there");
+    assert_eq!(packed.get(..2), Some(&[0x1f, 0x8b][..]), "not gzip");
+}
+
+/// Runs the server where `/dev/log` is `socket` (in a namespace of mounts of its own), or `None` where that is not permitted.
+fn with_dev_log(folder: &Path, socket: &Path) -> Option<PathBuf> {
+    let permitted = Command::new("unshare")
+        .args(["-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
+        .stderr(std::process::Stdio::null())
+        .status();
+    if !permitted.is_ok_and(|status| status.success()) {
+        skipped("unshare -m and mount are not permitted here");
+        return None;
+    }
+    let (dev, socket) = (folder.join("dev"), socket.display());
+    std::fs::create_dir(&dev).expect("made");
+    let dev = dev.display();
+    let script = format!(
+        "#!/bin/sh\nexec unshare -m sh -ec '\n\
+         for name in null zero full random urandom tty log; do : > {dev}/$name; done\n\
+         for name in null zero full random urandom tty; do mount --bind /dev/$name {dev}/$name; done\n\
+         ln -s /proc/self/fd {dev}/fd; mkdir {dev}/shm; mount --bind {socket} {dev}/log\n\
+         mount --rbind {dev} /dev\n\
+         exec {} \"$@\"' sh \"$@\"\n",
+        crate::support::program().display()
+    );
+    let path = folder.join("server");
+    let mut file = std::fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o755)
+        .open(&path)
+        .expect("made");
+    file.write_all(script.as_bytes()).expect("written");
+    Some(path)
+}
+
+#[test]
+fn this_machines_log_gets_what_syslog_says() {
+    if !has(&["unshare", "mount"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("log.sock");
+    let socket = std::os::unix::net::UnixDatagram::bind(&place).expect("bound");
+    let Some(program) = with_dev_log(folder.path(), &place) else { return };
+    socket.set_read_timeout(Some(PATIENCE)).expect("set");
+    let server = Server::app("log")
+        .folder(folder)
+        .program(program)
+        .uwsgi_needs("plugin = syslog")
+        .ini("logger = syslog:shop,local6")
+        .launch();
+    let mut buffer = [0; 8192];
+    let mut wait = |what: &str| loop {
+        let len = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("{what}: {e}\n{}", server.log().text()));
+        let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+        if text.contains(what) {
+            return text;
+        }
+    };
+    wait("spawned uWSGI worker 1 ");
+    say(&server, "said");
+    // local6 is 22, and informational 6.
+    let form = regex::Regex::new(r"^<182>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d shop: said\s*$").expect("good");
+    let said = wait(": said");
+    assert!(form.is_match(&said), "{said:?}");
+    let request = wait("GET /say/said");
+    assert!(request.starts_with("<182>"), "{request}");
 }
 
 #[test]

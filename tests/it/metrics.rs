@@ -29,7 +29,7 @@ for family in families(text):
 
 const METRICS: &str = "metrics = {dir}/metrics.sock";
 
-fn page(server: &Server, accept: &str) -> String {
+pub fn page(server: &Server, accept: &str) -> String {
     let response =
         Address::Unix(server.path("metrics.sock")).request("GET", "/metrics", &[("Accept", accept)], b"");
     response.expect(200).text()

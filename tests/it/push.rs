@@ -1,10 +1,13 @@
-//! `stats-push` and `enable-metrics`: figures that go out by themselves, and uWSGI's names for them.
+//! `stats-push`, `enable-metrics`, `metric`: figures that go out by themselves, and those that applications add.
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::time::Instant;
 
-use crate::support::{PATIENCE, Packet, Server, Target, root, target, uwring_only};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{PATIENCE, Packet, Server, ServerBuilder, Target, root, target, uwring_only};
 
 /// What came at the socket until it holds: the sum of what was said of each counter, the last of each gauge.
 fn heard(socket: &UdpSocket, holds: impl Fn(&BTreeMap<String, i64>) -> bool) -> BTreeMap<String, i64> {
@@ -94,4 +97,96 @@ fn enabled_metrics_are_among_the_statistics() {
     let server = Server::app("hello").ini(ini).ini("stats-no-metrics = true").start();
     server.log().wait_for("*** Stats server enabled on ");
     assert!(!crate::stats::text(&server).contains("\"core.busy_workers\""));
+}
+
+/// What the application counts by name, and what is worked out of that.
+const OWN: &str = "metric = shop.orders\nmetric = name=g,type=gauge,initial_value=7,oid=100.1\n\
+                   metric = imported\nmetric = name=al,type=alias,alias=g\n\
+                   metric = name=sum,collector=sum,children=g;shop.orders\n\
+                   metric = name=tripled,collector=multiplier,children=g,arg1n=3\n\
+                   metric = name=more,collector=adder,children=g,arg1n=3\n\
+                   metric = name=mean,collector=avg,children=g;shop.orders\n\
+                   metric = name=read,collector=file,arg1={dir}/read";
+
+fn metered() -> ServerBuilder {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("read"), "42\n").expect("written");
+    Server::app("metered").folder(folder).ini(OWN).ini("stats = {dir}/stats.sock\nprocesses = 2")
+}
+
+/// Asks for each path, and compares what comes.
+#[track_caller]
+fn ask(server: &Server, pairs: &[(&str, &str)]) {
+    for (path, said) in pairs {
+        let response = server.socket().uwsgi(&Packet::get(&format!("/metric_{path}")));
+        assert_eq!(response.text(), *said, "{path}");
+    }
+}
+
+#[test]
+fn an_application_counts_by_uwsgis_functions() {
+    let server = metered()
+        .ini("log-format = %(uri) %(metric.g) %(metric.shop.orders) %(metric.none)")
+        .ini("alarm = high log:\nmetric-threshold = key=shop.orders,value=1000,alarm=high,rate=60,msg=so many orders")
+        .start();
+    ask(
+        &server,
+        &[
+            ("get/g", "7"),
+            ("get/imported", "1"),
+            ("get/none", "0"),
+            ("inc/none", "None"),
+            ("inc/g", "True"),
+            ("inc/g/10", "True"),
+            ("dec/shop.orders/5", "True"),
+            ("get/shop.orders", "-5"),
+            ("mul/g/2", "True"),
+            ("div/g/0", "None"),
+            ("div/g/4", "True"),
+            ("get/g", "9"),
+            ("set_max/g/25", "True"),
+            ("set_max/g/3", "True"),
+            ("set_min/g/24", "True"),
+            ("get/g", "24"),
+            ("inc/worker.1.requests", "None"),
+            ("set/al/3", "None"),
+            ("set/sum/3", "None"),
+        ],
+    );
+    server.log().wait_for("/metric_get/g 24 -5 0");
+    let told = crate::stats::until(&server, "worked out", |told| {
+        let value = |name: &str| told["metrics"][name]["value"].as_i64();
+        ["g", "al", "sum", "tripled", "more", "mean", "read", "imported", "worker.0.requests"].map(value)
+            == [24, 24, 19, 72, 27, 9, 42, 1, 19].map(Some)
+    });
+    let metrics = told["metrics"].as_object().expect("metrics");
+    let shape = |name: &str| (metrics[name]["type"].as_i64(), metrics[name]["oid"].as_str());
+    assert_eq!(shape("shop.orders"), (Some(0), Some("")));
+    assert_eq!(shape("g"), (Some(1), Some("100.1")));
+    assert_eq!(shape("al"), (Some(3), Some("100.1")));
+    let text = crate::stats::text(&server);
+    let names = ["vsz_size", "shop.orders", "g", "imported", "al", "sum", "tripled", "more", "mean", "read"];
+    let places = names.map(|name| text.find(&format!("\"{name}\":\t")));
+    assert!(places.is_sorted() && places[0].is_some(), "{places:?} {text}");
+    ask(&server, &[("get/worker.0.requests", "19"), ("set/shop.orders/1000", "True")]);
+    server.log().wait_for("ALARM: ");
+    assert_eq!(server.log().count(|line| line.contains("ALARM: ") && line.contains("so many orders")), 1);
+}
+
+#[test]
+fn what_an_application_counts_outlives_its_workers() {
+    if uwring_only("a reload of it makes all metrics anew") {
+        return;
+    }
+    let server = metered().ini("metrics = {dir}/metrics.sock").start();
+    ask(&server, &[("inc/shop.orders/3", "True"), ("get/tripled", "21"), ("get/sum", "10")]);
+    for pid in server.workers() {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).expect("our worker");
+    }
+    server.log().wait_n(2, |line| line.starts_with("Respawned uWSGI worker ")).expect("two more");
+    ask(&server, &[("inc/shop.orders/4", "True")]);
+    server.reload_until(|| server.log().count(|line| line.starts_with("spawned uWSGI worker ")) == 4);
+    ask(&server, &[("get/shop.orders", "7")]);
+    let page = crate::metrics::page(&server, "text/plain");
+    assert!(page.contains("\nuwring_metric{name=\"shop.orders\"} 7\n"), "{page}");
 }

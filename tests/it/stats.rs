@@ -38,7 +38,7 @@ pub fn text(server: &Server) -> String {
 }
 
 /// Looks again and again until it holds.
-fn until(server: &Server, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub fn until(server: &Server, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();
     loop {
         // A monitor that is just being replaced answers nobody for a moment.

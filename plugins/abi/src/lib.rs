@@ -11,7 +11,7 @@
 use std::ffi::c_void;
 
 /// Raised with every change of a type or a meaning in this crate.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// The symbol every plugin exports: `extern "C" fn() -> *const PluginApi`.
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"uwring_plugin";
@@ -259,6 +259,21 @@ pub const CACHE_DIV: u32 = 8;
 /// [`CacheCall::what`]: give all keys.
 pub const CACHE_KEYS: u32 = 9;
 
+/// [`HostApi::metric`]: give the value; 0 where there is no such metric.
+pub const METRIC_GET: u32 = 0;
+/// [`HostApi::metric`]: this is the value.
+pub const METRIC_SET: u32 = 1;
+/// [`HostApi::metric`]: add to it.
+pub const METRIC_ADD: u32 = 2;
+/// [`HostApi::metric`]: multiply it.
+pub const METRIC_MUL: u32 = 3;
+/// [`HostApi::metric`]: divide it; by 0 nothing is done.
+pub const METRIC_DIV: u32 = 4;
+/// [`HostApi::metric`]: it is at least this.
+pub const METRIC_MAX: u32 = 5;
+/// [`HostApi::metric`]: it is at most this.
+pub const METRIC_MIN: u32 = 6;
+
 /// [`PluginApi::stacks`]: all threads.
 pub const ALL_THREADS: u32 = u32::MAX;
 
@@ -270,7 +285,7 @@ pub const ALL_THREADS: u32 = u32::MAX;
 pub struct HostApi {
     /// [`ABI_VERSION`] the executable was built with.
     pub abi: u32,
-    /// 0 in the template process (only `log`, `control` and `loaded` may be called), else the worker's number from 1.
+    /// 0 in the template process (only `log`, `control`, `loaded`, `cache` and `metric` may be called), else the worker's number from 1.
     pub worker_id: u32,
     /// The executable's own.
     pub ctx: *const c_void,
@@ -327,6 +342,9 @@ pub struct HostApi {
         take: unsafe extern "C" fn(to: *mut c_void, bytes: Slice),
         to: *mut c_void,
     ) -> i64,
+    /// Does one of `METRIC_*` to the metric of that name. Result: its value for [`METRIC_GET`]; else 1 where it was done,
+    /// 0 where not.
+    pub metric: unsafe extern "C" fn(ctx: *const c_void, what: u32, name: Slice, number: i64) -> i64,
 }
 
 /// A named setting for the plugin. Names repeat for lists. Lent for the call only.

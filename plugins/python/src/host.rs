@@ -74,6 +74,13 @@ pub fn loaded(app: usize, mountpoint: &str, seconds: u64) {
     unsafe { (api.loaded)(api.ctx, app, Slice::new(mountpoint.as_bytes()), seconds) }
 }
 
+/// Does one of `METRIC_*`.
+pub fn metric(what: u32, name: &str, number: i64) -> i64 {
+    let Some(api) = api() else { return 0 };
+    // SAFETY: `metric` may be called at any time from any thread, in the template too; the name is lent for the call.
+    unsafe { (api.metric)(api.ctx, what, Slice::new(name.as_bytes()), number) }
+}
+
 /// Asks something of a cache: its answer, and what was found.
 pub fn cache(call: &CacheCall) -> (i64, Vec<Vec<u8>>) {
     let Some(api) = api() else { return (-1, Vec::new()) };

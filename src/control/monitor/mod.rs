@@ -197,6 +197,7 @@ mod tests {
             threads: 1,
             locks: 1,
             variables: Variables::default(),
+            declared: Vec::new(),
         };
         Desk {
             view,

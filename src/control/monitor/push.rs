@@ -13,6 +13,7 @@ use super::desk::Desk;
 use crate::base::clock;
 use crate::base::errors;
 use crate::options::monitor::{Push, Pusher};
+use crate::stats::declared;
 use crate::stats::figures::{Figure, Kind};
 use crate::sys::net::connect_to_any;
 
@@ -37,8 +38,12 @@ fn run(pusher: &Pusher, desk: &Desk) {
     let mut failures = 0;
     loop {
         thread::sleep(Duration::from_secs(pusher.seconds.max(1)));
-        match push(&pusher.to, desk, &mut told) {
-            Ok(()) => failures = 0,
+        let figures = desk.figures();
+        match push(&pusher.to, desk, &figures, &mut told) {
+            Ok(()) => {
+                failures = 0;
+                declared::begin_anew(&desk.view.declared, desk.view.area.meters(), &figures);
+            }
             Err(cause) => {
                 if failures % SAY_EVERY == 0 {
                     crate::log!(
@@ -53,7 +58,7 @@ fn run(pusher: &Pusher, desk: &Desk) {
     }
 }
 
-fn push(to: &Push, desk: &Desk, told: &mut HashMap<String, u64>) -> io::Result<()> {
+fn push(to: &Push, desk: &Desk, figures: &[Figure], told: &mut HashMap<String, i64>) -> io::Result<()> {
     match to {
         Push::File { path, separator } => {
             let mut text = desk.statistics();
@@ -64,18 +69,17 @@ fn push(to: &Push, desk: &Desk, told: &mut HashMap<String, u64>) -> io::Result<(
             send(address, format!("{prefix}{}", desk.statistics()).as_bytes())
         }
         Push::Statsd { address, prefix, gauges, totals } => {
-            let figures = desk.figures();
             for figure in figures.iter().filter(|figure| !totals || !is_of_one(&figure.name)) {
                 let words = if *gauges { stand(figure, prefix) } else { words(figure, prefix, told) };
                 send(address, words.as_bytes())?;
             }
-            *told = counters(&figures);
+            *told = counters(figures);
             Ok(())
         }
         Push::Carbon { address, prefix, totals } => {
             let now = clock::wall_seconds();
             let lines: String =
-                desk.figures().iter().filter_map(|figure| line(figure, prefix, *totals, now)).collect();
+                figures.iter().filter_map(|figure| line(figure, prefix, *totals, now)).collect();
             connect(address)?.write_all(lines.as_bytes())
         }
     }
@@ -92,11 +96,11 @@ fn send(address: &str, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// What StatsD wants: of a counter, what came since the last time.
-fn words(figure: &Figure, prefix: &str, told: &HashMap<String, u64>) -> String {
+fn words(figure: &Figure, prefix: &str, told: &HashMap<String, i64>) -> String {
     let (value, kind) = match figure.kind {
         Kind::Counter => {
             let before = told.get(&figure.name).copied().unwrap_or(0);
-            (figure.value.saturating_sub(before), 'c')
+            (figure.value.saturating_sub(before).max(0), 'c')
         }
         Kind::Gauge | Kind::Absolute | Kind::Alias => (figure.value, 'g'),
     };
@@ -140,7 +144,7 @@ fn connect(address: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn counters(figures: &[Figure]) -> HashMap<String, u64> {
+fn counters(figures: &[Figure]) -> HashMap<String, i64> {
     let counters = figures.iter().filter(|figure| figure.kind == Kind::Counter);
     counters.map(|figure| (figure.name.clone(), figure.value)).collect()
 }

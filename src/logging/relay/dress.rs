@@ -1,5 +1,10 @@
 //! What a message looks like at its destination: JSON, and the chain of `log-encoder`s.
 
+use std::io::Write;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
 use super::{Message, Source};
 use crate::logging::json;
 use crate::options::logger::{Encoder, EncoderOf};
@@ -10,14 +15,29 @@ use crate::sys::time;
 pub struct Dress {
     json: bool,
     chain: Vec<Encoder>,
+    gzip: bool,
 }
 
 impl Dress {
     /// Of the logger `name`: encoders without a logger's name are for all.
     pub fn new(json: bool, encoders: &[EncoderOf], name: Option<&str>) -> Dress {
         let mine = |of: &&EncoderOf| of.logger.is_none() || of.logger.as_deref() == name;
-        let chain = encoders.iter().filter(mine).map(|of| of.encoder.clone()).collect();
-        Dress { json, chain }
+        let (gzip, chain): (Vec<Encoder>, _) = encoders
+            .iter()
+            .filter(mine)
+            .map(|of| of.encoder.clone())
+            .partition(|encoder| *encoder == Encoder::Gzip);
+        Dress { json, chain, gzip: !gzip.is_empty() }
+    }
+
+    /// What is really written of `lines`: where they are to be compressed, all that go out at once are one member
+    /// (`apart`: each is one).
+    pub fn pack(&self, lines: Vec<Vec<u8>>, apart: bool) -> Vec<Vec<u8>> {
+        match (self.gzip, apart) {
+            (false, _) => lines,
+            (true, true) => lines.iter().map(|line| member(line)).collect(),
+            (true, false) => vec![member(&lines.concat())],
+        }
     }
 
     /// The bytes to write. As in uWSGI, a line keeps its end until an encoder takes it.
@@ -36,6 +56,12 @@ impl Dress {
     }
 }
 
+/// A member of a file of gzip: any number of them behind each other are such a file.
+fn member(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 2 + 64), Compression::default());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a Vec takes everything")
+}
+
 fn encode(encoder: &Encoder, mut line: Vec<u8>, wall_us: u64) -> Vec<u8> {
     match encoder {
         Encoder::Prefix(text) => [text.as_bytes(), &line].concat(),
@@ -47,6 +73,8 @@ fn encode(encoder: &Encoder, mut line: Vec<u8>, wall_us: u64) -> Vec<u8> {
             line.push(b'\n');
             line
         }
+        // Not in the chain: see `pack`.
+        Encoder::Gzip => line,
         Encoder::Format(form) => fill(form, &line, wall_us, <[u8]>::to_vec),
         Encoder::Json(form) => fill(form, &line, wall_us, |text| {
             let mut escaped = Vec::with_capacity(text.len());
@@ -108,6 +136,24 @@ mod tests {
             assert_eq!(dressed(false, chain, None, "a\"b"), said, "{chain:?}");
         }
         assert_eq!(dressed(false, &["format:app <${msg}>"], Some("app"), "x"), "<x>");
+    }
+
+    #[test]
+    fn what_is_compressed_is_one_file_of_gzip() {
+        use std::io::Read;
+        let chain = ["gzip", "prefix >"].map(|e| logger::encoder(e).expect(e));
+        let dress = Dress::new(false, &chain, None);
+        let label = Label { source: Source::Server, pid: 7, worker: 0 };
+        let line = |text: &str| dress.put_on(Message { label, text: text.as_bytes() }, 0);
+        let lines = ["one", "two", "three"].map(line);
+        let together = dress.pack(lines[..2].to_vec(), false);
+        let apart = dress.pack(lines.to_vec(), true);
+        assert_eq!((together.len(), apart.len()), (1, 3));
+        let mut text = String::new();
+        let file = [together.concat(), apart[2].clone()].concat();
+        flate2::read::MultiGzDecoder::new(file.as_slice()).read_to_string(&mut text).expect("gzip");
+        assert_eq!(text, ">one\n>two\n>three\n");
+        assert_eq!(Dress::new(false, &[], None).pack(lines.to_vec(), true), lines);
     }
 
     #[test]

@@ -115,6 +115,11 @@ impl Sink {
         }
     }
 
+    /// Whether each line goes out by itself.
+    pub fn takes_lines_apart(&self) -> bool {
+        matches!(self, Sink::Datagrams(_))
+    }
+
     /// Opens a file anew, where it is one.
     pub fn reopen(&mut self) -> io::Result<()> {
         match self {

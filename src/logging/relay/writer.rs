@@ -159,8 +159,10 @@ impl Hand {
         if lines.is_empty() {
             return;
         }
-        let result = self.sink.write(lines);
-        lines.clear();
+        let (count, apart) = (lines.len(), self.sink.takes_lines_apart());
+        let packed = self.dress.pack(std::mem::take(lines), apart);
+        let result =
+            self.sink.write(&packed).map_err(|(failed, cause)| (if apart { failed } else { count }, cause));
         match result {
             Ok(()) => self.failing = false,
             Err((count, cause)) => {

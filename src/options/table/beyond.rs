@@ -112,12 +112,8 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("udp", Refused("the master listens to no datagrams: metrics for numbers, a syslog server for lines")),
     ("multicast*", Accepted("says nothing without udp, which is refused")),
     ("multicast", Refused("servers do not announce themselves: name them in the web server in front")),
-    ("metric*", Refused("count with prometheus_client in the application; `metrics` shows the server's own")),
-    ("metric-dir*", Accepted("says nothing without metric, which is refused")),
+    ("metric-dir*", Accepted("`metrics` and `stats` serve the numbers")),
     ("metrics-dir*", Accepted("`metrics` and `stats` serve the numbers")),
-    ("metric-threshold", Refused(THRESHOLD)),
-    ("metric-alarm", Refused(THRESHOLD)),
-    ("alarm-metric", Refused(THRESHOLD)),
     ("rrdtool", Refused("let a collector ask `metrics` or `stats` for the numbers")),
     ("rrdtool-*", Accepted("says nothing without rrdtool, which is refused")),
     ("zabbix-template", Refused("this is a command of uWSGI's own binary")),
@@ -337,7 +333,6 @@ const ISOLATE: &str = "use a systemd unit (PrivateTmp=, RootDirectory=, ProtectS
 const ROUTE: &str = "write the rule in the configuration of the web server in front";
 const ATTRIBUTE: &str = "write it into the vassal's configuration";
 const FUNCTION: &str = "functions of C are not called: use exec-… or hook-… with a command";
-const THRESHOLD: &str = "let Prometheus or another collector compare what `metrics` shows, and tell";
 const MOUNT: &str = "with systemd: BindsTo= the .mount unit";
 const RIGHTS: &str =
     "give what it needs to the user, or let a daemon of its own do it; sockets are opened as root anyway";

@@ -87,7 +87,7 @@ pub const ROWS: &[Row] = &[
     row(
         &["log-encoder", "worker-log-encoder"],
         Set(Takes::Value("ENCODER"), |s, v| push(&mut s.logging.encoders, logger::encoder(v))),
-        "dress lines of the log: prefix, suffix, nl, format or json, with its text",
+        "dress lines of the log: prefix, suffix, nl, format or json, with its text; or gzip",
     ),
     row(
         &["log-req-encoder", "worker-log-req-encoder"],

@@ -190,6 +190,7 @@ mod tests {
             "name log:",
             "0:1",
             "name=x,items=1",
+            "key=x,value=1",
             "exec:x",
             "30",
             ".",

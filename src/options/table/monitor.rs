@@ -1,6 +1,7 @@
 //! Rows: statistics, metrics, health.
 
 use super::super::draft::Draft;
+use super::super::metric::{Metric, Threshold};
 use super::super::monitor;
 use super::super::row::{Kind::*, Reading, Row, Takes, row};
 
@@ -70,7 +71,17 @@ pub const ROWS: &[Row] = &[
     row(
         &["enable-metrics"],
         Flag(|s| &mut s.monitor.enable_metrics),
-        "show the statistics by the names of uWSGI's metrics too (an application cannot add to them)",
+        "show the statistics by the names of uWSGI's metrics too",
+    ),
+    row(
+        &["metric"],
+        Set(Takes::Value("METRIC"), metric),
+        "let the application count by this name (uwsgi.metric_inc): NAME, or name=NAME,type=…,initial_value=…",
+    ),
+    row(
+        &["metric-threshold", "metric-alarm", "alarm-metric"],
+        Set(Takes::Value("THRESHOLD"), threshold),
+        "raise an alarm when a metric reaches a value: key=METRIC,value=N,alarm=NAME,rate=SECONDS,reset=N,msg=TEXT",
     ),
     row(
         &["metrics-no-cores"],
@@ -130,6 +141,20 @@ pub const ROWS: &[Row] = &[
 
 fn push(draft: &mut Draft, value: &str) -> Reading {
     draft.monitor.pushers.push(monitor::pusher(value)?);
+    Ok(None)
+}
+
+fn metric(draft: &mut Draft, value: &str) -> Reading {
+    let (metric, remark) = Metric::read(value)?;
+    if draft.monitor.declared.iter().any(|other| other.name == metric.name) {
+        return Err(format!("a name of its own: there is a metric {} already", metric.name));
+    }
+    draft.monitor.declared.push(metric);
+    Ok(remark)
+}
+
+fn threshold(draft: &mut Draft, value: &str) -> Reading {
+    draft.monitor.thresholds.push(Threshold::read(value)?);
     Ok(None)
 }
 

@@ -7,6 +7,7 @@ mod cache;
 mod decorators;
 mod harakiri;
 mod locks;
+mod metrics;
 mod process;
 mod request;
 
@@ -29,6 +30,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     cache::add(&module)?;
     harakiri::add(&module)?;
     locks::add(&module)?;
+    metrics::add(&module)?;
     process::add(&module)?;
     request::add(&module)?;
     py.import("sys")?.getattr("modules")?.set_item("uwsgi", module)?;

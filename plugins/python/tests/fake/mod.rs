@@ -200,6 +200,7 @@ pub fn api(worker_id: u32) -> HostApi {
         control,
         loaded,
         cache,
+        metric,
     }
 }
 
@@ -327,6 +328,10 @@ unsafe extern "C" fn cache(
     _: *mut c_void,
 ) -> i64 {
     -1
+}
+
+unsafe extern "C" fn metric(_: *const c_void, _: u32, _: Slice, _: i64) -> i64 {
+    0
 }
 
 unsafe extern "C" fn control(_: *const c_void, what: u32, arg: u64) -> i64 {
