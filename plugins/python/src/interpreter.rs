@@ -163,6 +163,7 @@ pub fn worker_start(py: Python<'_>) -> i32 {
     }
     autoreload::start();
     module::call_hook(py, "post_fork_hook");
+    whereabouts::hide(py);
     0
 }
 

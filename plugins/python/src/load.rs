@@ -16,11 +16,7 @@ use uwring::base::errors;
 /// something was asked for and nothing came.
 pub fn load(py: Python<'_>) -> i32 {
     let config = config();
-    // A worker shows it from its own start on.
-    let in_template = host::worker_id() == 0;
-    if in_template {
-        whereabouts::show(py);
-    }
+    whereabouts::show(py);
     import_all(py, config, "shared-import");
     let mut loader = Loader { py, config, apps: Vec::new(), asked: false, mount_failed: false };
     loader.load_all();
@@ -42,12 +38,11 @@ pub fn load(py: Python<'_>) -> i32 {
     }
     Apps::publish(py, apps, config);
     freeze(py);
-    if in_template {
-        whereabouts::hide(py);
-    } else {
+    if host::worker_id() > 0 {
         // `lazy-apps`: the hook is only known now, after `worker_start`. uWSGI forgets it here.
         module::call_hook(py, "post_fork_hook");
     }
+    whereabouts::hide(py);
     if mount_failed || (count == 0 && asked) { -1 } else { count }
 }
 

@@ -9,7 +9,7 @@ use crate::errors::Errors;
 use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
 use crate::start_response::Functions;
-use crate::{host, interrupt, module, traceback, whereabouts, wsgi};
+use crate::{host, interrupt, module, traceback, wsgi};
 
 /// What a thread needs for every request, made once.
 pub struct Thread<'py> {
@@ -35,9 +35,6 @@ pub fn serve(py: Python<'_>, thread: u32) {
         Ok(state) => state,
         Err(error) => return traceback::log(py, error),
     };
-    if thread == 0 {
-        whereabouts::hide(py);
-    }
     loop {
         while let Some(request) = host::take(thread) {
             wsgi::handle(&mut state, py, request);

@@ -1,4 +1,4 @@
-//! Until it serves, a process tells where it stands: at USR2, Python's own `faulthandler` writes the stacks of all
+//! While a process loads the application, or runs what it wants to be run after a fork, it tells where it stands: at USR2, Python's own `faulthandler` writes the stacks of all
 //! threads, from within the signal handler, so that it does so whatever holds the interpreter lock.
 
 use pyo3::prelude::*;
