@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::titles;
+use super::{startup, titles};
 use crate::base::errors;
 use crate::control::monitor::desk::Desk;
 use crate::control::monitor::{self, Door, Listener as DoorListener, Role};
@@ -130,6 +130,12 @@ impl Monitor {
                 titles::set(&self.source.settings.process, "monitor");
                 if let Err(cause) = crate::logging::relay::ports::attach(0) {
                     crate::log!("[uwring] no way of its own to the log: {cause} {}", errors::LOG_PROCESS);
+                }
+                if self.source.settings.process.master_as_root {
+                    if let Err(error) = startup::give_up(&self.source.settings.process) {
+                        crate::log!("{error}");
+                        process::exit_now(1);
+                    }
                 }
                 let doors = std::mem::take(&mut self.doors);
                 let pushers = self.source.pushers();
