@@ -131,11 +131,13 @@ impl Monitor {
                 if let Err(cause) = crate::logging::relay::ports::attach(0) {
                     crate::log!("[uwring] no way of its own to the log: {cause} {}", errors::LOG_PROCESS);
                 }
-                if self.source.settings.process.master_as_root {
-                    if let Err(error) = startup::give_up(&self.source.settings.process) {
-                        crate::log!("{error}");
-                        process::exit_now(1);
-                    }
+                let given_up = match &self.source.settings.process {
+                    settings if settings.master_as_root => startup::give_up(settings),
+                    _ => Ok(()),
+                };
+                if let Err(error) = given_up {
+                    crate::log!("{error}");
+                    process::exit_now(1);
                 }
                 let doors = std::mem::take(&mut self.doors);
                 let pushers = self.source.pushers();
