@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::titles;
+use super::{startup, titles};
 use crate::base::errors;
 use crate::control::monitor::desk::Desk;
 use crate::control::monitor::{self, Door, Listener as DoorListener, Role};
@@ -130,6 +130,14 @@ impl Monitor {
                 titles::set(&self.source.settings.process, "monitor");
                 if let Err(cause) = crate::logging::relay::ports::attach(0) {
                     crate::log!("[uwring] no way of its own to the log: {cause} {}", errors::LOG_PROCESS);
+                }
+                let given_up = match &self.source.settings.process {
+                    settings if settings.master_as_root => startup::give_up(settings),
+                    _ => Ok(()),
+                };
+                if let Err(error) = given_up {
+                    crate::log!("{error}");
+                    process::exit_now(1);
                 }
                 let doors = std::mem::take(&mut self.doors);
                 let pushers = self.source.pushers();

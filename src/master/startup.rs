@@ -4,6 +4,7 @@
 
 mod imperial;
 mod place;
+mod rights;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -31,7 +32,7 @@ use crate::shared::area::{Area, Shape};
 use crate::shared::seen::JOBS_SPARE;
 use crate::shared::series::LEDGER_BYTES;
 use crate::sys::identity::{self, Identity};
-use crate::sys::socket::{Kind, Listener};
+use crate::sys::socket::Listener;
 use crate::sys::{Error as SysError, files, host, limits, process, shell};
 
 /// Descriptors a worker needs beside its connections: files of the application, its databases.
@@ -173,6 +174,7 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
 /// The part of it that an Emperor needs.
 pub use imperial::prepare as prepare_emperor;
 pub use place::enter;
+pub use rights::give_up;
 
 /// All of it but the log.
 fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {
@@ -187,7 +189,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     // As root: keys are often its alone. In the folder of the start, as in uWSGI.
     let tls = certificates::read(&settings.sockets.tls)?;
     hook(hooks, Moment::Asap)?;
-    let identity = wanted_identity(&settings.process)?;
+    let identity = rights::wanted(&settings.process)?;
     // Named from where the server was started.
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let pidfiles: Vec<PathBuf> = settings.process.pidfiles.iter().map(absolute).collect();
@@ -204,7 +206,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     let pidfiles = write_pidfiles(&pidfiles)?;
     set_limits(&settings.process)?;
     raise_limits(settings);
-    give_away(settings, &identity, &listeners, &doors)?;
+    rights::give_away(settings, &identity, &listeners, &doors)?;
     for moment in [Moment::First, Moment::PreJail, Moment::PostJail] {
         hook(hooks, moment)?;
     }
@@ -212,8 +214,12 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     for moment in [Moment::InJail, Moment::AsRoot] {
         hook(hooks, moment)?;
     }
-    drop_privileges(&identity, &settings.process.capabilities)?;
-    hook(hooks, Moment::AsUser)?;
+    if settings.process.master_as_root {
+        rights::keep(&identity)?;
+    } else {
+        rights::drop_privileges(&identity, &settings.process.capabilities)?;
+        hook(hooks, Moment::AsUser)?;
+    }
     let process = &settings.process;
     let cores = process.threads.max(THREADS_ROOM);
     let area = Area::for_server(shape(settings, cores), &settings.caches, &settings.monitor)
@@ -409,72 +415,6 @@ fn raise_limits(settings: &Settings) {
     }
 }
 
-fn wanted_identity(settings: &Process) -> Result<Identity, Error> {
-    let user = settings.uid.as_deref().map(identity::user).transpose()?;
-    let group = settings.gid.as_deref().map(identity::group).transpose()?;
-    let more_groups = settings.add_gid.iter().map(|text| identity::group(text)).collect::<Result<_, _>>()?;
-    // A user without a group would keep root's.
-    let group = group.or_else(|| user.as_ref().and_then(|user| user.gid));
-    Ok(Identity { user, group, more_groups, no_initgroups: settings.no_initgroups })
-}
-
-/// Unix sockets were made by root, and belong to whom we become, or to whom `chown-socket` says.
-fn give_away(
-    settings: &Settings,
-    identity: &Identity,
-    listeners: &[Listener],
-    doors: &[Door],
-) -> Result<(), SysError> {
-    let (uid, gid) = match &settings.sockets.chown {
-        Some(owner) => identity::owner(owner)?,
-        None if identity::is_root() => (identity.user.as_ref().map(|user| user.uid), identity.group),
-        None => return Ok(()),
-    };
-    if uid.is_none() && gid.is_none() {
-        return Ok(());
-    }
-    let of_requests = listeners.iter().filter_map(|listener| match &listener.kind {
-        Kind::Unix(path) => path.as_ref(),
-        Kind::Tcp => None,
-    });
-    for path in of_requests.chain(doors.iter().filter_map(|door| door.file.as_ref())) {
-        files::chown(path, uid, gid)
-            .map_err(|cause| SysError::call("chown", path.display().to_string(), cause))?;
-    }
-    Ok(())
-}
-
-fn drop_privileges(identity: &Identity, capabilities: &[String]) -> Result<(), Error> {
-    if !identity::is_root() {
-        // Asking for what we are is fine.
-        return match identity.differs() {
-            Some(kind) => Err(Error::NotRoot { kind }),
-            None => Ok(()),
-        };
-    }
-    if let Some(gid) = identity.group {
-        log!("setgid() to {gid}");
-    }
-    if let Some(user) = &identity.user {
-        log!("setuid() to {}", user.uid);
-    }
-    let kept = limits::capabilities(capabilities)
-        .map_err(|cause| SysError::call("understand", format!("cap = {}", capabilities.join(",")), cause))?;
-    let keeping = |cause| SysError::call("keep capabilities", capabilities.join(","), cause);
-    if let Some(kept) = &kept {
-        kept.hold().map_err(keeping)?;
-    }
-    identity.assume()?;
-    if let Some(kept) = &kept {
-        kept.raise().map_err(keeping)?;
-        log!("capabilities kept: {}", capabilities.join(","));
-    }
-    if identity::is_root() {
-        log!("{} {}", lines::ROOT_WARNING, errors::ROOT);
-    }
-    Ok(())
-}
-
 /// The line of a socket.
 pub(super) fn say_socket(listener: &Listener, how: listeners::Origin) {
     let (index, tcp, fd) = (listener.index, listener.is_tcp(), listener.fd.as_raw_fd());
@@ -495,14 +435,5 @@ mod tests {
         let error = Error::Sys(SysError::call("bind", "127.0.0.1:80", cause)).to_string();
         assert!(error.starts_with("bind 127.0.0.1:80: Permission denied"), "{error}");
         assert!(error.contains("ports below 1024 need root"), "{error}");
-    }
-
-    #[test]
-    fn a_user_brings_the_group_along() {
-        let settings = Process { uid: Some("root".to_owned()), ..Process::default() };
-        let identity = wanted_identity(&settings).expect("known");
-        assert_eq!(identity.group.map(|gid| gid.as_raw()), Some(0));
-        let settings = Process { uid: Some("nobody-at-all".to_owned()), ..Process::default() };
-        assert!(wanted_identity(&settings).is_err());
     }
 }

@@ -46,7 +46,7 @@ pub fn run(seat: i32, plugin: Plugin) -> i32 {
             return EXIT_FAILED;
         }
     };
-    match prepare(&seat).and_then(|()| load_application(&seat, plugin)) {
+    match prepare(&seat).and_then(|()| load_application(&seat, plugin)).and_then(|()| settle(&seat)) {
         Ok(()) => serve(seat, plugin),
         Err(code) => code,
     }
@@ -100,6 +100,24 @@ fn load_application(seat: &Taken, plugin: Plugin) -> Result<(), i32> {
         return Err(EXIT_NO_APP);
     }
     hook(Moment::PostApp)
+}
+
+/// `master-as-root`: nothing needs the rights of root any more.
+fn settle(seat: &Taken) -> Result<(), i32> {
+    let process = &seat.settings.process;
+    if !process.master_as_root {
+        return Ok(());
+    }
+    let given_up = startup::give_up(process).and_then(|()| startup::hook(&process.hooks, Moment::AsUser));
+    given_up.map_err(|error| {
+        crate::log!("{error}");
+        error.code()
+    })?;
+    // Who becomes another hears no more of a parent's end.
+    if process.no_orphans {
+        follow(seat.master_pid);
+    }
+    Ok(())
 }
 
 /// What the application may ask for while it is imported.

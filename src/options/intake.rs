@@ -233,6 +233,7 @@ impl<'a> Intake<'a> {
         };
         match step {
             Step::Read(format) => self.read_file(Some(format), &value, origin),
+            Step::Paste(logged) => self.paste(logged, &value, origin),
             Step::Include | Step::Inherit => self.read_file(None, &value, origin),
             Step::Set | Step::SetPlaceholder => self.set(step, key, &value, origin),
             Step::Strict => {

@@ -118,6 +118,18 @@ impl Cron {
         Ok(Cron { minute, hour, day, month, weekday, unique, harakiri: 0, command })
     }
 
+    /// `MINUTE HOUR DAY MONTH WEEKDAY URL`: the command is curl, which asks for that page.
+    pub fn page(value: &str) -> Result<Cron, String> {
+        let cron = Cron::plain(value, false)?;
+        let url = &cron.command;
+        // It goes to a shell.
+        if !url.contains("://") || url.contains(['\'', ' ']) {
+            return Err(format!("a URL behind the five numbers, and not {url}"));
+        }
+        let command = format!("curl --fail --silent --show-error --output /dev/null '{url}'");
+        Ok(Cron { command, ..cron })
+    }
+
     /// `[KEY=VALUE,… ]COMMAND`.
     pub fn keyed(value: &str) -> Result<Cron, String> {
         let (keys, command) = match value.split_once(' ') {
@@ -196,6 +208,10 @@ mod tests {
         for wrong in ["* * * * * x", "1 2 3 4", "1 2 3 4 5", ""] {
             assert!(Cron::plain(wrong, false).is_err(), "{wrong}");
         }
+        let page = Cron::page("-5 -1 -1 -1 -1 http://localhost/a?b=c&d").expect("a URL");
+        assert!(page.minute == -5 && page.command.ends_with(" 'http://localhost/a?b=c&d'"), "{page:?}");
+        assert!(Cron::page("-1 -1 -1 -1 -1 date").is_err());
+        assert!(Cron::page("-1 -1 -1 -1 -1 http://x/'; date '").is_err());
         let keyed = Cron::keyed("minute=-2,unique=1,harakiri=9 echo a b").expect("a time");
         assert_eq!(keyed.harakiri, 9);
         assert_eq!(

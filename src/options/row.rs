@@ -98,6 +98,8 @@ pub enum Kind {
 pub enum Step {
     /// `ini`, `yaml`, `json`, `xml`.
     Read(Format),
+    /// `ini-paste`, `ini-paste-logged` (the flag is true): an ini file that describes the application as well.
+    Paste(bool),
     /// `include`, `config`.
     Include,
     /// `inherit`: read when all the others are applied.

@@ -132,6 +132,8 @@ pub struct Process {
     pub add_gid: Vec<String>,
     /// `no-initgroups`: keep only `gid` and `add-gid`.
     pub no_initgroups: bool,
+    /// `master-as-root`, `drop-after-apps`: rights are given up by templates, when the application is loaded.
+    pub master_as_root: bool,
     /// `chdir`, before the application is imported.
     pub chdir: Option<PathBuf>,
     /// `chroot`.
@@ -217,6 +219,7 @@ impl Default for Process {
             gid: None,
             add_gid: Vec::new(),
             no_initgroups: false,
+            master_as_root: false,
             chdir: None,
             chdir2: None,
             chroot: None,

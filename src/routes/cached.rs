@@ -8,9 +8,9 @@ use super::gzip::Wish;
 use super::render::render;
 use super::scene::Scene;
 use crate::base::date;
-use crate::options::routes::action::InCache;
+use crate::options::routes::action::{Count, InCache};
 use crate::response::{Answer, Body};
-use crate::shared::cache::Found;
+use crate::shared::cache::{Found, Math};
 
 /// What is there, and under which key.
 pub fn get(of: &InCache, scene: &Scene<'_>, groups: &[Vec<u8>]) -> Option<(Vec<u8>, Found)> {
@@ -30,6 +30,28 @@ pub fn store(of: &InCache, expires: u64, status: u16, scene: &mut Scene<'_>, gro
     let (cache, key) = (of.name.as_bytes().to_vec(), render(&of.key, scene, groups));
     let packed = scene.notes.gzip != Wish::Plain;
     scene.notes.keep = Some(Keep { cache, key, expires, status, packed });
+}
+
+/// `cacheset`. What has no room there is not kept, as with any cache.
+pub fn set(of: &InCache, value: &[u8], expires: u64, scene: &Scene<'_>, groups: &[Vec<u8>]) {
+    let key = render(&of.key, scene, groups);
+    if let Some(cache) = scene.caches.named(of.name.as_bytes()) {
+        cache.put_soon(&key, value, expires, scene.now());
+    }
+}
+
+/// `cacheinc` and the like.
+pub fn count(of: &InCache, (how, by): (Count, i64), expires: u64, scene: &Scene<'_>, groups: &[Vec<u8>]) {
+    let math = match how {
+        Count::Add => Math::Add(by),
+        Count::Subtract => Math::Add(by.wrapping_neg()),
+        Count::Multiply => Math::Multiply(by),
+        Count::Divide => Math::Divide(by),
+    };
+    let key = render(&of.key, scene, groups);
+    if let Some(cache) = scene.caches.named(of.name.as_bytes()) {
+        cache.count_soon(&key, math, expires, scene.now());
+    }
 }
 
 /// What was found, as an answer. `name`: of a file whose type it has.

@@ -175,6 +175,13 @@ fn act(action: &Action, scene: &mut Scene<'_>, groups: &[Vec<u8>]) -> Next {
                 scene.set(var.as_bytes(), found.value);
             }
         }
+        Action::CacheSet { of, value, expires } => {
+            let value = text(scene, value);
+            cached::set(of, &value, *expires, scene, groups);
+        }
+        Action::CacheCount { of, how, by, expires } => {
+            cached::count(of, (*how, *by), *expires, scene, groups);
+        }
         Action::Redirect(url, for_ever) => {
             return Next::End(Outcome::Answer(redirect(&text(scene, url), *for_ever)));
         }

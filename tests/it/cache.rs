@@ -138,6 +138,36 @@ fn rules_answer_from_a_cache_what_they_have_stored() {
 }
 
 #[test]
+fn rules_set_and_count() {
+    let server = server(
+        "cache2 = name=counts,items=10\n\
+         cache2 = name=more,items=10\n\
+         route = ^/page/(\\d) cacheset:key=k$1,value=of $1,name=more\n\
+         route = ^/page cacheinc:key=n,name=more\n\
+         route = ^/page cacheinc:key=m,value=10,name=more,expires=1000\n\
+         route = ^/page cachedec:key=m,value=3,name=more\n\
+         route = ^/page cachemul:key=m,name=more\n\
+         route = ^/page cachediv:key=n2,value=2,name=more",
+    );
+    for path in ["/page/1", "/page/2", "/page/3"] {
+        server.tcp(0).request("GET", path, &[], b"").expect(200);
+    }
+    let found = json!([
+        ["cache_get", "k1", "more"],
+        ["cache_get", "k2", "more"],
+        ["cache_num", "n", "more"],
+        ["cache_num", "m", "more"],
+        ["cache_num", "n2", "more"]
+    ]);
+    assert_eq!(calls(&server, &found), json!(["of 1", "of 2", 3, 98, 0]));
+    if !uwring_only("500 for a key that is there already") {
+        calls(&server, &json!([["cache_update", "k1", "old", 0, "more"]]));
+        server.tcp(0).request("GET", "/page/1", &[], b"").expect(200);
+        assert_eq!(calls(&server, &json!([["cache_get", "k1", "more"]])), json!(["of 1"]));
+    }
+}
+
+#[test]
 fn what_was_compressed_is_kept_compressed() {
     if uwring_only("stores what it compresses, for everybody, and sends no Vary") {
         return;

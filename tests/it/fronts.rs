@@ -244,6 +244,29 @@ fn an_answer_begins_with_its_status_and_ends_with_the_connection() {
 }
 
 #[test]
+fn fronts_that_go_away_in_the_middle_of_an_answer_hurt_nobody() {
+    let server = site().start();
+    let mut vars = vars();
+    vars.insert("PATH_INFO", "/big");
+    vars.insert("REQUEST_URI", "/big");
+    let worker = server.workers();
+    for option in SOCKETS {
+        let mut client = socket(&server, option).connect();
+        client.send(post(option.split('-').next().expect("a word"), &vars));
+        // The answer has begun, and is longer than what the socket's buffers hold.
+        client.exactly(20_000);
+        drop(client);
+    }
+    let lines = server.log().wait_n(SOCKETS.len(), |line| line.contains("POST /big"));
+    assert!(lines.is_some(), "{}", server.log().text());
+    // The same worker answers all the same.
+    let mut client = socket(&server, "scgi-socket").connect();
+    client.send(post("scgi", &vars));
+    assert!(client.rest().ends_with(&big()));
+    assert_eq!(server.workers(), worker);
+}
+
+#[test]
 fn hostile_fronts_are_refused_and_the_worker_lives() {
     if uwring_only("waits for more, or closes without an answer") {
         return;

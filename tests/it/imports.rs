@@ -139,7 +139,7 @@ fn idle_permille(server: &Server, lasting: Duration) -> f64 {
 fn applications_are_made_of_their_descriptions() {
     let described = |ini: &str| {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let text = "[app:main]\nsays = pasted\n[loggers]\nkeys = root\n[handlers]\nkeys = out\n[formatters]\nkeys = f\n\
+        let text = "[uwsgi]\nsocket = app.sock\n[app:main]\nsays = pasted\n[loggers]\nkeys = root\n[handlers]\nkeys = out\n[formatters]\nkeys = f\n\
             [logger_root]\nlevel = INFO\nhandlers = out\n[handler_out]\nclass = StreamHandler\nargs = (sys.stderr,)\n\
             formatter = f\n[formatter_f]\nformat = logged so: %(message)s\n";
         std::fs::write(folder.path().join("site.ini"), text).expect("written");
@@ -153,13 +153,16 @@ fn applications_are_made_of_their_descriptions() {
         ("paste = config:{dir}/site.ini\npaste-logger = true", "pasted"),
         ("mount = /=config:{dir}/site.ini", "pasted"),
         ("pecan = config.py", "deployed"),
+        ("ini-paste-logged = {dir}/site.ini", "pasted"),
     ];
     if target() == Target::Uwring {
         cases.push(("paste = config:site.ini", "pasted"));
         cases.push(("paste = site.ini", "pasted"));
     }
     for (ini, said) in cases {
-        let server = described(ini).start();
+        let server = described(ini);
+        // Its own section says where.
+        let server = if ini.starts_with("ini-") { server.without("socket") } else { server }.start();
         assert_eq!(server.socket().uwsgi(&Packet::get("/")).expect(200).text(), said, "{ini}");
     }
     let server = described("paste = config:none.ini").launch();

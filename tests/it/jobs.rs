@@ -1,11 +1,12 @@
 //! What a configuration has done beside the site: hooks, daemons, cron jobs.
 
 use std::collections::BTreeMap;
+use std::io::BufRead;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Packet, Server, Target, target, uwring_only};
+use crate::support::{Packet, Server, Target, has, target, uwring_only};
 
 /// Waits until the file holds what `wanted` says, and returns it.
 fn wait_for(path: &std::path::Path, wanted: impl Fn(&str) -> bool) -> String {
@@ -181,7 +182,11 @@ fn a_control_daemon_takes_the_server_along() {
 #[test]
 fn cron_runs_a_command_in_its_minute() {
     // Any minute is this one; the first look is at once.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+    let page = format!("http://{}/tick", listener.local_addr().expect("bound"));
+    let (asks, ours) = (has(&["curl"]), target() == Target::Uwring);
     let server = Server::app("hello")
+        .ini(&if asks && ours { format!("curl-cron = -1 -1 -1 -1 -1 {page}") } else { String::new() })
         .ini("cron = -1 -1 -1 -1 -1 echo any > {dir}/any")
         .ini("cron2 = minute=-1 echo keyed > {dir}/keyed")
         .ini("cron = -1 -1 31 2 -1 echo never > {dir}/never")
@@ -190,6 +195,16 @@ fn cron_runs_a_command_in_its_minute() {
     assert_eq!(wait_for(&server.path("keyed"), |text| text.ends_with('\n')), "keyed\n");
     server.log().wait_for("[uwsgi-cron] running \"echo any > ");
     assert!(!server.path("never").exists());
+    if asks && ours {
+        // (uWSGI has a plugin for that.)
+        server
+            .log()
+            .wait_for(&format!("running \"curl --fail --silent --show-error --output /dev/null '{page}'"));
+        let mut head = String::new();
+        let (stream, _) = listener.accept().expect("curl");
+        std::io::BufReader::new(stream).read_line(&mut head).expect("a request");
+        assert!(head.starts_with("GET /tick HTTP/"), "{head}");
+    }
 }
 
 #[test]

@@ -103,6 +103,40 @@ fn groups_and_masks_are_those_asked_for() {
 }
 
 #[test]
+fn rights_are_given_up_when_the_application_is_loaded() {
+    if !is_root() {
+        return skipped("only root becomes somebody else");
+    }
+    const WHO: &str = "import os\nloaded = os.getuid()\n\n\ndef application(environ, start_response):\n    \
+        start_response('200 OK', [])\n    return [b'%d %d' % (loaded, os.getuid())]\n";
+    for (option, masters) in [("master-as-root", "0 0 0 0"), ("drop-after-apps", "65534 65534 65534 65534")] {
+        let folder = open_to_all();
+        std::fs::write(folder.path().join("site.py"), WHO).expect("write the application");
+        let server = Server::bare()
+            .without("virtualenv")
+            .folder(folder)
+            .ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\nuid = 65534\ngid = 65534\nstats = {dir}/stats")
+            .ini(&format!("{option} = true"))
+            .start();
+        let who = || server.socket().uwsgi(&Packet::get("/")).expect(200).text();
+        assert_eq!(who(), "0 65534", "{option}");
+        assert_eq!(status(server.workers()[0], "Gid"), "65534 65534 65534 65534");
+        let master = server.process.pid.as_raw();
+        if uwring_only("where the master has given up its rights too, a reload has none to load with") {
+            assert_eq!(status(master, "Uid"), masters);
+            continue;
+        }
+        assert_eq!(status(master, "Uid"), "0 0 0 0", "{option}");
+        // All else that faces the world has no rights; a later generation has them again for its time.
+        let stats = std::os::unix::net::UnixStream::connect(server.path("stats")).expect("a monitor");
+        let told: serde_json::Value = serde_json::from_reader(stats).expect("JSON");
+        assert_eq!(told["uid"], 65534, "{told}");
+        assert_eq!(server.ctl(&["reload", "--wait"]).status.code(), Some(0));
+        assert_eq!(who(), "0 65534", "{option}");
+    }
+}
+
+#[test]
 fn a_user_of_that_name_has_all_its_groups() {
     let try_it = ["-m", "sh", "-c", "mount --bind /etc/group /etc/group"];
     let permitted = Command::new("unshare").args(try_it).stderr(Stdio::null()).status();

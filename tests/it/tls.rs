@@ -11,9 +11,10 @@ use nix::sys::signal::Signal;
 use rustls::version::{TLS12, TLS13};
 
 use crate::support::{
-    Address, Authority, Client, Server, ServerBuilder, Target, has, is_root, program, sha256, target,
+    Address, Authority, Client, Packet, Server, ServerBuilder, Target, has, is_root, program, sha256, target,
     uwring_only,
 };
+use crate::upgrade::install;
 
 const SOCKET: &str = "https-socket = 127.0.0.1:0,{dir}/localhost.crt,{dir}/localhost.key";
 
@@ -161,15 +162,18 @@ fn clients_are_shown_the_certificate_of_the_name_they_ask_for() {
     let authority = Authority::new();
     let folder = tempfile::tempdir().expect("a folder");
     authority.furnish(folder.path(), &["localhost", "shop.example", "a.blog.example"]);
+    std::fs::create_dir(folder.path().join("names")).expect("a folder");
+    authority.furnish(&folder.path().join("names"), &["wiki.example"]);
     let server = Server::app("hello")
         .without("socket")
         .folder(folder)
         .ini(SOCKET)
         .ini("sni = shop.example {dir}/shop.example.crt,{dir}/shop.example.key")
+        .ini("sni-dir = {dir}/names")
         .ini(r"sni-regexp = ^\w+\.blog\.example$ {dir}/a.blog.example.crt,{dir}/a.blog.example.key")
         .start();
     // Each client takes no other name than that it asks for.
-    for name in ["localhost", "shop.example", "a.blog.example"] {
+    for name in ["localhost", "shop.example", "a.blog.example", "wiki.example"] {
         get(&authority.client(name), &server.tcp(0), "/").expect(200);
     }
 }
@@ -246,6 +250,36 @@ fn wrong_certificates_end_the_start_with_advice() {
     let server =
         Server::app("hello").without("socket").folder(folder).ini(&files("both.pem", "both.pem")).start();
     get(&authority.client("localhost"), &server.tcp(0), "/").expect(200);
+}
+
+#[test]
+fn a_replaced_program_serves_with_the_same_certificate() {
+    if uwring_only("its reload loads the application into what is left of the old process") {
+        return;
+    }
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    authority.furnish(folder.path(), &["localhost"]);
+    install(folder.path());
+    let program = folder.path().join("uwring");
+    let server = Server::app("hello").folder(folder).program(program).ini(SOCKET).start();
+    let client = authority.client("localhost");
+    get(&client, &server.tcp(0), "/").expect(200);
+    install(server.folder.path());
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("the program was replaced");
+    server.log().wait_for(" buried after ");
+    get(&client, &server.tcp(0), "/").expect(200);
+}
+
+#[test]
+fn the_uwsgi_protocol_comes_over_tls_too() {
+    let authority = Authority::new();
+    let server = site("environ", &authority).ini(&SOCKET.replace("https-", "suwsgi-")).start();
+    let mut connection = authority.client("localhost").connect(&server.tcp(0));
+    connection.send(Packet::get("/a?b=c").bytes());
+    let environ = connection.response("GET").expect(200).json();
+    assert_eq!(environ["REQUEST_URI"], "/a?b=c");
 }
 
 #[test]

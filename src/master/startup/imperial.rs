@@ -91,7 +91,7 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     for name in unheard(&settings)? {
         log!("option {name} has no effect in an Emperor: it belongs to the configuration of a vassal");
     }
-    let identity = wanted_identity(&settings.process)?;
+    let identity = rights::wanted(&settings.process)?;
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
     let pidfiles: Vec<PathBuf> =
         settings.process.pidfiles.iter().chain(&settings.emperor.pidfile).map(absolute).collect();
@@ -100,7 +100,7 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     set_limits(&settings.process)?;
     // A tyrant becomes whoever owns the configuration, each time.
     if !settings.emperor.tyrant {
-        drop_privileges(&identity, &settings.process.capabilities)?;
+        rights::drop_privileges(&identity, &settings.process.capabilities)?;
     }
     Ok(Vacuum::new(pidfiles, &[], &[]))
 }

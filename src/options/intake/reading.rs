@@ -4,6 +4,17 @@ use super::*;
 use crate::options::sources::{Format, Unreadable};
 
 impl Intake<'_> {
+    /// `ini-paste = FILE`: the section `[uwsgi]` of a file that describes its application for paste.deploy.
+    pub(super) fn paste(&mut self, logged: bool, name: &str, origin: &Origin) -> Result<(), Error> {
+        self.read_file(Some(Format::Ini), name, origin)?;
+        let (file, _) = ini::name_and_section(name);
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.into());
+        if logged {
+            self.add("paste-logger".to_owned(), None, origin)?;
+        }
+        self.add("paste".to_owned(), Some(format!("config:{}", file.display())), origin)
+    }
+
     /// The options of one file, at this place. `format`: as its option says; else by the end of its name.
     pub(super) fn read_file(
         &mut self,

@@ -56,6 +56,26 @@ pub enum Action {
     },
     /// `cachevar`: a variable is set from a cache.
     CacheVar(InCache, String),
+    /// `cacheset`: a text goes into a cache.
+    CacheSet {
+        /// Where it goes.
+        of: InCache,
+        /// The text.
+        value: Template,
+        /// Seconds; 0: for ever.
+        expires: u64,
+    },
+    /// `cacheinc`, `cachedec`, `cachemul`, `cachediv`.
+    CacheCount {
+        /// Which number.
+        of: InCache,
+        /// What is done with it.
+        how: Count,
+        /// And with how much.
+        by: i64,
+        /// Seconds, of one that is made; 0: for ever.
+        expires: u64,
+    },
     /// `redirect`, and whether for ever.
     Redirect(Template, bool),
     /// `rewrite`, and whether it is the last rule then.
@@ -82,6 +102,16 @@ pub enum Action {
         /// Others are left to the next rule.
         next: bool,
     },
+}
+
+/// What is done with a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "they are what they say")]
+pub enum Count {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
 }
 
 /// A place in a cache.
@@ -173,6 +203,11 @@ fn known(name: &str, argument: &str, grouped: bool) -> Result<Action, String> {
         "cache" => cache(argument, grouped)?,
         "cachestore" | "cache-store" => cache_store(argument, grouped)?,
         "cachevar" => cache_var(argument, grouped)?,
+        "cacheset" => cache_set(argument, grouped)?,
+        "cacheinc" => cache_count(argument, grouped, Count::Add)?,
+        "cachedec" => cache_count(argument, grouped, Count::Subtract)?,
+        "cachemul" => cache_count(argument, grouped, Count::Multiply)?,
+        "cachediv" => cache_count(argument, grouped, Count::Divide)?,
         "redirect" | "redirect-302" => Action::Redirect(filled()?, false),
         "redirect-permanent" | "redirect-301" => Action::Redirect(filled()?, true),
         "rewrite" => Action::Rewrite(filled()?, false),
@@ -264,6 +299,36 @@ fn cache_var(argument: &str, grouped: bool) -> Result<Action, String> {
     }
 }
 
+fn cache_set(argument: &str, grouped: bool) -> Result<Action, String> {
+    let (mut value, mut expires) = (None, 0);
+    let of = InCache::read(argument, grouped, |key, given| {
+        match key {
+            "value" => value = Some(template::read(given, grouped)?),
+            "expires" => {
+                expires = given.parse().map_err(|_| format!("a number for expires, not {given}"))?;
+            }
+            _ => return Err(format!("cacheset: {key} is not known; key, name, value and expires are")),
+        }
+        Ok(())
+    })?;
+    let value = value.ok_or("cacheset:key=KEY,value=VALUE,name=CACHE")?;
+    Ok(Action::CacheSet { of, value, expires })
+}
+
+fn cache_count(argument: &str, grouped: bool, how: Count) -> Result<Action, String> {
+    let (mut by, mut expires) = (if matches!(how, Count::Add | Count::Subtract) { 1 } else { 2 }, 0);
+    let of = InCache::read(argument, grouped, |key, given| {
+        let wrong = || format!("a number for {key}, not {given}");
+        match key {
+            "value" => by = given.parse().map_err(|_| wrong())?,
+            "expires" => expires = given.parse().map_err(|_| wrong())?,
+            _ => return Err(format!("a count: {key} is not known; key, name, value and expires are")),
+        }
+        Ok(())
+    })?;
+    Ok(Action::CacheCount { of, how, by, expires })
+}
+
 fn basic_auth(argument: &str, next: bool) -> Result<Action, String> {
     let (realm, user) = argument.split_once(',').ok_or("basicauth:REALM,USER:PASSWORD")?;
     if !user.contains(':') {
@@ -285,6 +350,7 @@ fn allowed(chain: Chain, name: &str, action: &Action) -> Result<(), String> {
         Chain::Request => Ok(()),
         Chain::Last => match action {
             Nothing | Continue | Log(_) | DoNotLog | LogVar(..) | Goto(_) | SetVar(..) => Ok(()),
+            CacheSet { .. } | CacheCount { .. } => Ok(()),
             _ => Err(format!("an action for after the answer: {name} comes too late in final-route")),
         },
         Chain::Error | Chain::Response => match action {

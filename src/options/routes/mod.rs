@@ -44,9 +44,11 @@ impl Routes {
                 _ => None,
             };
             let used = match &rule.what {
-                Action::Cache { of, .. } | Action::CacheStore { of, .. } | Action::CacheVar(of, _) => {
-                    Some(of)
-                }
+                Action::Cache { of, .. }
+                | Action::CacheStore { of, .. }
+                | Action::CacheVar(of, _)
+                | Action::CacheSet { of, .. }
+                | Action::CacheCount { of, .. } => Some(of),
                 _ => None,
             };
             asked.into_iter().chain(used)

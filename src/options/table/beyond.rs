@@ -159,12 +159,11 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("webdav-*", Refused(OTHER)),
     ("xslt-*", Refused(OTHER)),
     ("v8-*", Refused(OTHER)),
-    ("web3", Refused(LOAD)),
-    ("pump", Refused(LOAD)),
-    ("wsgi-lite", Refused(LOAD)),
+    ("web3", Refused(CALLABLE)),
+    ("pump", Refused(CALLABLE)),
+    ("wsgi-lite", Refused(CALLABLE)),
     ("paste-name", Refused("name it behind the file: paste = config:FILE#NAME")),
-    ("ini-paste*", Refused("write a wsgi-file that calls paste.deploy.loadapp")),
-    ("python-raw", Refused(LOAD)),
+    ("python-raw", Refused(CALLABLE)),
     ("py", Refused("run the script with Python itself")),
     ("python-version", Refused("ask python3 --version")),
     ("command-mode", Refused("run the command itself, or with attach-daemon")),
@@ -176,11 +175,11 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("wsgi-strict", Accepted("an application that returns bytes is served all the same")),
     ("profiler", Refused("use py-spy, or cProfile as a middleware of the application")),
     ("mode", Accepted("uwsgi.mode has it")),
-    ("eval", Refused(LOAD)),
+    ("eval", Refused("write the code into a file, and name it with wsgi-file")),
     ("pyrun", Refused("run the script with Python itself")),
     ("pyshell*", Refused("run python -i with the application's virtualenv")),
-    ("python-worker-override", Refused(LOAD)),
-    ("worker-exec*", Refused(LOAD)),
+    ("python-worker-override", Refused(PROGRAM)),
+    ("worker-exec*", Refused(PROGRAM)),
     // Isolation: without it the site would run, and not be isolated.
     ("jail*", Refused(ISOLATE)),
     ("libjail", Refused(ISOLATE)),
@@ -201,12 +200,8 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("allowed-modifiers", Accepted("only modifiers 0 and 30 are served")),
     ("remap-modifier", Refused("set uwsgi_modifier1 in the web server in front")),
     ("raw-modifier*", Accepted("says nothing without raw-socket, which is refused")),
-    ("master-as-root", Refused(RIGHTS)),
-    ("drop-after-apps", Refused(RIGHTS)),
     ("drop-after-init", Accepted("nothing between needs the rights of root")),
     ("flock*", Refused("start it by `flock --nonblock FILE uwring …`")),
-    ("curl-cron", Refused("use cron with the command `curl URL`")),
-    ("cron-curl", Refused("use cron with the command `curl URL`")),
     ("cron-curl-legion", Refused(LEGION)),
     ("curl-cron-legion", Refused(LEGION)),
     ("cron-legion", Refused(LEGION)),
@@ -328,14 +323,14 @@ const EXPIRE: &str =
 const PRELOAD: &str = "fill the cache from the application, with uwsgi.cache_set where it is imported";
 const LOOP: &str = "use threads = N";
 const OTHER: &str = "only Python is served here: keep uWSGI, or that language's own server, for it";
-const LOAD: &str = "load the application with module, wsgi-file or mount";
+const CALLABLE: &str = "only WSGI applications are called: name one with module, wsgi-file or mount";
+const PROGRAM: &str =
+    "workers serve requests: run the program with attach-daemon, or as a service of its own";
 const ISOLATE: &str = "use a systemd unit (PrivateTmp=, RootDirectory=, ProtectSystem=…) or a container";
 const ROUTE: &str = "write the rule in the configuration of the web server in front";
 const ATTRIBUTE: &str = "write it into the vassal's configuration";
 const FUNCTION: &str = "functions of C are not called: use exec-… or hook-… with a command";
 const MOUNT: &str = "with systemd: BindsTo= the .mount unit";
-const RIGHTS: &str =
-    "give what it needs to the user, or let a daemon of its own do it; sockets are opened as root anyway";
 const LEGION: &str = "servers do not elect a lord among themselves: use cron on one of them";
 const SIGNALS: &str =
     "the application's uwsgi.register_signal is not there: use cron, or a thread that sleeps";

@@ -15,6 +15,12 @@ pub const ROWS: &[Row] = &[
         Now(FILE, Step::Read(Format::Ini)),
         "read options from an ini file: FILE, FILE:SECTION, or - for stdin",
     ),
+    row(
+        &["ini-paste"],
+        Now(FILE, Step::Paste(false)),
+        "read options from this ini file, and load the application that it describes for paste.deploy",
+    ),
+    row(&["ini-paste-logged"], Now(FILE, Step::Paste(true)), "the same, and let it set up the logs"),
     row(&["include", "config"], Now(FILE, Step::Include), "read options from this file, here"),
     row(&["inherit"], Now(FILE, Step::Inherit), "read options from this file, after all others"),
     row(&["xml", "xmlconfig"], Now(FILE, Step::Read(Format::Xml)), "read options from an XML file")

@@ -64,6 +64,11 @@ pub const ROWS: &[Row] = &[
         "run a command at these times: minute=, hour=, day=, month=, week=, unique=, harakiri=",
     ),
     row(
+        &["curl-cron", "cron-curl"],
+        Set(Takes::Value("TIMES URL"), |s, text| cron(s, Cron::page(text))),
+        "ask for a page at these times, with the program curl",
+    ),
+    row(
         &["cron-harakiri"],
         Seconds(|s| &mut s.cron_harakiri),
         "kill a command of cron that runs longer than this",

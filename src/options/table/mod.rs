@@ -185,6 +185,7 @@ mod tests {
             "print:x",
             "/f print:x",
             "1 2 3 4 5 true",
+            "1 2 3 4 5 http://x/",
             "cmd=true",
             "unix",
             "name log:",

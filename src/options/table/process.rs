@@ -102,6 +102,11 @@ pub const ROWS: &[Row] = &[
         "do not become a member of the groups of the user",
     ),
     row(
+        &["master-as-root", "drop-after-apps"],
+        Flag(|s| &mut s.process.master_as_root),
+        "become uid and gid when the application is loaded; the master, its daemons and cron jobs stay root",
+    ),
+    row(
         &["chdir"],
         Path(|s| &mut s.process.chdir, "FOLDER"),
         "go to this folder before the application is imported",

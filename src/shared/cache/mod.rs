@@ -228,6 +228,17 @@ impl<'a> Cache<'a> {
         self.hold(now).put(key, value, expires_in, replace)
     }
 
+    /// Stores `value` whatever was there, on threads that must not wait for long; where somebody else keeps the cache
+    /// busy, not at all.
+    pub fn put_soon(self, key: &[u8], value: &[u8], expires_in: u64, now: u64) -> Option<Put> {
+        Held::soon(self, now).map(|held| held.put(key, value, expires_in, true))
+    }
+
+    /// [`Cache::count`] in the same way.
+    pub fn count_soon(self, key: &[u8], math: Math, expires_in: u64, now: u64) -> Option<Put> {
+        Held::soon(self, now).map(|held| held.count(key, math, expires_in))
+    }
+
     /// Removes the value of `key`, if there is one.
     pub fn remove(self, key: &[u8], now: u64) -> bool {
         let held = self.hold(now);
