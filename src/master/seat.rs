@@ -101,7 +101,7 @@ struct Left {
     master_pid: u32,
     date: Option<String>,
     log: Option<ports::Left>,
-    library: Handed,
+    library: Vec<Handed>,
 }
 
 impl Seat {
@@ -224,7 +224,8 @@ impl Left {
 
     fn descriptors(&self) -> Vec<Handed> {
         let Left { channel, area, bells, life, notify, stacks, listeners, tls, log, library, .. } = self;
-        let mut all = vec![*channel, area.file, *life, *notify, *stacks, *library];
+        let mut all = vec![*channel, area.file, *life, *notify, *stacks];
+        all.extend(library);
         all.extend(bells);
         all.extend(tls);
         all.extend(listeners.iter().map(listeners::Left::descriptor));
@@ -256,7 +257,9 @@ pub fn find(number: i32) -> io::Result<Taken> {
     left.log.map_or(Ok(()), ports::Left::take)?;
     crate::logging::set_date(left.date);
     // It is loaded, and not for what the application starts.
-    drop(left.library.take()?);
+    for library in left.library {
+        drop(library.take()?);
+    }
     let bells = left.bells.into_iter().map(|bell| bell.take().map(Arc::new)).collect::<io::Result<_>>()?;
     Ok(Taken {
         generation: left.generation,
