@@ -102,7 +102,7 @@ struct Left {
     master_pid: u32,
     date: Option<String>,
     log: Option<ports::Left>,
-    library: Handed,
+    library: Vec<Handed>,
 }
 
 impl Seat {
@@ -227,7 +227,8 @@ impl Left {
     fn descriptors(&self) -> Vec<Handed> {
         let Left { channel, area, bells, life, notify, stacks, place, listeners, tls, log, library, .. } =
             self;
-        let mut all = vec![*channel, area.file, *life, *notify, *stacks, *place, *library];
+        let mut all = vec![*channel, area.file, *life, *notify, *stacks, *place];
+        all.extend(library);
         all.extend(bells);
         all.extend(tls);
         all.extend(listeners.iter().map(listeners::Left::descriptor));
@@ -259,7 +260,9 @@ pub fn find(number: i32) -> io::Result<Taken> {
     left.log.map_or(Ok(()), ports::Left::take)?;
     crate::logging::set_date(left.date);
     // It is loaded, and not for what the application starts.
-    drop(left.library.take()?);
+    for library in left.library {
+        drop(library.take()?);
+    }
     let bells = left.bells.into_iter().map(|bell| bell.take().map(Arc::new)).collect::<io::Result<_>>()?;
     Ok(Taken {
         generation: left.generation,

@@ -19,11 +19,14 @@ const INSIDE: Option<&[u8]> = Some(include_bytes!(env!("UWRING_PLUGIN")));
 const INSIDE: Option<&[u8]> = None;
 /// File name of the plugin.
 const PLUGIN_FILE: &str = "libuwring_python.so";
+/// Those for free-threaded interpreters, which cannot load the one that serves all others; one for each version.
+const FREE_THREADED: [&str; 2] = ["cp314t", "cp315t"];
 /// A folder to look into first.
 const PLUGIN_DIR_VARIABLE: &str = "UWRING_PLUGIN_DIR";
 
 /// What the interpreter runs. It must be understood by every Python there is, to tell it that it is too old; the
-/// arguments behind it are the plugin's file, the number of the seat's descriptor and the process id.
+/// arguments behind it are the plugin's file, the number of the seat's descriptor, the process id, and `NAME=FILE` for
+/// each of [`FREE_THREADED`] that there is.
 const BOOT: &str = "\
 import sys
 def no(why):
@@ -33,13 +36,20 @@ if sys.version_info < (3, 9):
     no('Python %d.%d: 3.9 or later is needed [UWR-E025]' % sys.version_info[:2])
 if sys.implementation.name != 'cpython':
     no('%s: CPython is needed [UWR-E026]' % sys.implementation.name)
-if 't' in sys.abiflags:
-    no('a free-threaded build, which the plugin cannot be loaded into: use the ordinary one [UWR-E027]')
+def file():
+    if 't' not in sys.abiflags:
+        return sys.argv[1]
+    name = 'cp%d%dt' % sys.version_info[:2]
+    for word in sys.argv[4:]:
+        if word.startswith(name + '='):
+            return word[len(name) + 1:]
+    no('a free-threaded build, and libuwring_python-%s.so is not there: use the ordinary one [UWR-E027]' % name)
 import os
 if os.getpid() != int(sys.argv[3]):
     no('started by a script that waits for it: name the interpreter itself with the option python [UWR-E028]')
 import _frozen_importlib as b, _frozen_importlib_external as e
-s = b.ModuleSpec('uwring_python', e.ExtensionFileLoader('uwring_python', sys.argv[1]), origin=sys.argv[1])
+f = file()
+s = b.ModuleSpec('uwring_python', e.ExtensionFileLoader('uwring_python', f), origin=f)
 try:
     m = b.module_from_spec(s)
 except (ImportError, AttributeError) as error:
@@ -49,7 +59,7 @@ if sys.path and sys.path[0] == '':
     del sys.path[0]
 globals().update(serve=m.serve, seat=int(sys.argv[2]))
 sys.orig_argv = []
-del no, os, b, e, s, m, sys
+del no, file, os, b, e, f, s, m, sys
 serve(seat)
 ";
 
@@ -84,6 +94,14 @@ pub enum Error {
 /// in its place.
 #[derive(Debug)]
 pub struct Library {
+    usual: Opened,
+    /// Of [`FREE_THREADED`], what there is.
+    others: Vec<(&'static str, Opened)>,
+}
+
+/// One file.
+#[derive(Debug)]
+struct Opened {
     file: File,
     path: PathBuf,
 }
@@ -98,35 +116,55 @@ impl Library {
             folders.push(beside.join("../lib/uwring"));
             folders.insert(folders.len() - 1, beside);
         }
-        let open = |folder: &PathBuf| {
-            let path = folder.join(PLUGIN_FILE);
-            File::open(&path).ok().map(|file| Library { file, path })
-        };
-        match (folders.iter().find_map(open), INSIDE) {
-            (Some(library), _) => Ok(library),
-            (None, Some(inside)) => Library::unpack(inside).map_err(Error::Unpacked),
+        let usual = match (Opened::first(&folders, PLUGIN_FILE), INSIDE) {
+            (Some(library), _) => library,
+            (None, Some(inside)) => Opened::unpack(inside).map_err(Error::Unpacked)?,
             (None, None) => {
                 let looked: Vec<String> = folders.iter().map(|folder| folder.display().to_string()).collect();
-                Err(Error::NoPlugin(looked.join(", ")))
+                return Err(Error::NoPlugin(looked.join(", ")));
             }
-        }
+        };
+        let other = |name| Some((name, Opened::first(&folders, &format!("libuwring_python-{name}.so"))?));
+        Ok(Library { usual, others: FREE_THREADED.into_iter().filter_map(other).collect() })
+    }
+
+    /// The descriptors.
+    pub fn handed(&self) -> Vec<Handed> {
+        std::iter::once(&self.usual)
+            .chain(self.others.iter().map(|(_, other)| other))
+            .map(|opened| Handed::of(&opened.file))
+            .collect()
+    }
+
+    /// `NAME=FILE` for each of the others.
+    fn others(&self) -> impl Iterator<Item = OsString> {
+        self.others.iter().map(|(name, opened)| {
+            let mut word = OsString::from(format!("{name}="));
+            word.push(opened.name());
+            word
+        })
+    }
+}
+
+impl Opened {
+    /// The one in the first folder that has it.
+    fn first(folders: &[PathBuf], name: &str) -> Option<Opened> {
+        folders.iter().find_map(|folder| {
+            let path = folder.join(name);
+            File::open(&path).ok().map(|file| Opened { file, path })
+        })
     }
 
     /// In a file of memory.
-    fn unpack(inside: &[u8]) -> io::Result<Library> {
+    fn unpack(inside: &[u8]) -> io::Result<Opened> {
         let mut file = exec::memory_file(PLUGIN_FILE)?;
         file.write_all(inside)?;
-        Ok(Library { file, path: PathBuf::from(PLUGIN_FILE) })
-    }
-
-    /// Its descriptor.
-    pub fn handed(&self) -> Handed {
-        Handed::of(&self.file)
+        Ok(Opened { file, path: PathBuf::from(PLUGIN_FILE) })
     }
 
     /// What the dynamic linker is asked for.
     fn name(&self) -> OsString {
-        let open = format!("/proc/self/fd/{}", exec::number(self.handed()));
+        let open = format!("/proc/self/fd/{}", exec::number(Handed::of(&self.file)));
         // A root folder of one's own may have no /proc.
         if Path::new(&open).exists() { open.into() } else { self.path.clone().into() }
     }
@@ -192,13 +230,14 @@ pub fn become_python(
     argv.extend(settings.python.no_site.then(|| OsString::from("-S")));
     let numbers = [exec::number(seat).to_string(), std::process::id().to_string()];
     argv.extend(["-c", BOOT].map(OsString::from));
-    argv.push(library.name());
+    argv.push(library.usual.name());
     argv.extend(numbers.map(OsString::from));
+    argv.extend(library.others());
     // The kernel shows the memory that held the arguments: a longer name than these would be cut.
     let room: usize = argv.iter().map(|word| word.len() + 1).sum();
     argv.extend((title_bytes > room).then(|| OsString::from(" ".repeat(title_bytes - room))));
     let env: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    if let Err(error) = exec::keep_open(&[library.handed()], true) {
+    if let Err(error) = exec::keep_open(&library.handed(), true) {
         return error;
     }
     exec::replace(python, &argv, &env)
@@ -239,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_is_inside_is_unpacked_whole() {
-        let mut library = Library::unpack(b"not really").expect("there is memory");
+        let mut library = Opened::unpack(b"not really").expect("there is memory");
         let mut text = String::new();
         io::Seek::rewind(&mut library.file).expect("a file");
         io::Read::read_to_string(&mut library.file, &mut text).expect("readable");

@@ -62,6 +62,42 @@ fn where_io_uring_is_denied_epoll_serves() {
     }
 }
 
+/// By the sysctl itself. That takes io_uring from the whole machine for a moment, so it is done only where it is asked for:
+/// `cargo test --test it sysctl -- --ignored`, as root.
+#[test]
+#[ignore = "changes kernel.io_uring_disabled for a moment"]
+fn where_the_sysctl_denies_io_uring_epoll_serves() {
+    const SYSCTL: &str = "/proc/sys/kernel/io_uring_disabled";
+    struct Before(String);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            std::fs::write(SYSCTL, &self.0).expect("it was written before");
+        }
+    }
+    if uwring_only("it knows epoll only") {
+        return;
+    }
+    let before = Before(std::fs::read_to_string(SYSCTL).unwrap_or_default());
+    if before.0.trim() != "0" || std::fs::write(SYSCTL, "2").is_err() {
+        std::mem::forget(before);
+        return skipped("kernel.io_uring_disabled is not ours to change");
+    }
+    let server = Server::app("hello")
+        .http()
+        .ini("stats = {dir}/stats.sock\nmetrics = {dir}/metrics.sock")
+        .env("UWSGI_ENGINE", "auto")
+        .start();
+    let forced = Server::app("hello").env("UWSGI_ENGINE", "io_uring").launch();
+    let status = forced.process.expect_end();
+    drop(before);
+    let line = server.log().wait_for("[uwring] engine: epoll; ");
+    assert!(line.contains("io_uring_setup: Operation not permitted"), "{line}");
+    assert!(line.contains("the sysctl kernel.io_uring_disabled"), "{line}");
+    serves_on(&server, "epoll");
+    assert_eq!(status.code(), Some(1));
+    forced.log().wait_for("engine = io_uring, but");
+}
+
 /// What older kernels refuse: buffers the kernel picks (5.19), waiting with a timeout (5.11), how the ring is made (6.1).
 #[test]
 fn where_a_part_of_io_uring_is_missing_epoll_serves() {

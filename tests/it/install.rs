@@ -122,6 +122,22 @@ fn a_command_says_how_it_is_used() {
     }
 }
 
+/// And without colours, since this is no terminal.
+#[test]
+fn without_arguments_it_says_what_it_can_do() {
+    if uwring_only("it waits for requests that nobody can send") {
+        return;
+    }
+    let output = Command::new(program()).env_clear().output().expect("it starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.starts_with("uwring serves Python applications.\n") && text.lines().count() <= 24, "{text}");
+    for word in ["uwring --http :8080 app.py", "uwring check ", "uwring explain ", "uwring --help"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    assert!(!text.contains('\x1b') && output.stderr.is_empty(), "{output:?}");
+}
+
 #[test]
 fn a_reader_may_have_had_enough() {
     if uwring_only("its help is shorter") {

@@ -87,6 +87,21 @@ fn what_is_no_interpreter_is_told() {
     }
 }
 
+/// Stands for one without the global lock, of a version that there is no library for.
+#[test]
+fn a_free_threaded_one_is_told_which_library_it_lacks() {
+    if uwring_only("it has the interpreter's library in its own program") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let text = "import sys\nsys.abiflags += 't'\n";
+    std::fs::write(folder.path().join("sitecustomize.py"), text).expect("write a module");
+    let server = with(&python3()).env("PYTHONPATH", &folder.path().display().to_string()).launch();
+    assert_eq!(server.process.expect_end().code(), Some(1));
+    let line = server.log().wait_for("a free-threaded build, and libuwring_python-cp3");
+    assert!(line.ends_with("t.so is not there: use the ordinary one [UWR-E027]"), "{line}");
+}
+
 /// Stands for an interpreter that is linked statically, and so has no symbols for a library.
 #[test]
 fn one_that_can_load_no_library_is_told() {
@@ -123,7 +138,8 @@ fn texts_are_utf_8_without_a_locale() {
     server.log().wait_for("hé");
 }
 
-/// One build serves them all: those of a version manager, where there is one, beside the one all other tests use.
+/// One build serves them all: those of a version manager, where there is one, and those that PYTHONS names, beside the
+/// one all other tests use.
 #[test]
 fn every_cpython_serves() {
     if uwring_only("it is built for one version") {
@@ -133,6 +149,8 @@ fn every_cpython_serves() {
     let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
     let mut found: Vec<PathBuf> =
         versions.map(|entry| entry.path().join("bin/python")).filter(|python| python.exists()).collect();
+    let named = std::env::var_os("PYTHONS").unwrap_or_default();
+    found.extend(std::env::split_paths(&named).filter(|python| python.is_file()));
     if found.is_empty() {
         skipped("no other CPython is installed here");
     }
@@ -149,13 +167,25 @@ fn every_cpython_serves() {
 
 /// The core of this suite with that interpreter: both protocols, threads, streams, exceptions, deadlines, stacks, reload, end.
 fn one_serves(python: &Path) {
-    let question = "import sys; print(sys.version_info[:2] >= (3, 9), '%s %d.%d' % ((sys.executable,) + sys.version_info[:2]))";
+    let question = "import sys; v = '%d.%d' % sys.version_info[:2]; print(sys.version_info[:2] >= (3, 9), \
+                    '%s%s' % (v, 't' * ('t' in getattr(sys, 'abiflags', ''))), sys.executable, v)";
     let output = Command::new(python).args(["-c", question]).output().expect("it runs");
-    let Some(itself) = std::str::from_utf8(&output.stdout).expect("text").strip_prefix("True ") else {
+    let answer = String::from_utf8_lossy(&output.stdout).into_owned();
+    let refused = |why: &str| {
         let server = with(python).launch();
         assert_eq!(server.process.expect_end().code(), Some(1), "{}", python.display());
-        return drop(server.log().wait_for("3.9 or later is needed"));
+        server.log().wait_for(why);
     };
+    let Some((version, itself)) = answer.strip_prefix("True ").and_then(|rest| rest.split_once(' ')) else {
+        return refused("3.9 or later is needed");
+    };
+    // Those are served by a library of their own, where that was built (`scripts/package plugin`).
+    if version.ends_with('t') {
+        let name = format!("libuwring_python-cp{}.so", version.replace('.', ""));
+        if !program().with_file_name(&name).exists() {
+            return refused(&format!("a free-threaded build, and {name} is not there"));
+        }
+    }
     let line = format!("python = {}", python.display());
     let server = Server::app("core")
         .without("virtualenv")

@@ -4,8 +4,9 @@ use pyo3::prelude::*;
 
 use crate::host;
 
-/// `import uwring_python`: for the server's own start only (`src/plugin/find.rs`).
-#[pymodule]
+/// `import uwring_python`: for the server's own start only (`src/plugin/find.rs`). Nothing here counts on the interpreter
+/// lock to keep threads apart: a free-threaded interpreter goes without it.
+#[pymodule(gil_used = false)]
 fn uwring_python(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(serve, module)?)
 }

@@ -223,8 +223,7 @@ fn join_threads(py: Python<'_>) -> PyResult<()> {
 /// yet. `false`: there is no such thread.
 pub fn raise_in(ident: u64, exception: Option<&Bound<'_, PyType>>) -> bool {
     let exception = exception.map_or(std::ptr::null_mut(), |class| class.as_ptr());
-    // SAFETY: every caller is attached (exceptions are set and taken back with the interpreter lock held); a class, of
-    // which the call takes its own reference, or null.
+    // SAFETY: every caller is attached; a class, of which the call takes its own reference, or null.
     unsafe { pyo3::ffi::PyThreadState_SetAsyncExc(ident as c_long, exception) == 1 }
 }
 

@@ -1,7 +1,8 @@
 //! Threads seen from outside: the stacks of all of them, and an end for a request that takes too long (`harakiri`).
 //!
-//! A request's number is set and taken back by its own thread with the interpreter lock held, and compared by whoever
-//! wants to end it with the lock held too. So the exception reaches that request, or nobody.
+//! A request's number is set and taken back by its own thread. Whoever wants to end it puts [`ENDING`] in the number's
+//! place while it does, and the thread does not get past the end of the request meanwhile. So the exception reaches that
+//! request, or nobody; also in a free-threaded interpreter, where the two run at the same time.
 //!
 //! The main thread is interrupted by a signal, whose Python handler raises: that ends also a `sleep` or a `recv`. Other
 //! threads get an asynchronous exception, which they meet at their next byte code.
@@ -23,12 +24,15 @@ pyo3::create_exception!(
     "The request has taken longer than harakiri allows; the client has been told."
 );
 
+/// In place of a request's number: it is just being told to end.
+const ENDING: u64 = u64::MAX;
+
 /// One interpreter thread.
 #[derive(Debug, Default)]
 struct Worker {
     /// As Python knows it.
     ident: AtomicU64,
-    /// The request it works on, 0 none.
+    /// The request it works on, 0 none, or [`ENDING`].
     request: AtomicU64,
     /// That was told to end.
     told: AtomicBool,
@@ -66,15 +70,28 @@ pub fn enter(py: Python<'_>, thread: u32) -> PyResult<()> {
 /// It works on request `serial`.
 pub fn begin(thread: u32, serial: u64) {
     if let Some(worker) = worker(thread) {
-        worker.request.store(serial, Ordering::Relaxed);
+        worker.request.store(serial, Ordering::Release);
     }
 }
 
 /// It is done with it. What was raised and has not arrived yet never will.
 pub fn end(_py: Python<'_>, thread: u32) {
     let Some(worker) = worker(thread) else { return };
-    worker.request.store(0, Ordering::Relaxed);
-    if worker.told.swap(false, Ordering::Relaxed) {
+    let mut serial = worker.request.load(Ordering::Acquire);
+    loop {
+        // Nobody waits for us while he has ENDING there.
+        if serial == ENDING {
+            std::thread::yield_now();
+            serial = worker.request.load(Ordering::Acquire);
+            continue;
+        }
+        match worker.request.compare_exchange(serial, 0, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => break,
+            Err(now) => serial = now,
+        }
+    }
+    if worker.told.load(Ordering::Relaxed) {
+        worker.told.store(false, Ordering::Relaxed);
         set_exception(worker, None);
     }
 }
@@ -117,16 +134,22 @@ fn end_waiting() {
 /// Ends request `serial` of `thread`, if that is what it works on.
 pub fn interrupt(py: Python<'_>, thread: u32, serial: u64) -> bool {
     let Some(worker) = worker(thread) else { return false };
-    // From here to the end nothing of Python's runs, so the thread stays where it is.
-    if serial == 0 || worker.request.load(Ordering::Relaxed) != serial {
+    // Made at its first use, which may wait for other threads: not below.
+    let exception = py.get_type::<Harakiri>();
+    let is_it = |worker: &Worker| {
+        worker.request.compare_exchange(serial, ENDING, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    };
+    if serial == 0 || !is_it(worker) {
         return false;
     }
     worker.told.store(true, Ordering::Relaxed);
-    if thread == 0 {
+    let told = if thread == 0 {
         host::signal_main_thread(signal())
     } else {
-        set_exception(worker, Some(&py.get_type::<Harakiri>()))
-    }
+        set_exception(worker, Some(&exception))
+    };
+    worker.request.store(serial, Ordering::Release);
+    told
 }
 
 /// `None` takes back what was set and not raised yet.

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::ffi::{
-    METH_KEYWORDS, METH_O, PyCFunction_NewEx, PyCFunctionWithKeywords, PyErr_Clear, PyErr_Restore,
-    PyMethodDef, PyMethodDefPointer, PyObject,
+    METH_KEYWORDS, METH_O, PyCFunction_NewEx, PyCFunctionWithKeywords, PyErr_Clear, PyMethodDef,
+    PyMethodDefPointer, PyObject,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
@@ -215,8 +215,12 @@ fn error_of(py: Python<'_>, info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
         return Err(PyTypeError::new_err("exc_info holds no exception"));
     }
     let trace = if trace.is_none() { std::ptr::null_mut() } else { trace.into_ptr() };
+    // What 3.12 has in its place is not in the limited API of 3.9.
+    #[allow(deprecated)]
     // SAFETY: attached; takes over the three references that `into_ptr` gave up.
-    unsafe { PyErr_Restore(kind.into_ptr(), value.into_ptr(), trace) };
+    unsafe {
+        pyo3::ffi::PyErr_Restore(kind.into_ptr(), value.into_ptr(), trace)
+    };
     Ok(PyErr::fetch(py))
 }
 

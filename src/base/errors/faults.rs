@@ -92,9 +92,10 @@ table! {
         "The chosen Python is PyPy or another implementation."
         "Choose a CPython by `python` or `virtualenv`."
     FREE_THREADED "UWR-E027" "a free-threaded build"
-        "The chosen Python is built without the global lock (python3.13t, python3.14t), and cannot load a library of \
-        the stable ABI."
-        "Use the ordinary build of the same version."
+        "The chosen Python is built without the global lock (python3.14t), and needs a library of its own, which the message \
+        names; there is none for 3.13t."
+        "Build that library with `scripts/package plugin` and put it beside the other one (docs/install.md), or use the \
+        ordinary build of the same version."
     PYTHON_SCRIPT "UWR-E028" "started by a script that waits for it"
         "`python` names a script that starts Python as its child; the server needs the process itself."
         "Name the interpreter itself, or let the script say `exec`."
