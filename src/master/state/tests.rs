@@ -500,18 +500,3 @@ fn a_load_that_takes_long_is_told_now_and_then() {
     play.after(100_000);
     assert!(!play.said("still loads"));
 }
-
-#[test]
-fn a_slow_load_is_told_from_time_to_time() {
-    let mut play = Play::new();
-    play.on(Event::Start);
-    play.on(Event::TemplateForked { generation: 1, pid: 10 });
-    for (ms, told) in [(2_900, false), (100, true), (2_900, false), (100, true), (5_900, false), (100, true)]
-    {
-        assert_eq!(play.after(ms), []);
-        assert_eq!(play.said("generation 1 still loads the application"), told, "{ms}");
-    }
-    play.on(Event::TemplateReady { generation: 1 });
-    play.after(60_000);
-    assert!(!play.said("still loads"));
-}
