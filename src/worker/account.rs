@@ -124,7 +124,7 @@ impl<R: Reactor> Ring<R> {
         let text = |span| request.bytes(span, head, fixed);
         let no_app = job.outcome == Outcome::NoApp;
         let record = Record {
-            pid: std::process::id(),
+            pid: self.logbook.pid(),
             worker: self.plan.id,
             core: job.thread,
             app: if no_app { -1 } else { i64::from(job.app) },

@@ -26,6 +26,8 @@ const SECOND_US: u64 = 1_000_000;
 /// See the module's page.
 pub struct Logbook {
     line: Line,
+    /// Of this process: asking the kernel each time would be a system call.
+    pid: u32,
     sink: Option<Arc<File>>,
     direct: bool,
     /// Lines of ours among the requests are marked for the log process.
@@ -59,6 +61,7 @@ impl Logbook {
         let direct = sink.as_ref().and_then(|f| f.metadata().ok()).is_some_and(|m| m.is_file());
         Logbook {
             line: Line::compile(&settings.logging),
+            pid: std::process::id(),
             sink: sink.map(Arc::new),
             direct,
             marked: false,
@@ -70,6 +73,11 @@ impl Logbook {
             unsaid: 0,
             wall: Wall::default(),
         }
+    }
+
+    /// This process, as request lines say it.
+    pub fn pid(&self) -> u32 {
+        self.pid
     }
 
     /// Whether request lines say how many requests all workers have had.

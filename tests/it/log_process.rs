@@ -308,6 +308,18 @@ fn a_log_is_opened_anew_and_renamed_when_files_are_touched() {
 }
 
 #[test]
+fn a_reload_opens_the_log_anew_where_it_is_told_to() {
+    let server = start(Server::app("log").ini("logto = {dir}/server.log\nlog-reopen = true"), "server.log");
+    std::fs::rename(server.path("server.log"), server.path("moved.log")).expect("renamed");
+    server.reload_until(|| {
+        std::fs::read_to_string(server.path("server.log"))
+            .is_ok_and(|text| text.contains("spawned uWSGI worker 1"))
+    });
+    say(&server, "anew");
+    wait_file(&server, "server.log", |text| text.contains("anew\n"));
+}
+
+#[test]
 fn a_truncated_log_begins_empty() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("server.log"), "yesterday\n").expect("written");

@@ -111,7 +111,7 @@ const OWN: &str = "metric = shop.orders\nmetric = name=g,type=gauge,initial_valu
 fn metered() -> ServerBuilder {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("read"), "42\n").expect("written");
-    Server::app("metered").folder(folder).ini(OWN).ini("stats = {dir}/stats.sock\nprocesses = 2")
+    Server::app("metered").folder(folder).ini(OWN).ini("stats = {dir}/stats.sock").processes(2)
 }
 
 /// Asks for each path, and compares what comes.

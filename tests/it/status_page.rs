@@ -128,7 +128,7 @@ fn a_browser_shows_it() {
         "aria-label=\"Requests a second: all ",
         "<th scope=\"col\" class=\"word\">reason</th>",
         "<td class=\"word\">500</td>",
-        "aria-label=\"read ",
+        "aria-label=\"accept ",
         &format!("<td class=\"\">{}</td>", server.workers()[0]),
     ] {
         assert!(page.contains(part), "{part}: {page}");

@@ -74,6 +74,35 @@ fn the_default_line_is_uwsgis() {
 }
 
 #[test]
+fn there_is_room_for_the_longest_line() {
+    let most = Record {
+        pid: u32::MAX,
+        core: u32::MAX,
+        app: i64::MIN,
+        app_requests: i64::MIN,
+        total_requests: u64::MAX,
+        vars: usize::MAX,
+        packet_bytes: usize::MAX,
+        took_us: u64::MAX,
+        status: u16::MAX,
+        header_count: u32::MAX,
+        header_bytes: u64::MAX,
+        body_bytes: u64::MAX,
+        via_sendfile: true,
+        uri: &[b'\n'; 10_000],
+        ..record(&[])
+    };
+    let mut out = b"before\n".to_vec();
+    Line::compile(&Logging { micros: true, ..Logging::default() }).append(&mut out, &most);
+    let line = String::from_utf8(out).expect("text");
+    assert!(
+        line.starts_with("before\n[pid: 4294967295|app: -9223372036854775808|req: -9223372036854775808/1844")
+    );
+    assert!(line.ends_with("bytes (1 switches on core 4294967295)\n"), "{line:.100}");
+    assert_eq!(line.matches("\\x0a").count(), 10_000);
+}
+
+#[test]
 fn options_change_the_default_line() {
     let text =
         line(&Logging { micros: true, x_forwarded_for: true, memory_report: true, ..Logging::default() });

@@ -65,7 +65,7 @@ function cards(now, point) {
     ["99th percentile", time(point.p99)],
     ["Queued (99th)", time(point.queue)],
     ["Threads busy", `${now.running} of ${threads}`],
-    ["Requests waiting", now.in_hand > now.running ? now.in_hand - now.running : 0],
+    ["Waiting", now.in_hand > now.running ? now.in_hand - now.running : 0],
     ["Sent", `${bytes(point.sent)}/s`],
   ];
   by("cards").replaceChildren(...shown.map(([name, value, bad]) => {
@@ -123,16 +123,17 @@ function request(row) {
 }
 
 function phases(row) {
-  const parts = [["read", row.read_us], ["queue", row.queue_us], ["app", row.app_us], ["write", row.write_us]];
-  const before = row.accept_us > 0 ? `waited ${time(row.accept_us)} to be accepted; ` : "";
-  const told = before + parts.map(([name, us]) => `${name} ${time(us)}`).join(", ");
+  const parts = [["accept", row.accept_us], ["read", row.read_us], ["queue", row.queue_us], ["app", row.app_us], ["write", row.write_us]];
+  const told = parts.map(([name, us]) => `${name} ${time(us)}`).join(", ");
   const svg = drawn("svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", role: "img", "aria-label": told });
   const title = drawn("title", {});
   title.append(told);
   svg.append(title);
+  // The wait to be accepted comes before what counts as the request's time.
+  const all = Math.max(1, row.accept_us + row.total_us);
   let x = 0;
   for (const [name, us] of parts) {
-    const width = (100 * us) / Math.max(1, row.total_us);
+    const width = (100 * us) / all;
     svg.append(drawn("rect", { class: name, x, y: 0, width, height: 10 }));
     x += width;
   }
