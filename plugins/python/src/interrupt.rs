@@ -75,13 +75,14 @@ pub fn begin(thread: u32, serial: u64) {
 }
 
 /// It is done with it. What was raised and has not arrived yet never will.
-pub fn end(_py: Python<'_>, thread: u32) {
+pub fn end(py: Python<'_>, thread: u32) {
     let Some(worker) = worker(thread) else { return };
     let mut serial = worker.request.load(Ordering::Acquire);
     loop {
-        // Nobody waits for us while he has ENDING there.
+        // Detached: whoever has ENDING there may itself have to wait until every thread is (free-threaded only; with an
+        // interpreter lock he has that).
         if serial == ENDING {
-            std::thread::yield_now();
+            py.detach(std::thread::yield_now);
             serial = worker.request.load(Ordering::Acquire);
             continue;
         }
