@@ -50,9 +50,10 @@ impl Bounds {
     /// serve at once, its whole queue while others have room in theirs, and all that come when nobody has, to tell them.
     /// `least`: requests in hand of the least busy other worker.
     fn capacity(&self, usual: usize, least: Option<usize>) -> usize {
+        let all = self.threads + self.size;
         match least {
-            Some(n) if n < self.threads => usual,
-            Some(n) if n < self.threads + self.size => usual.max(self.threads + self.size),
+            Some(n) if n < self.threads => usual.min(all),
+            Some(n) if n < all => all,
             _ => usize::MAX,
         }
     }
@@ -181,7 +182,12 @@ mod tests {
     fn a_busy_worker_leaves_clients_to_idle_ones_and_tells_them_off_when_all_are_full() {
         let bounds = Bounds { size: 5, timeout_ms: 0, room: 2, threads: 2 };
         assert_eq!(bounds.capacity(3, Some(1)), 3, "another has an idle thread");
-        assert_eq!(bounds.capacity(3, Some(2)), 7, "another has room in its queue");
+        assert_eq!(
+            bounds.capacity(18, Some(1)),
+            7,
+            "short requests are taken ahead as far as the queue goes"
+        );
+        assert_eq!(bounds.capacity(18, Some(2)), 7, "another has room in its queue");
         assert_eq!(bounds.capacity(3, Some(7)), usize::MAX, "nobody has");
         assert_eq!(bounds.capacity(3, None), usize::MAX, "there is nobody else");
     }

@@ -327,9 +327,16 @@ fn several_workers_refuse_when_all_their_queues_are_full() {
     let server = Server::app("wait").http().processes(2).ini("request-queue-size = 1").start();
     let gate = Gate::new(server.path("gate"));
     let waiting = format!("GET /?{} HTTP/1.1\r\nHost: test\r\n\r\n", gate.query());
-    let mut clients: Vec<_> = (0..8).map(|_| server.http()).collect();
-    clients.iter_mut().for_each(|client| client.send(&waiting));
-    server.log().wait_n(2, |line| line.starts_with("waiting at")).expect("both workers are busy");
+    // One after the other: a worker that idles may take several connections before it hears what they want.
+    let mut clients = Vec::new();
+    for n in 1..=8 {
+        let mut client = server.http();
+        client.send(&waiting);
+        clients.push(client);
+        if n <= 2 {
+            server.log().wait_n(n, |line| line.starts_with("waiting at")).expect("both workers are busy");
+        }
+    }
     // Two run, two wait; nobody else is left in the dark.
     server.log().wait_n(4, |line| line.ends_with("(503)")).expect("the others are refused");
     let answered = |server: &Server| server.log().count(|line| line.starts_with("waiting at"));
