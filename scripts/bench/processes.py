@@ -82,6 +82,12 @@ def cpu_seconds(pid):
         return 0.0
 
 
+def pss_kb(pid):
+    """The process's memory in kB, what it shares with others in proportion."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(next(line for line in text.splitlines() if line.startswith("Pss:")).split()[1])
+
+
 def descendants(pid):
     """`pid` and everything below it."""
     children = {}

@@ -131,11 +131,7 @@ impl Monitor {
                 if let Err(cause) = crate::logging::relay::ports::attach(0) {
                     crate::log!("[uwring] no way of its own to the log: {cause} {}", errors::LOG_PROCESS);
                 }
-                let given_up = match &self.source.settings.process {
-                    settings if settings.master_as_root => startup::give_up(settings),
-                    _ => Ok(()),
-                };
-                if let Err(error) = given_up {
+                if let Err(error) = startup::give_up(&self.source.settings.process) {
                     crate::log!("{error}");
                     process::exit_now(1);
                 }

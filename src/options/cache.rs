@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::pairs::pairs;
+
 /// One cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cache {
@@ -65,13 +67,11 @@ impl Cache {
     pub fn keyed(text: &str) -> Result<(Cache, Option<String>), String> {
         let mut cache = Cache::of("", 0);
         let (mut blocks, mut unknown) = (None, Vec::new());
-        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, "1"));
-            let number =
-                || value.trim().parse::<u64>().map_err(|_| format!("a number for {key}, not {value}"));
-            let on = !matches!(value.trim(), "0" | "false" | "no" | "off");
-            match key.trim() {
-                "name" => value.trim().clone_into(&mut cache.name),
+        for (key, value) in pairs(text) {
+            let number = || value.parse::<u64>().map_err(|_| format!("a number for {key}, not {value}"));
+            let on = !matches!(value, "0" | "false" | "no" | "off");
+            match key {
+                "name" => value.clone_into(&mut cache.name),
                 "items" | "maxitems" | "max_items" => cache.items = number()?,
                 "blocks" => blocks = Some(number()?),
                 "blocksize" => cache.block_bytes = number()?,
@@ -82,8 +82,7 @@ impl Cache {
                 "ignore_full" => cache.ignore_full = on,
                 "no_expire" => cache.no_expire = on,
                 "math_initial" => {
-                    cache.initial =
-                        value.trim().parse().map_err(|_| format!("a number for {key}, not {value}"))?;
+                    cache.initial = value.parse().map_err(|_| format!("a number for {key}, not {value}"))?;
                 }
                 // Nobody sees how the index is kept, and what is beyond its time is gone at once.
                 "hash" | "hashsize" | "lastmod" | "use_last_modified" | "lazy" | "lazy_expire"

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::pairs::pairs;
+
 /// Bytes of the longest name: it is kept in shared memory.
 pub const NAME_MAX: usize = 64;
 
@@ -196,13 +198,6 @@ impl Threshold {
     pub fn said(&self) -> String {
         self.message.clone().unwrap_or_else(|| self.key.clone())
     }
-}
-
-fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split(',').map(str::trim).filter(|pair| !pair.is_empty()).map(|pair| match pair.split_once('=') {
-        Some((key, value)) => (key.trim(), value.trim()),
-        None => (pair, "1"),
-    })
 }
 
 #[cfg(test)]

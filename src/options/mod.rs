@@ -25,6 +25,7 @@ pub mod logger;
 pub mod metric;
 mod mistakes;
 pub mod monitor;
+mod pairs;
 pub mod recycling;
 pub mod remark;
 mod requests;

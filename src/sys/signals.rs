@@ -122,16 +122,16 @@ fn masters() -> SigSet {
     MASTER.into_iter().collect()
 }
 
-/// In a freshly forked child: dispositions as a program expects them, and nothing blocked. Among them the faults,
-/// where the Rust runtime looks for a stack overflow first: an application's crash shall be a crash at once, with
-/// the dump where it happened.
+/// In a freshly forked child of a test: dispositions as a program expects them, and nothing blocked.
+#[cfg(test)]
 pub fn reset() -> io::Result<()> {
     defaults().and_then(|()| unblock())
 }
 
-/// In the template: the same, but what is sent to the whole process group at once does nothing, and neither does
-/// the master's USR2 until the interpreter has a handler of its own for it. Handlers, not `SIG_IGN`: a command which
-/// the application starts shall find the defaults. They are there before a signal can come that has waited.
+/// In the template: dispositions as a program expects them, and nothing blocked; but what is sent to the whole process
+/// group at once does nothing, and neither does the master's USR2 until the interpreter has a handler of its own for
+/// it. Handlers, not `SIG_IGN`: a command which the application starts shall find the defaults. They are there before
+/// a signal can come that has waited.
 pub fn sleep_through() -> io::Result<()> {
     defaults()?;
     OWNER.store(std::process::id(), Ordering::Relaxed);
@@ -141,6 +141,8 @@ pub fn sleep_through() -> io::Result<()> {
     unblock()
 }
 
+/// Dispositions as a program expects them. Among them the faults, where the Rust runtime looks for a stack overflow
+/// first: an application's crash shall be a crash at once, with the dump where it happened.
 fn defaults() -> io::Result<()> {
     for signal in MASTER.into_iter().chain([Signal::SIGSEGV, Signal::SIGBUS]) {
         set(signal, SigHandler::SigDfl)?;

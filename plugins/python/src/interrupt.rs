@@ -77,19 +77,11 @@ pub fn begin(thread: u32, serial: u64) {
 /// It is done with it. What was raised and has not arrived yet never will.
 pub fn end(py: Python<'_>, thread: u32) {
     let Some(worker) = worker(thread) else { return };
-    let mut serial = worker.request.load(Ordering::Acquire);
-    loop {
-        // Detached: whoever has ENDING there may itself have to wait until every thread is (free-threaded only; with an
-        // interpreter lock he has that).
-        if serial == ENDING {
-            py.detach(std::thread::yield_now);
-            serial = worker.request.load(Ordering::Acquire);
-            continue;
-        }
-        match worker.request.compare_exchange(serial, 0, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => break,
-            Err(now) => serial = now,
-        }
+    // Detached: whoever has ENDING there may itself have to wait until every thread is (free-threaded only; with an
+    // interpreter lock he has that).
+    let over = |serial| (serial != ENDING).then_some(0);
+    while worker.request.fetch_update(Ordering::AcqRel, Ordering::Acquire, over).is_err() {
+        py.detach(std::thread::yield_now);
     }
     if worker.told.load(Ordering::Relaxed) {
         worker.told.store(false, Ordering::Relaxed);

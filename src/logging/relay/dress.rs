@@ -22,12 +22,8 @@ impl Dress {
     /// Of the logger `name`: encoders without a logger's name are for all.
     pub fn new(json: bool, encoders: &[EncoderOf], name: Option<&str>) -> Dress {
         let mine = |of: &&EncoderOf| of.logger.is_none() || of.logger.as_deref() == name;
-        let (gzip, chain): (Vec<Encoder>, _) = encoders
-            .iter()
-            .filter(mine)
-            .map(|of| of.encoder.clone())
-            .partition(|encoder| *encoder == Encoder::Gzip);
-        Dress { json, chain, gzip: !gzip.is_empty() }
+        let chain: Vec<Encoder> = encoders.iter().filter(mine).map(|of| of.encoder.clone()).collect();
+        Dress { json, gzip: chain.contains(&Encoder::Gzip), chain }
     }
 
     /// What is really written of `lines`: where they are to be compressed, all that go out at once are one member
@@ -73,7 +69,7 @@ fn encode(encoder: &Encoder, mut line: Vec<u8>, wall_us: u64) -> Vec<u8> {
             line.push(b'\n');
             line
         }
-        // Not in the chain: see `pack`.
+        // Behind all others, wherever it stands: see `pack`.
         Encoder::Gzip => line,
         Encoder::Format(form) => fill(form, &line, wall_us, <[u8]>::to_vec),
         Encoder::Json(form) => fill(form, &line, wall_us, |text| {

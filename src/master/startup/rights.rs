@@ -50,12 +50,15 @@ pub fn give_away(
     Ok(())
 }
 
-/// `master-as-root`: a process becomes the user that the configuration names, for good.
+/// `master-as-root`: a process becomes the user that the configuration names, for good. Else it is that already.
 pub fn give_up(process: &Process) -> Result<(), Error> {
+    if !process.master_as_root {
+        return Ok(());
+    }
     drop_privileges(&wanted(process)?, &process.capabilities)
 }
 
-/// `master-as-root`: only looks whether it could.
+/// Only looks whether it could become this: root can, and asking for what we are is fine.
 pub fn keep(identity: &Identity) -> Result<(), Error> {
     match identity.differs() {
         Some(kind) if !identity::is_root() => Err(Error::NotRoot { kind }),
@@ -65,12 +68,9 @@ pub fn keep(identity: &Identity) -> Result<(), Error> {
 
 /// Becomes this, for good, but for the capabilities.
 pub fn drop_privileges(identity: &Identity, capabilities: &[String]) -> Result<(), Error> {
+    keep(identity)?;
     if !identity::is_root() {
-        // Asking for what we are is fine.
-        return match identity.differs() {
-            Some(kind) => Err(Error::NotRoot { kind }),
-            None => Ok(()),
-        };
+        return Ok(());
     }
     if let Some(gid) = identity.group {
         log!("setgid() to {gid}");

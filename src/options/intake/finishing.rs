@@ -8,7 +8,7 @@ impl Intake<'_> {
     /// All options are there: what to do?
     pub fn finish(mut self) -> Result<Loaded, Error> {
         if let Some(command) = self.ended {
-            return Ok(Loaded { said: self.said, ..loaded(command, self.remarks, self.notes) });
+            return Ok(loaded(command, self.remarks, self.notes, self.said));
         }
         if let Some(Block { key, origin, .. }) = self.block.take() {
             let what = format!("the block of {key} is never closed by an end");
@@ -125,13 +125,13 @@ impl Intake<'_> {
         said.append(&mut draft.printed);
         if !draft.get.is_empty() && !self.checking {
             let command = Command::Print(values_of(&draft.get, &draft.given));
-            return Loaded { said, ..loaded(command, self.remarks, self.notes) };
+            return loaded(command, self.remarks, self.notes, said);
         }
         let config = if draft.show_config { docs::config(&draft.given) } else { Vec::new() };
         if draft.no_server && !self.checking {
             let mut text = config.join("\n");
             text.push_str("\nno-server mode requested. Goodbye.\n");
-            return Loaded { said, ..loaded(Command::Print(text), self.remarks, self.notes) };
+            return loaded(Command::Print(text), self.remarks, self.notes, said);
         }
         let elsewhere =
             draft.http_to.iter().find(|to| !draft.sockets.specs.iter().any(|s| s.address == **to));
@@ -150,18 +150,12 @@ impl Intake<'_> {
         if self.checking {
             remarks.extend(sense::surroundings(&settings));
         }
-        loaded(Command::Serve(Box::new(settings)), remarks, notes)
+        loaded(Command::Serve(Box::new(settings)), remarks, notes, said)
     }
 }
 
-fn loaded(command: Command, remarks: Vec<Remark>, notes: Vec<String>) -> Loaded {
-    Loaded {
-        command,
-        warnings: remarks.iter().map(Remark::to_string).collect(),
-        remarks,
-        notes,
-        said: Vec::new(),
-    }
+fn loaded(command: Command, remarks: Vec<Remark>, notes: Vec<String>, said: Vec<String>) -> Loaded {
+    Loaded { command, warnings: remarks.iter().map(Remark::to_string).collect(), remarks, notes, said }
 }
 
 /// The first value of each name, one a line.
