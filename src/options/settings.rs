@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarms::Alarms;
 use super::hooks::{self, Hook};
-use super::jobs::{Cron, Daemon};
+use super::jobs::{Cause, Cron, Daemon};
 use super::logger::{EncoderOf, Logger, Route};
 use crate::base::engine::Kind as Engine;
 use crate::base::pattern::Pattern;
@@ -162,6 +162,8 @@ pub struct Process {
     pub daemons: Vec<Daemon>,
     /// `cron` and its family.
     pub crons: Vec<Cron>,
+    /// `timer`, `touch-signal` and their families: what raises which signal of the application.
+    pub raises: Vec<(u8, Cause)>,
     /// `master-fifo`, in the order of their slots.
     pub fifos: Vec<PathBuf>,
     /// `limit-as`, megabytes of address space for each process.
@@ -234,6 +236,7 @@ impl Default for Process {
             hooks: Vec::new(),
             daemons: Vec::new(),
             crons: Vec::new(),
+            raises: Vec::new(),
             fifos: Vec::new(),
             limit_as: None,
             limit_nproc: None,

@@ -51,6 +51,7 @@ mod process;
 mod proxies;
 mod push;
 mod python;
+mod raised;
 mod recycle;
 mod requests;
 mod routes;

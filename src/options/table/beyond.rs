@@ -207,13 +207,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("cron-legion", Refused(LEGION)),
     ("unique-cron-legion", Refused(LEGION)),
     ("unique-legion-cron", Refused(LEGION)),
-    ("signal", Refused(SIGNALS)),
-    ("touch-signal", Refused("use touch-exec or hook-touch")),
-    ("fs-signal", Refused("use touch-exec or hook-touch")),
-    ("timer", Refused(SIGNALS)),
-    ("signal-timer", Refused(SIGNALS)),
-    ("rbtimer", Refused(SIGNALS)),
-    ("signal-rbtimer", Refused(SIGNALS)),
+    ("signal", Refused("give the server `touch-signal = FILE NUMBER`, and touch that file")),
     ("rpc-max", Accepted("nothing registers functions for others to call")),
     ("touch-mules-reload", Accepted("says nothing without a mule")),
     ("touch-spoolers-reload", Accepted("says nothing without a spooler")),
@@ -332,8 +326,6 @@ const ATTRIBUTE: &str = "write it into the vassal's configuration";
 const FUNCTION: &str = "functions of C are not called: use exec-… or hook-… with a command";
 const MOUNT: &str = "with systemd: BindsTo= the .mount unit";
 const LEGION: &str = "servers do not elect a lord among themselves: use cron on one of them";
-const SIGNALS: &str =
-    "the application's uwsgi.register_signal is not there: use cron, or a thread that sleeps";
 const SLOW: &str = "a client that takes nothing is given up after socket-timeout";
 const BINARY: &str = "this is a command of uWSGI's own binary";
 const ALGORITHMS: &str = "they are spare, spare2, backlog, backlog2, busyness and manual";
