@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 pub use super::cache::Cache;
+use super::cache::Preload;
 pub use super::emperor::Emperor;
 pub use super::files::Files;
 pub use super::headers::Headers;
@@ -66,6 +67,9 @@ pub struct Settings {
     pub routes: Routes,
     /// Caches shared by the workers.
     pub caches: Vec<Cache>,
+    /// What lies in them from the start.
+    #[serde(default)]
+    pub preloads: Vec<Preload>,
     /// The Python application.
     pub python: Python,
     /// Logs.

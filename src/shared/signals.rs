@@ -281,9 +281,9 @@ impl<'a> Signals<'a> {
         cells.any(|cell| cell.load(Ordering::Acquire) != 0)
     }
 
-    /// How many wait for it, those for anybody among them.
+    /// How many wait for worker `id` alone; 0: for whoever comes first.
     pub fn queued(&self, id: u32) -> u32 {
-        self.mailboxes(id).flat_map(|mailbox| &mailbox.waiting).map(|cell| cell.load(Ordering::Relaxed)).sum()
+        self.mail[id as usize].waiting.iter().map(|cell| cell.load(Ordering::Relaxed)).sum()
     }
 
     /// *Worker `id`.* It has handled one.
@@ -326,10 +326,33 @@ impl Area {
         let full = ids.into_iter().filter(|id| !signals.mail[*id as usize].put(signal)).count();
         signals.board.sent.fetch_add(1, Ordering::AcqRel);
         futex::wake_shared(&signals.board.sent, u32::from(u16::MAX));
+        let serving = self.serving();
+        if serving > generation {
+            // Its workers finish what is in hand: it is for those that came instead.
+            return (self.forward_signals(generation, serving), full == 0);
+        }
         // Who begins to serve looks into its mailbox afterwards: one of the two sees the other.
         fence(Ordering::SeqCst);
         let is_for = |number: &u32| !matches!(target, Target::Worker(id) if self.id_of(*number) != id);
         (self.serving_slots(generation).filter(is_for).collect(), full == 0)
+    }
+
+    /// What waits for workers of the generation `from` is for those of `to` now, as far as they have handlers. Result: the
+    /// slots whose bells are to be rung.
+    pub fn forward_signals(&self, from: u32, to: u32) -> Vec<u32> {
+        let (old, new) = (self.signals(from), self.signals(to));
+        if from % 2 == to % 2 {
+            return Vec::new();
+        }
+        for (old, mailbox) in old.mail.iter().zip(new.mail) {
+            for signal in (0..=255).filter(|signal| new.target(*signal).is_some()) {
+                let waiting = old.cell(signal).swap(0, Ordering::AcqRel);
+                // Beyond the bound they are lost.
+                let _ = (0..waiting).take_while(|_| mailbox.put(signal)).count();
+            }
+        }
+        fence(Ordering::SeqCst);
+        self.serving_slots(to).collect()
     }
 
     /// Slots of the workers of `generation` that serve.
@@ -390,6 +413,23 @@ mod tests {
         assert!(signals.waits(1), "the same generation, started again");
         signals.begin(3);
         assert_eq!((signals.waits(1), signals.target(5)), (false, None));
+    }
+
+    #[test]
+    fn what_waits_at_a_reload_is_handled_by_those_that_come() {
+        let area = Area::new(1, 1, 0).expect("mapped");
+        let (old, new) = (area.signals(1), area.signals(2));
+        old.begin(1);
+        new.begin(2);
+        new.register(5, Target::Any);
+        for signal in [5, 6] {
+            area.send_signal(1, signal);
+        }
+        area.set_serving(2);
+        assert_eq!(area.forward_signals(1, 2), [] as [u32; 0]);
+        assert_eq!((new.claim(1, 0), new.claim(1, 0)), (Some(5), None), "nobody knows the other one");
+        area.send_signal(1, 5);
+        assert_eq!(new.claim(1, 0), Some(5), "of an old worker that still works");
     }
 
     #[test]

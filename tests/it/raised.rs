@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Packet, Response, Server, Target, target};
+use crate::support::{PATIENCE, Packet, Response, Server, Target, target};
 
 fn get(server: &Server, path: &str) -> Response {
     server.socket().uwsgi(&Packet::get(path)).expect(200)
@@ -50,6 +50,16 @@ fn a_signal_is_handled_by_whom_it_is_for() {
     server.log().wait_for("error managing signal 99 on worker ");
     assert_eq!(get(&server, "/registered").text(), "[True, None]");
     let log = server.log();
+    let told = |key: &str| -> u64 {
+        let workers: Vec<serde_json::Value> =
+            serde_json::from_str(&get(&server, "/workers").text()).expect("JSON");
+        workers.iter().map(|worker| worker[key].as_u64().expect("a number")).sum()
+    };
+    // It is counted when its handler has returned.
+    let started = std::time::Instant::now();
+    while told("signals") < 25 {
+        assert!(started.elapsed() < PATIENCE, "{}", get(&server, "/workers").text());
+    }
     assert_eq!([is(1), is(2), is(3)].map(|number| log.count(number)), [20, 2, 1], "once each");
 }
 

@@ -214,6 +214,9 @@ pub const WORKER_IN_FLIGHT: u32 = 6;
 /// [`CONTROL_WORKER`]: answers that the client did not take.
 pub const WORKER_WRITE_ERRORS: u32 = 7;
 
+/// [`CONTROL_WORKER`]: signals of the application's handled.
+pub const WORKER_SIGNALS: u32 = 8;
+
 /// [`HostApi::control`]: the request on the calling interpreter thread has taken too long in `arg` seconds; 0 takes it
 /// back. Result 1, or 0 on another thread.
 pub const CONTROL_USER_HARAKIRI: u32 = 20;

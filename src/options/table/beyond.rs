@@ -96,8 +96,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("cache-store-sync", Accepted("says nothing without cache-store, which is refused")),
     ("cache-sync", Refused(CACHE)),
     ("cache-udp-*", Refused(CACHE)),
-    ("add-cache-item", Refused(PRELOAD)),
-    ("load-file-in-cache*", Refused(PRELOAD)),
     ("queue", Refused("the application's uwsgi.queue_… are not there: use a database, Redis or a broker")),
     ("queue-*", Accepted("says nothing without a queue")),
     (
@@ -314,7 +312,6 @@ const STORE: &str =
     "a cache (cache2) is memory, and gone when the server stops: use Redis or a database for what is to stay";
 const EXPIRE: &str =
     "an item is gone the second it expires, and makes room when room is needed: nobody sweeps";
-const PRELOAD: &str = "fill the cache from the application, with uwsgi.cache_set where it is imported";
 const LOOP: &str = "use threads = N";
 const OTHER: &str = "only Python is served here: keep uWSGI, or that language's own server, for it";
 const CALLABLE: &str = "only WSGI applications are called: name one with module, wsgi-file or mount";

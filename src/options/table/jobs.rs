@@ -1,6 +1,6 @@
 //! Rows: jobs beside requests, caches, and servers of servers.
 
-use super::super::cache::Cache;
+use super::super::cache::{Cache, From, Preload};
 use super::super::draft::Draft;
 use super::super::jobs::{Cause, Cron, Daemon};
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
@@ -49,6 +49,21 @@ pub const ROWS: &[Row] = &[
         &["touch-signal", "fs-signal"],
         Set(Takes::Value("FILE SIGNAL"), |s, text| raise(s, Cause::file(text))),
         "send this signal to the application (uwsgi.register_signal) when this file or folder changes",
+    ),
+    row(
+        &["add-cache-item"],
+        Set(Takes::Value("[CACHE ]KEY=VALUE"), |s, text| preload(s, Preload::item(text))),
+        "store this in the cache (without a name in all) when the server starts",
+    ),
+    row(
+        &["load-file-in-cache"],
+        Set(Takes::Value("[CACHE ]FILE"), |s, text| preload(s, Preload::file(text, From::File))),
+        "store this file in the cache under its name when the server starts",
+    ),
+    row(
+        &["load-file-in-cache-gzip"],
+        Set(Takes::Value("[CACHE ]FILE"), |s, text| preload(s, Preload::file(text, From::Gzip))),
+        "store this file, compressed, in the cache under its name when the server starts",
     ),
     bare(&["mule"], Takes::Maybe("SCRIPT"), "run a process for background jobs").refused(PROGRAM),
     bare(&["mules"], Takes::Value("N"), "run so many processes for background jobs").refused(PROGRAM),
@@ -132,6 +147,11 @@ fn cache(draft: &mut Draft, text: &str) -> Reading {
     let (cache, remark) = Cache::keyed(text)?;
     draft.caches.push(cache);
     Ok(remark)
+}
+
+fn preload(draft: &mut Draft, read: Result<Preload, String>) -> Reading {
+    draft.preloads.push(read?);
+    Ok(None)
 }
 
 fn raise(draft: &mut Draft, read: Result<(u8, Cause), String>) -> Reading {

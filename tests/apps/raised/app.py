@@ -1,4 +1,5 @@
 """Handles signals, and sends those that it is asked for."""
+import json
 import os
 
 import uwsgi
@@ -34,6 +35,8 @@ def application(environ, start_response):
         uwsgi.signal(20 + uwsgi.worker_id())
         uwsgi.signal_wait(20 + uwsgi.worker_id())
         return [b"received %d" % (uwsgi.signal_received() - uwsgi.worker_id())]
+    elif path == "/workers":
+        return [json.dumps([{"signals": worker["signals"]} for worker in uwsgi.workers()]).encode()]
     elif path == "/registered":
         return [repr([uwsgi.signal_registered(n) for n in (1, 99)]).encode()]
     elif path.startswith("/send/"):
