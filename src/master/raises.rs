@@ -53,6 +53,7 @@ impl Raises {
         let mut due: Vec<u8> = Vec::new();
         let mut new_files = generation != self.generation;
         let begun = has_begun(area, generation);
+        drop_repeated(&area.signals(generation).rows().collect::<Vec<&Row>>());
         for row in area.signals(generation).rows().filter(|row| begun || row.due() != 0) {
             match row.get() {
                 Some((signal, Cause::Every { ms, times })) if timer_is_due(row, ms, times, now) => {
@@ -88,6 +89,20 @@ impl Raises {
         }
         self.touched = (!files.is_empty()).then(|| Touched::new(&files));
         self.files = files;
+    }
+}
+
+/// Of new rows that say the same as another one, nothing comes: workers that load the application for themselves
+/// (`lazy-apps`) may write them at the same time.
+fn drop_repeated(rows: &[&Row]) {
+    for (index, row) in rows.iter().enumerate().filter(|(_, row)| row.due() == 0) {
+        let Some(said) = row.get() else { continue };
+        let is_first = |(other, known): (usize, &&Row)| {
+            other != index && (other < index || known.due() != 0) && known.get().as_ref() == Some(&said)
+        };
+        if rows.iter().enumerate().any(is_first) {
+            row.free();
+        }
     }
 }
 
@@ -140,6 +155,28 @@ mod tests {
         assert_eq!([500, 1_499, 1_500, 1_501].map(&mut due), [false, false, true, false]);
         assert_eq!([9_000, 9_000, 9_001].map(&mut due), [true, false, true], "late once, then the third");
         assert_eq!(row.get(), None, "three times are over");
+    }
+
+    #[test]
+    fn what_two_have_written_at_once_counts_once() {
+        let area = Area::new(1, 1, 0).expect("mapped");
+        let signals = area.signals(1);
+        signals.begin(1);
+        for ms in [1_000, 2_000, 3_000] {
+            signals.add(3, &Cause::Every { ms, times: 0 }).expect("room");
+        }
+        let rows: Vec<&Row> = signals.rows().collect();
+        let left = || signals.rows().filter_map(Row::get).count();
+        drop_repeated(&rows);
+        assert_eq!(left(), 3);
+        // The middle one is written as the last, which is under way already.
+        rows[2].set_due(7);
+        rows[1].rewrite(3, &Cause::Every { ms: 3_000, times: 0 });
+        drop_repeated(&rows);
+        assert_eq!((left(), rows[1].get(), rows[2].due()), (2, None, 7));
+        rows[1].rewrite(3, &Cause::Every { ms: 1_000, times: 0 });
+        drop_repeated(&rows);
+        assert_eq!((left(), rows[1].get()), (2, None), "the first stays");
     }
 
     #[test]

@@ -130,6 +130,12 @@ impl Row {
         self.kind.store(FREE, Ordering::Release);
     }
 
+    /// Another worker's hand, for tests.
+    #[cfg(test)]
+    pub fn rewrite(&self, signal: u8, cause: &Cause) {
+        self.write(signal, cause);
+    }
+
     fn write(&self, signal: u8, cause: &Cause) {
         let (kind, numbers): (u32, [i64; 5]) = match cause {
             Cause::Every { ms, times } => (EVERY, [ms.cast_signed(), times.cast_signed(), 0, 0, 0]),

@@ -32,7 +32,6 @@ pub fn common(area: &Area, generation: u32, call: &SignalCall<'_>, wake: impl Fn
     let numbers = call.numbers;
     let cause = match call.what {
         abi::SIGNAL_SEND => return send(area, generation, signal),
-        abi::SIGNAL_REGISTERED => return (i64::from(signals.target(signal).is_some()), Vec::new()),
         abi::SIGNAL_REGISTER => {
             let Some(target) = Target::parse(call.text, area.workers()) else {
                 return (abi::SIGNAL_NOBODY, Vec::new());

@@ -302,21 +302,19 @@ pub struct SignalCall {
 pub const SIGNAL_REGISTER: u32 = 0;
 /// [`SignalCall::what`]: send it. Result 1, or [`SIGNAL_FULL`].
 pub const SIGNAL_SEND: u32 = 1;
-/// [`SignalCall::what`]: result 1 where somebody is to handle it, else 0.
-pub const SIGNAL_REGISTERED: u32 = 2;
 /// [`SignalCall::what`]: the next signal for this worker to handle, or -1. [`SIGNAL_HANDLED`] follows on the same thread.
-pub const SIGNAL_TAKE: u32 = 3;
+pub const SIGNAL_TAKE: u32 = 2;
 /// [`SignalCall::what`]: what [`SIGNAL_TAKE`] gave was handled.
-pub const SIGNAL_HANDLED: u32 = 4;
+pub const SIGNAL_HANDLED: u32 = 3;
 /// [`SignalCall::what`]: *detached*; waits for this signal, or any, and gives its number; -1 in the template.
-pub const SIGNAL_WAIT: u32 = 5;
+pub const SIGNAL_WAIT: u32 = 4;
 /// [`SignalCall::what`]: send it each time that many milliseconds (`numbers[0]`) are over, `numbers[1]` times (0: for ever).
 /// Result as for the next ones 1, [`SIGNAL_FULL`] or [`SIGNAL_TOO_LONG`].
-pub const SIGNAL_EVERY: u32 = 6;
+pub const SIGNAL_EVERY: u32 = 5;
 /// [`SignalCall::what`]: send it at that minute, hour, day, month and weekday.
-pub const SIGNAL_CRON: u32 = 7;
+pub const SIGNAL_CRON: u32 = 6;
 /// [`SignalCall::what`]: send it when the file or folder `text` changes.
-pub const SIGNAL_FILE: u32 = 8;
+pub const SIGNAL_FILE: u32 = 7;
 
 /// [`HostApi::signal`]: there is nobody of that name.
 pub const SIGNAL_NOBODY: i64 = -1;

@@ -91,9 +91,12 @@ fn signal(number: u8) {
     host::signal(abi::SIGNAL_SEND, number.into(), b"", [0; 5]);
 }
 
+/// Whether this process has a handler. Not whether another one has: with `lazy-apps` each worker looks for free numbers,
+/// and all have to find the same.
 #[pyfunction]
-fn signal_registered(number: u8) -> Option<bool> {
-    (host::signal(abi::SIGNAL_REGISTERED, number.into(), b"", [0; 5]) == 1).then_some(true)
+fn signal_registered(py: Python<'_>, number: u8) -> PyResult<Option<bool>> {
+    let known = HANDLERS.get(py).map_or(Ok(false), |handlers| handlers.bind(py).contains(number))?;
+    Ok(known.then_some(true))
 }
 
 /// Waits for a signal to this worker, and handles it here.
