@@ -229,6 +229,12 @@ fn one_serves(python: &Path) {
         let other = scope.spawn(|| get("/both").expect(200).text());
         assert_eq!((get("/both").expect(200).text(), other.join().expect("answered")), both());
     });
+    if version.ends_with('t') {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| get("/parallel").status());
+            assert_eq!((get("/parallel").status(), other.join().expect("answered")), (200, 200));
+        });
+    }
     get("/raise").expect(500);
     server.log().wait_for("RuntimeError: on purpose");
     // The stack of the late request is told, and it ends, and no other.
