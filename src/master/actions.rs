@@ -359,7 +359,12 @@ impl Office {
                 trim::drop_text();
             }
             Action::Serve { generation } => {
+                let before = self.shared.area.serving();
                 self.shared.area.set_serving(generation);
+                for number in self.shared.area.forward_signals(before, generation) {
+                    // A bell that cannot be rung has rung already.
+                    let _ = self.ring(number);
+                }
                 self.jobs.reload(generation, clock::now().millis());
             }
             Action::Say(line) => crate::logging::line(&line),

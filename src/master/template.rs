@@ -82,6 +82,13 @@ fn load_application(seat: &Taken, plugin: Plugin) -> Result<(), i32> {
     // The plugin keeps both as long as the process lives.
     let desk: &'static Desk = Box::leak(Box::new(desk));
     desk.area.cards_of(seat.generation).for_each(AppCard::clear);
+    let signals = desk.area.signals(seat.generation);
+    signals.begin(seat.generation);
+    for (signal, cause) in &settings.process.raises {
+        if let Err(why) = signals.add(*signal, cause) {
+            crate::log!("[uwsgi-signal] signal {signal}: nothing raises it, {why:?}: {cause:?}");
+        }
+    }
     let api: &'static _ = Box::leak(Box::new(host::api(desk, 0)));
     plugin.start(api, settings).map_err(|refused| {
         crate::log!("{refused}");
@@ -159,6 +166,12 @@ impl host::Office for Desk {
 
     fn metric(&self, what: u32, name: &[u8], number: i64) -> i64 {
         office::metric(&self.area, what, name, number)
+    }
+
+    fn signal(&self, call: &host::SignalCall<'_>) -> i64 {
+        // Whoever sends one here does so before there are workers: they look when they begin to serve.
+        let wake = || drop(event::signal(self.notify.as_raw_fd()));
+        worker::raised::common(&self.area, self.generation, call, wake).0
     }
 }
 
