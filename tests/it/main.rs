@@ -17,6 +17,7 @@ mod control;
 mod corpora;
 mod ctl;
 mod drain;
+mod effects;
 mod emperor;
 mod engines;
 mod environ;
