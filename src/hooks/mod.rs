@@ -74,6 +74,7 @@ pub fn perform(action: &Action) -> Result<(), Stop> {
             Ok(())
         }
         Action::Exit(code) => Err(Stop::Exit(*code)),
+        Action::AlwaysSo => Ok(()),
     }
 }
 

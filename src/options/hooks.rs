@@ -91,6 +91,8 @@ pub enum Action {
     Say(String),
     /// `exit`.
     Exit(i32),
+    /// `unix_signal` with what the signal does in any case.
+    AlwaysSo,
 }
 
 /// An action and its moment.
@@ -151,11 +153,30 @@ pub fn parse(text: &str) -> Result<Action, String> {
             let code = if argument.is_empty() { Ok(0) } else { argument.parse() };
             code.map(Action::Exit).map_err(|_| "exit:CODE".to_owned())
         }
+        "unix_signal" => signal(argument).map(|()| Action::AlwaysSo),
         other => Err(format!(
             "an action: exec, safeexec, cd, mkdir, putenv, chmod, chown, create, write, writen, append, appendn, \
-             writefifo, unlink, wait_for_file, print or exit, and {other} is none of these here"
+             writefifo, unlink, wait_for_file, print, unix_signal or exit, and {other} is none of these here"
         )),
     }
+}
+
+/// `unix_signal:15 gracefully_kill_them_all`: a function of uWSGI's for a signal. Each signal does one thing here, which
+/// must be that.
+fn signal(argument: &str) -> Result<(), String> {
+    let (signal, function) = argument.split_once(' ').ok_or("unix_signal:NUMBER FUNCTION")?;
+    let does = match signal.trim() {
+        "2" | "3" | "15" => "gracefully_kill_them_all",
+        "1" => "grace_them_all",
+        other => return Err(format!("signal 1, 2, 3 or 15, and {other} is none of these")),
+    };
+    // A stop and a reload are graceful here, whichever was asked for.
+    let meant = match function.trim() {
+        "kill_them_all" => "gracefully_kill_them_all",
+        "reap_them_all" => "grace_them_all",
+        other => other,
+    };
+    if meant == does { Ok(()) } else { Err(format!("{does}, which is what signal {signal} does here")) }
 }
 
 #[cfg(test)]
@@ -177,8 +198,19 @@ mod tests {
             ("appendn:/f x", write("/f", "x\n", true)),
             ("exit:", Ok(Action::Exit(0))),
             ("print:hello", Ok(Action::Say("hello".to_owned()))),
+            ("unix_signal:15 gracefully_kill_them_all", Ok(Action::AlwaysSo)),
+            ("unix_signal:2 kill_them_all", Ok(Action::AlwaysSo)),
+            ("unix_signal:1 reap_them_all", Ok(Action::AlwaysSo)),
         ] {
             assert_eq!(parse(text), expected, "{text}");
+        }
+        for text in [
+            "unix_signal:15",
+            "unix_signal:15 grace_them_all",
+            "unix_signal:10 kill_them_all",
+            "unix_signal:1 end_me",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
         }
         for text in ["call:function", "chmod:/f", "chmod:/f rw", "write:/f", "putenv:A", "exit:now", ""] {
             assert!(parse(text).is_err(), "{text}");

@@ -58,6 +58,8 @@ pub struct Intake<'a> {
     /// `inject-before`, `inject-after`.
     injected: (String, String),
     strict: bool,
+    /// `strict = all`: every warning is an error.
+    strict_all: bool,
     /// Go on without what is refused.
     lenient: bool,
     /// Collect what is wrong instead of ending at the first of it.
@@ -104,6 +106,7 @@ impl<'a> Intake<'a> {
             early_env: Vec::new(),
             injected: Default::default(),
             strict: false,
+            strict_all: false,
             lenient: false,
             checking,
             asked: RefCell::default(),
@@ -238,6 +241,7 @@ impl<'a> Intake<'a> {
             Step::Set | Step::SetPlaceholder => self.set(step, key, &value, origin),
             Step::Strict => {
                 self.strict = super::row::switch(Some(&value), &mut None);
+                self.strict_all = value == "all";
                 Ok(())
             }
             Step::Lenient => {

@@ -307,16 +307,14 @@ pub fn number(value: Option<&str>, remark: &mut Option<String>) -> Result<u64, S
         }
         return Ok(number);
     }
-    if text::truth(value).is_some() {
-        // atoi("true"); real configurations say `log-slow = true`, and it is off there too.
-        *remark = Some("read as 0: a number is expected".to_owned());
-        return Ok(0);
+    if value.strip_prefix('-').and_then(text::leading_number).is_some_and(|number| number.value > 0) {
+        return Err("a number that is not negative".to_owned());
     }
-    Err(match value.strip_prefix("$(").and_then(|v| v.split_once(')')) {
-        Some((name, _)) => format!("a number ({name} is not set in the environment)"),
-        None if value.starts_with('-') => "a number that is not negative".to_owned(),
-        None => "a number".to_owned(),
-    })
+    // As C's atoi has it: real configurations say `log-slow = true`, and it is off there too.
+    let unset = value.strip_prefix("$(").and_then(|rest| rest.split_once(')'));
+    let why = unset.map(|(name, _)| format!(" ({name} is not set in the environment)")).unwrap_or_default();
+    *remark = Some(format!("read as 0: a number is expected{why}"));
+    Ok(0)
 }
 
 /// What to say about the part of a value that was not read.
@@ -366,9 +364,11 @@ mod tests {
             (Some("32k"), Ok(32), "read as 32: the rest"),
             (Some("\"4\""), Ok(4), "without the quotes"),
             (Some("true"), Ok(0), "read as 0"),
-            (Some("abc"), Err("a number"), ""),
+            (Some("abc"), Ok(0), "read as 0: a number is expected"),
+            (Some("-"), Ok(0), "read as 0"),
+            (Some("-0"), Ok(0), "read as 0"),
             (Some("-1"), Err("a number that is not negative"), ""),
-            (Some("$(N)"), Err("a number (N is not set in the environment)"), ""),
+            (Some("$(N)"), Ok(0), "read as 0: a number is expected (N is not set in the environment)"),
         ] {
             let mut remark = None;
             assert_eq!(number(value, &mut remark), read.map_err(str::to_owned), "{value:?}");

@@ -62,7 +62,24 @@ pub fn contradictions(settings: &Settings) -> Vec<Remark> {
         && let Some(threads) = last(&["threads"])
     {
         note(given, format!("gevent and threads ({}): threads counts here", threads.origin));
+    } else if let Some(given) = last(&["gevent"])
+        && let Some(wanted) = number(given).filter(|wanted| *wanted > u64::from(settings.process.threads))
+    {
+        let threads = settings.process.threads;
+        let why = format!(
+            "gevent = {wanted}: {threads} threads serve at a time in each worker; say threads = N for more, where clients \
+             are long in the line"
+        );
+        note(given, why);
     }
+    if let Some(given) = last(&["http-websockets"]).filter(|given| is_on(given)) {
+        let why = "http-websockets: uwsgi.websocket_… is not there; if the application calls it, serve its websockets by \
+                   a server for them";
+        remarks.push(Remark::at(Weight::Differs, &given.origin, &given.key, why));
+    }
+    let mut note = |given: &Given, text: String| {
+        remarks.push(Remark::at(Weight::Note, &given.origin, &given.key, text));
+    };
     for of in settings.routes.in_caches() {
         let known = settings.caches.iter().any(|cache| of.name.is_empty() || cache.name == of.name);
         let named = |given: &&Given| {
@@ -158,6 +175,10 @@ fn missing(settings: &Settings) -> Vec<Remark> {
     remarks
 }
 
+fn is_on(given: &Given) -> bool {
+    given.value.as_deref().is_none_or(|value| text::truth(value) != Some(false))
+}
+
 fn number(given: &Given) -> Option<u64> {
     text::leading_number(given.value.as_deref()?).map(|leading| leading.value)
 }
@@ -194,6 +215,8 @@ mod tests {
             (&["--chmod-socket=660", "--socket=:0"], "chmod-socket is for unix sockets"),
             (&["--harakiri=120"], "nginx answers 504 after 60 seconds"),
             (&["--gevent=10", "--threads=4"], "threads counts here"),
+            (&["--gevent=1000"], "gevent = 1000: 64 threads serve at a time"),
+            (&["--http-websockets"], "uwsgi.websocket_… is not there"),
             (
                 &["--cache2=name=a,items=1", "--route-run=cachestore:key=k,name=b"],
                 "no cache2 makes a cache with name=b",

@@ -1,11 +1,11 @@
-//! `uwring check`, `options` and `migrate`, the first run, and configurations made at random that uWSGI takes too.
+//! `uwring check`, `options` and `migrate`, and the first run.
 
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
-use crate::support::{Address, PATIENCE, Running, app, find, note, program, skipped, uwring_only};
+use crate::support::{Address, PATIENCE, Running, app, note, program, uwring_only};
 
 fn uwring(folder: &Path, args: &[&str]) -> Output {
     Command::new(program()).args(args).current_dir(folder).output().expect("it runs")
@@ -45,7 +45,7 @@ fn a_configuration_is_explained_option_by_option() {
     };
     assert_eq!(row("rawrouter")["verdict"], "refused");
     assert_eq!(row("rawrouter")["origin"], "command line");
-    assert!(row("threads")["note"].as_str().expect("text").contains("expected a number"), "{report}");
+    assert!(row("threads")["note"].as_str().expect("text").contains("a number is expected"), "{report}");
     assert_eq!(row("http")["value"], ":8080");
     assert_eq!(report["summary"]["starts"], false);
     assert_eq!(report["summary"]["refused"], 1);
@@ -172,146 +172,4 @@ fn first_address(server: &Running) -> Address {
     let line = server.log.wait_for(" bound to TCP address ");
     let word = line.split(' ').find(|word| word.starts_with("127.0.0.1:")).expect("an address");
     Address::Tcp(word.parse().expect("an address"))
-}
-
-/// Numbers that look random and are the same each time (Numerical Recipes' generator).
-struct Chance(u32);
-
-impl Chance {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.0 >> 8) as usize % n
-    }
-
-    fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len())]
-    }
-}
-
-/// A file as no one would write it, and uWSGI takes it.
-fn odd_file(chance: &mut Chance) -> String {
-    const KEYS: [&str; 16] = [
-        "a",
-        "b",
-        "c-d",
-        "processes",
-        "threads",
-        "master",
-        "env",
-        "module",
-        "pythonpath",
-        "buffer-size",
-        "vacuum",
-        "A",
-        "touch-reload",
-        "log-format",
-        "callable",
-        "max-requests",
-    ];
-    const VALUES: [&str; 20] = [
-        "1",
-        "4",
-        "true",
-        "false",
-        "x y",
-        "x ; y",
-        "x # y",
-        "\"q\"",
-        "'q'",
-        "a=b=c",
-        "%(a)",
-        "%(b)/%(a)",
-        "%(nope)",
-        "$(COLOUR)",
-        "$(NOPE)",
-        "%%d",
-        "%n.%e",
-        "%(a + 3)",
-        "é",
-        "[x]",
-    ];
-    let mut text = String::new();
-    let end = chance.one(&["\n", "\n", "\r\n"]);
-    for section in [chance.one(&["", "[other]", "[uwsgi]"]), "[uwsgi]", chance.one(&["[uwsgi]", "[x]"])] {
-        text.push_str(section);
-        text.push_str(end);
-        let mut inside = false;
-        for _ in 0..chance.below(9) {
-            let key = chance.one(&KEYS);
-            let line = match chance.below(14) {
-                0 => "# comment = 1".to_owned(),
-                1 => "   ; comment".to_owned(),
-                2 => String::new(),
-                3 => key.to_owned(),
-                4 => format!("{key} ="),
-                5 if !inside => {
-                    inside = true;
-                    chance
-                        .one(&["if-env = COLOUR", "if-env = NOPE", "for = 1 2", "if-not-env = NOPE"])
-                        .to_owned()
-                }
-                5 => {
-                    inside = false;
-                    "endif =".to_owned()
-                }
-                6 => format!("\t{key}\t=\t{} ", chance.one(&VALUES)),
-                _ => {
-                    // A number where one is needed; anything for the rest.
-                    let counts = ["processes", "threads", "buffer-size", "max-requests"].contains(&key);
-                    let value =
-                        if counts { chance.one(&["2", "4", "4 ; four"]) } else { chance.one(&VALUES) };
-                    format!("{key} = {value}")
-                }
-            };
-            let counted = ["processes", "threads", "buffer-size", "max-requests"];
-            // A placeholder of itself ends nowhere, and each server stops elsewhere.
-            let of_itself = ["a", "b"].contains(&key) && line.contains("%(");
-            if of_itself
-                || counted.contains(&line.trim_end_matches([' ', '=']))
-                || (line.starts_with('\t') && counted.contains(&key))
-            {
-                continue;
-            }
-            text.push_str(&line);
-            text.push_str(end);
-        }
-        if inside {
-            text.push_str("end =");
-            text.push_str(end);
-        }
-    }
-    text.truncate(text.len() - if chance.below(2) == 0 { end.len() } else { 0 });
-    text
-}
-
-/// The options as `--show-config` prints them.
-fn shown(program: &Path, folder: &Path) -> (Option<i32>, Vec<String>) {
-    let mut command = Command::new(program);
-    command.args(["--ini", "odd.ini", "--show-config", "--no-server"]).current_dir(folder);
-    let output = command.env("COLOUR", "blue").env_remove("NOPE").output().expect("it runs");
-    let both = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&both).into_owned();
-    let lines = text.lines().skip_while(|line| *line != ";uWSGI instance configuration").skip(1);
-    let lines = lines.take_while(|line| *line != ";end of configuration");
-    (output.status.code(), lines.map(|line| line.trim_end().to_owned()).collect())
-}
-
-#[test]
-fn any_file_that_uwsgi_takes_is_taken_as_it_takes_it() {
-    let uwsgi = find("uwsgi");
-    if uwsgi.is_none() {
-        skipped("no uwsgi to compare with: only that the files are taken is tested");
-    }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut chance = Chance(20_261_121);
-    for _ in 0..60 {
-        let text = odd_file(&mut chance);
-        std::fs::write(folder.path().join("odd.ini"), &text).expect("written");
-        let (code, ours) = shown(Path::new(env!("CARGO_BIN_EXE_uwring")), folder.path());
-        assert_eq!(code, Some(0), "not taken:\n{text}");
-        if let Some(uwsgi) = &uwsgi {
-            let (_, theirs) = shown(uwsgi, folder.path());
-            assert_eq!(ours, theirs, "{text}");
-        }
-    }
 }

@@ -256,6 +256,63 @@ fn answers_are_changed_and_replaced() {
 }
 
 #[test]
+fn rules_of_answers_look_at_what_their_option_says() {
+    const KINDS: [(&str, &str); 8] = [
+        ("host", "^rule\\.test$"),
+        ("uri", "^/uri"),
+        ("qs", "only="),
+        ("remote-addr", "^127\\.0\\.0\\.9$"),
+        ("remote-user", "^eve$"),
+        ("user-agent", "Bot/"),
+        ("referer", "example"),
+        ("if", "startswith:${PATH_INFO};/if"),
+    ];
+    let mut ini = String::new();
+    for (kind, looked_for) in KINDS {
+        ini.push_str(&format!(
+            "response-route-{kind} = {looked_for} addheader:X-Response: {kind}\n\
+             error-route-{kind} = {looked_for} addheader:X-Error: {kind}\n\
+             final-route-{kind} = {looked_for} log:final {kind}\n"
+        ));
+    }
+    for phase in ["response", "error"] {
+        ini.push_str(&format!(
+            "{phase}-route-if-not = empty:${{HTTP_X_GO}} goto:there\n\
+             {phase}-route-run = addheader:X-{phase}-passed: 1\n\
+             {phase}-route-label = there\n\
+             {phase}-route-run = addheader:X-{phase}-there: 1\n"
+        ));
+    }
+    let server = server(&ini);
+    for (kind, name, value) in [
+        ("host", "HTTP_HOST", "rule.test"),
+        ("uri", "REQUEST_URI", "/uri"),
+        ("qs", "QUERY_STRING", "status=404+No&only=1"),
+        ("remote-addr", "REMOTE_ADDR", "127.0.0.9"),
+        ("remote-user", "REMOTE_USER", "eve"),
+        ("user-agent", "HTTP_USER_AGENT", "Bot/1"),
+        ("referer", "HTTP_REFERER", "http://example/"),
+        ("if", "PATH_INFO", "/iffy"),
+    ] {
+        let query = if name == "QUERY_STRING" { value } else { "status=404+No" };
+        let answer =
+            server.socket().uwsgi(&Packet::get("/").var("QUERY_STRING", query).var(name, value)).expect(404);
+        assert_eq!(
+            (answer.header("X-Response"), answer.header("X-Error")),
+            (Some(kind), Some(kind)),
+            "{name}"
+        );
+        server.log().wait_for(&format!("final {kind}"));
+        assert!(answer.header("X-response-passed").is_some() && answer.header("X-error-there").is_some());
+    }
+    let answer = request(&server, "/?status=404+No", &[("X-Go", "1")]);
+    for phase in ["response", "error"] {
+        assert_eq!(answer.header(&format!("X-{phase}-passed")), None, "{phase}");
+        assert_eq!(answer.header(&format!("X-{phase}-there")), Some("1"), "{phase}");
+    }
+}
+
+#[test]
 fn files_are_sent_by_rules_and_rules_see_static_files() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("a.css"), "body {}").expect("written");

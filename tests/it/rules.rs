@@ -94,6 +94,13 @@ const ORDER: &[Example] = &[
          include=4.ini four=1 z=3 z=4",
     ),
     (
+        "a host's address is a placeholder",
+        &[],
+        "--resolve ip=127.0.0.1 --set a=%(ip)",
+        &[],
+        "resolve=ip=127.0.0.1 ip=127.0.0.1 set=a=%(ip) a=127.0.0.1",
+    ),
+    (
         "a text before and behind each file",
         &[("b", "[uwsgi]\nbefore = %s\n"), ("c", "\nafter = %s\n"), ("app.ini", "in = 1\n[uwsgi]\nin = 2")],
         "--inject-before b --inject-after c --ini app.ini",

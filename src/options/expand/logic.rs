@@ -7,6 +7,7 @@ use std::path::Path;
 use super::super::row::{Items, Test};
 use super::super::settings::Origin;
 use super::{glob, magic};
+use crate::base::text;
 
 /// An open block. Each option inside is given once for each item; where that is a text, it replaces `%(_)`.
 #[derive(Debug)]
@@ -67,8 +68,10 @@ pub fn items(kind: Items, value: &str) -> Result<Vec<String>, String> {
         Items::Times => {
             /// More options than that are a mistake.
             const MOST: u32 = 10_000;
-            let times = value.parse().ok().filter(|n| *n <= MOST);
-            let times: u32 = times.ok_or_else(|| format!("a number up to {MOST}"))?;
+            // As C's atoi has it: none, where there is no number.
+            let times = text::leading_number(value).map_or(0, |number| number.value);
+            let times = u32::try_from(times).ok().filter(|times| *times <= MOST);
+            let times = times.ok_or_else(|| format!("a number up to {MOST}"))?;
             (1..=times).map(|n| n.to_string()).collect()
         }
         Items::Lines => {
@@ -113,7 +116,9 @@ mod tests {
         assert_eq!(items(Items::Words, "a  b c").unwrap(), ["a", "b", "c"]);
         assert_eq!(items(Items::Glob, "/no/such/*").unwrap(), ["/no/such/*"]);
         assert_eq!(items(Items::Times, "3").unwrap(), ["1", "2", "3"]);
-        assert!(items(Items::Times, "x").is_err());
+        assert_eq!(items(Items::Times, "2 x").unwrap(), ["1", "2"]);
+        assert_eq!(items(Items::Times, "x").unwrap(), [""; 0]);
+        assert!(items(Items::Times, "10001").is_err());
         let folder = tempfile::tempdir().expect("a folder for the test");
         let file = folder.path().join("lines");
         std::fs::write(&file, "one\ntwo\n").unwrap();

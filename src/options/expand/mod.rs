@@ -121,7 +121,8 @@ fn replace<E>(
         let inside = &rest[start + open.len()..];
         out.push_str(&rest[..start]);
         let end = closing(inside);
-        match end.map(|end| value(&inside[..end])).transpose()?.flatten() {
+        // What names nothing stands for itself.
+        match end.filter(|end| *end > 0).map(|end| value(&inside[..end])).transpose()?.flatten() {
             Some(value) => {
                 out.push_str(&value);
                 rest = &inside[end.map_or(0, |end| end + 1)..];
@@ -177,7 +178,7 @@ mod tests {
             ("%(nope)", "%(nope)"),
             ("%(method) %(uri)", "%(method) %(uri)"),
             ("%(empty)|", "|"),
-            ("%((a))", "%((a))"),
+            ("%()|%((a))", "%()|%((a))"),
             ("%(%(a))", "%(5)"),
             ("%(%(c))|%(%(c) + 2)|%(%(%(d)))", "5|7|5"),
             ("%(%(nope)%(a))", "%(%(nope)5)"),
@@ -232,6 +233,7 @@ mod tests {
     fn files_lose_one_newline() {
         let read = |name: &str| if name == "f" { Ok("secret\n\n".to_owned()) } else { Err(name.to_owned()) };
         assert_eq!(files("<@(f)>", read), Ok("<secret\n>".to_owned()));
+        assert_eq!(files("@()", read), Ok("@()".to_owned()));
         assert_eq!(files("@(g)", read), Err("g".to_owned()));
     }
 

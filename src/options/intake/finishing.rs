@@ -66,22 +66,29 @@ impl Intake<'_> {
                 self.remarks.push(Remark::at(Weight::Note, &origin, &key, what));
             }
             Ok(None) => {}
+            // uWSGI knows no such option: a file of its may call a placeholder so.
+            Err(_) if !table::is_uwsgis(&key) && self.asked.borrow().contains(&key) => {
+                let what = format!("{key} is an option here, and this can only be meant as a placeholder");
+                self.remarks.push(Remark::at(Weight::Note, &origin, &key, what));
+            }
             Err(expected) => return Err(self.bad_value(&key, &value.unwrap_or_default(), &origin, expected)),
         }
         Ok(())
     }
 
-    /// What was hardly meant as it is written. `strict` takes the worst of it for errors.
+    /// What was hardly meant as it is written. `strict` takes the worst of it for errors, `strict = all` all of it.
     fn tell_mistakes(&mut self) -> Result<(), Error> {
         let odd = self.list.iter().filter_map(|entry| mistakes::of_one(&entry.given));
         self.remarks.extend(odd.collect::<Vec<_>>());
         let given: Vec<Given> = self.list.iter().map(|entry| entry.given.clone()).collect();
         self.remarks.extend(mistakes::of_several(&given));
-        match self.remarks.iter().find(|remark| remark.weight == Weight::Mistake) {
-            Some(Remark { origin: Some(origin), text, .. }) if self.strict => {
+        let least = if self.strict_all { Weight::Note } else { Weight::Mistake };
+        let worst = self.remarks.iter().filter(|remark| self.strict && remark.weight >= least);
+        match worst.into_iter().find_map(|remark| Some((remark.origin.as_ref()?, &remark.text))) {
+            Some((origin, text)) => {
                 Err(Error::Structure { origin: origin.clone(), what: format!("[strict-mode] {text}") })
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 

@@ -11,6 +11,9 @@ pub const SECTION: &str = "uwsgi";
 /// The section used in its place, where there is one: what is meant for uwring only.
 pub const NATIVE_SECTION: &str = "uwring";
 
+/// What is taken off at both ends: no other blanks.
+const BLANK: [char; 3] = [' ', '\t', '\r'];
+
 /// The lines of one section; `[uwring]` goes before `[uwsgi]`.
 pub fn of_section(text: &str, section: &str) -> Vec<Found> {
     let native = if section == SECTION { lines(text, NATIVE_SECTION) } else { Vec::new() };
@@ -22,7 +25,7 @@ pub fn lines(text: &str, section: &str) -> Vec<Found> {
     let mut current = "";
     let mut found = Vec::new();
     for (index, line) in text.split('\n').enumerate() {
-        let line = line.trim_matches([' ', '\t', '\r']);
+        let line = line.trim_matches(BLANK);
         match line.chars().next() {
             None | Some(';' | '#') => {}
             // The name ends before the last character, whatever that is.
@@ -33,7 +36,8 @@ pub fn lines(text: &str, section: &str) -> Vec<Found> {
             Some(_) if current != section => {}
             Some(_) => {
                 let (key, value) = line.split_once('=').unwrap_or((line, ""));
-                let (key, value) = (key.trim_end().to_owned(), value.trim_start().to_owned());
+                let (key, value) =
+                    (key.trim_end_matches(BLANK).to_owned(), value.trim_start_matches(BLANK).to_owned());
                 found.push(Found { line: index + 1, key, value });
             }
         }
@@ -70,6 +74,7 @@ mod tests {
             ("[uwsgi]\r\na=1\r\n\r\n", vec![(2, "a", "1")]),
             ("[uwsgi]\n  # c\n ; c\n\ta\t=\t1 ", vec![(4, "a", "1")]),
             ("[uwsgi]\na = x ; y", vec![(2, "a", "x ; y")]),
+            ("[uwsgi]\n\u{b}\na\u{a0} =\u{c}1\u{c}", vec![(2, "\u{b}", ""), (3, "a\u{a0}", "\u{c}1\u{c}")]),
             ("[uwsgi]\na = \"x y\"", vec![(2, "a", "\"x y\"")]),
             ("[uwsgi]\nenv = A=b=c", vec![(2, "env", "A=b=c")]),
             ("[uwsgi]\nvacuum", vec![(2, "vacuum", "")]),

@@ -39,7 +39,11 @@ pub const ROWS: &[Row] = &[
         Now(Takes::Nothing, Step::Lenient),
         "start without the options that are refused, and say so",
     ),
-    row(&["strict"], Now(Takes::Nothing, Step::Strict), "end at options nobody knows"),
+    row(
+        &["strict"],
+        Now(Takes::Nothing, Step::Strict),
+        "end at options nobody knows; with all at every warning",
+    ),
     row(
         &["ienv"],
         Now(PAIR, Step::SetEnv),

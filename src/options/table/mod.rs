@@ -112,6 +112,11 @@ pub fn find(name: &str) -> Option<Known> {
     names().get(name).copied()
 }
 
+/// Whether uWSGI has an option of this name.
+pub fn is_uwsgis(name: &str) -> bool {
+    KNOWN.lines().any(|line| line.trim_end_matches(['=', '?']) == name)
+}
+
 /// The name most like one that stands for nothing. Options that work are preferred to those that don't yet.
 pub fn nearest(written: &str) -> Option<&'static str> {
     let of_rows = rows().flat_map(|row| row.names.iter().copied());
@@ -173,6 +178,7 @@ mod tests {
             "user:group",
             "A=7",
             "a.* 7",
+            "7 7",
             "nginx",
             "X: y",
             "file:x",
@@ -200,19 +206,17 @@ mod tests {
             "name a,b",
         ];
         for row in rows() {
-            let mut draft = Draft::default();
-            let before = format!("{draft:?}");
-            let set = values.iter().any(|v| row.set(&mut draft, Some(v)).is_ok());
-            assert!(set, "{} takes none of {values:?}", row.name());
-            let touches = !matches!(row.kind, Kind::Now(..) | Kind::Always(..) | Kind::Nothing(_));
+            let before = format!("{:?}", Draft::default());
+            // Whether it is taken, and changes anything.
+            let tried = |value: &str| {
+                let mut draft = Draft::default();
+                row.set(&mut draft, Some(value)).ok().map(|_| before != format!("{draft:?}"))
+            };
             // A switch that is on by default is turned off to be seen.
-            let off =
-                matches!(row.kind, Kind::Flag(_)) && row.set(&mut Draft::default(), Some("false")).is_ok();
-            let mut other = Draft::default();
-            if off {
-                row.set(&mut other, Some("false")).expect("tried above");
-            }
-            let changed = before != format!("{draft:?}") || before != format!("{other:?}");
+            let tried: Vec<bool> = values.iter().chain(&["false"]).filter_map(|value| tried(value)).collect();
+            assert!(!tried.is_empty(), "{} takes none of {values:?}", row.name());
+            let touches = !matches!(row.kind, Kind::Now(..) | Kind::Always(..) | Kind::Nothing(_));
+            let changed = tried.contains(&true);
             assert_eq!(changed, touches, "{}", row.name());
         }
     }
