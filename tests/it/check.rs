@@ -169,8 +169,7 @@ fn nginx_and_systemd_take_what_migrate_prints() {
         "fastcgi-socket = 127.0.0.1:9000",
         "http-socket = /s",
     ] {
-        let ini =
-            format!("[uwsgi]\n{socket}\nmodule = site:app\nuid = daemon\ngid = daemon\nchdir = /tmp\n");
+        let ini = format!("[uwsgi]\n{socket}\nmodule = site:app\nuid = daemon\ngid = daemon\nchdir = /tmp\n");
         std::fs::write(path.join("app.ini"), ini).expect("written");
         let printed = stdout(&uwring(path, &["migrate", "app.ini"]));
         // A test of nginx binds, too.
