@@ -27,6 +27,8 @@ fn main() {
         .arg(&target_dir)
         // As .cargo/config.toml has it, which is not read from everywhere.
         .envs([("PYO3_NO_PYTHON", "1"), ("PYO3_BUILD_EXTENSION_MODULE", "1")])
+        // It depends on this crate, whose build script must not build it once more.
+        .env_remove("CARGO_FEATURE_EMBEDDED")
         // Clippy has put itself before the compiler; what is embedded must be compiled.
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .status()

@@ -32,7 +32,7 @@ use crate::sys::exec::{self, Handed};
 use crate::sys::process::{self, Fork};
 use crate::sys::shell;
 use crate::sys::signals::Signal;
-use crate::sys::{cgroup, event, memory, packets};
+use crate::sys::{cgroup, event, memory, packets, trim};
 
 /// What came of an action.
 #[derive(Debug)]
@@ -353,9 +353,18 @@ impl Office {
             }
             Action::Dismiss { generation } => drop(self.channels.remove(&generation)),
             Action::Bury { pid, crashed } => self.bury(pid, crashed),
-            Action::Announce => self.herald.announce(),
+            Action::Announce => {
+                self.herald.announce();
+                trim::free_heap();
+                trim::drop_text();
+            }
             Action::Serve { generation } => {
+                let before = self.shared.area.serving();
                 self.shared.area.set_serving(generation);
+                for number in self.shared.area.forward_signals(before, generation) {
+                    // A bell that cannot be rung has rung already.
+                    let _ = self.ring(number);
+                }
                 self.jobs.reload(generation, clock::now().millis());
             }
             Action::Say(line) => crate::logging::line(&line),

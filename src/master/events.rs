@@ -15,6 +15,7 @@ use super::logs::Logs;
 use super::lord::Lord;
 use super::monitor::Monitor;
 use super::pulse::Pulse;
+use super::raises::Raises;
 use super::scaling::sampler::Sampler;
 use super::state::{Event, Wish};
 use super::touch::Touched;
@@ -43,6 +44,7 @@ pub struct Ears {
     /// The Emperor, where this server is a vassal.
     lord: Option<Lord>,
     alarms: Watch,
+    raises: Raises,
 }
 
 /// What the state machine waits for.
@@ -79,6 +81,7 @@ impl Ears {
             sampler,
             lord: None,
             alarms: Watch::default(),
+            raises: Raises::default(),
         })
     }
 
@@ -107,6 +110,7 @@ impl Ears {
         let deadlines = [
             needs.deadline,
             self.touched.deadline(),
+            self.raises.deadline(office.area(), now),
             jobs,
             sample,
             self.lord.as_ref().and_then(Lord::deadline),
@@ -126,6 +130,7 @@ impl Ears {
         fds.extend(office.logs().map(|logs| logs.fd()));
         fds.push(office.dumps().fd());
         fds.extend(self.touched.fd());
+        fds.extend(self.raises.fd());
         fds.extend(self.fifos.fd());
         fds.extend(self.lord.as_ref().and_then(Lord::fd));
         fds.extend(office.channels().map(AsFd::as_fd));
@@ -210,6 +215,7 @@ impl Ears {
         events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
         let asked = office.control_mut().map(|control| control.requests()).unwrap_or_default();
         events.extend(asked.into_iter().map(|(client, request)| Event::Asked { client, request }));
+        self.raises.look(office, clock::now().millis());
         let touched = self.touched.changed(clock::now().millis());
         events.extend(touched.into_iter().map(|(path, what)| Event::Touched { path, what }));
         events.extend(self.letters(office));

@@ -27,6 +27,7 @@ pub mod monitor;
 pub mod pidfile;
 mod processes;
 pub mod pulse;
+pub mod raises;
 pub mod report;
 pub mod scaling;
 pub mod seat;

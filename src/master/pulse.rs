@@ -1,4 +1,5 @@
-//! Whether the other processes move: once a second the master looks, and nobody else wakes up for that.
+//! Whether the other processes move: once a second the master looks, and nobody else wakes up for that. Where there is
+//! nothing to wait for, no connection and no request, it looks every five seconds.
 //!
 //! A process that was stopped is seen in the kernel's list. A worker on which somebody waits (it has requests in hand,
 //! or connections wait at the listening sockets) is poked: its ring thread answers at its next turn. One that holds
@@ -15,6 +16,8 @@ use crate::sys::process::{self, Doing};
 
 /// Between two looks, milliseconds.
 const LOOK_MS: u64 = 1_000;
+/// And while nobody has any connection.
+const IDLE_LOOK_MS: u64 = 5_000;
 /// A worker with connections and nothing else is poked at every so many looks.
 const CALM_LOOKS: u32 = 10;
 
@@ -24,6 +27,8 @@ pub struct Pulse {
     /// So many looks in a row without a sign of life are too many.
     looks_max: u32,
     is_on: bool,
+    /// Somebody else wants to know, at every look.
+    watched: bool,
     next: Millis,
     beats: HashMap<u32, Beat>,
 }
@@ -52,6 +57,8 @@ pub struct Found {
     /// Those of them that get on: their ring threads turn, and not all of their threads are in requests that take
     /// longer than the time asked about.
     pub getting_on: usize,
+    /// Something goes on, or is not as it should be.
+    pub restless: bool,
 }
 
 /// What can be seen of a worker.
@@ -73,7 +80,7 @@ impl Pulse {
     /// Workers may be silent for so many seconds; 0: for ever. `watched`: somebody else wants to know, too.
     pub fn new(seconds: u64, watched: bool) -> Pulse {
         let looks_max = u32::try_from(seconds * 1_000 / LOOK_MS).unwrap_or(u32::MAX);
-        Pulse { looks_max, is_on: watched || seconds > 0, next: Millis(0), beats: HashMap::new() }
+        Pulse { looks_max, is_on: watched || seconds > 0, watched, next: Millis(0), beats: HashMap::new() }
     }
 
     /// Milliseconds until the next look; `None`: nobody wants to know.
@@ -95,9 +102,8 @@ impl Pulse {
         if !self.is_on || self.next > now {
             return None;
         }
-        self.next = now.after(LOOK_MS);
         let clients_wait = clients_wait();
-        let mut found = Found::default();
+        let mut found = Found { restless: self.watched || clients_wait, ..Found::default() };
         let mut alive = templates.to_vec();
         for number in 1..=area.slot_count() {
             let slot = area.slot(number);
@@ -122,12 +128,15 @@ impl Pulse {
         }
         for pid in templates {
             let beat = self.beats.entry(*pid).or_default();
-            beat.see(process::doing(*pid) == Doing::Stopped);
+            let stopped = process::doing(*pid) == Doing::Stopped;
+            beat.see(stopped);
+            found.restless |= stopped;
             if beat.is_silent_for(self.looks_max) {
                 found.silent.push(*pid);
             }
         }
         self.beats.retain(|pid, _| alive.contains(pid));
+        self.next = now.after(if found.restless { LOOK_MS } else { IDLE_LOOK_MS });
         Some(found)
     }
 
@@ -144,6 +153,7 @@ impl Pulse {
             Doing::Something => seen.silent,
         };
         beat.see(silent);
+        found.restless |= silent || seen.silent || seen.wanted || seen.connections > 0;
         found.workers += 1;
         // One look without an answer is not yet a sign of anything.
         if beat.silent <= 1 && now.since(beat.since) < patience_ms {
@@ -211,6 +221,33 @@ mod tests {
         assert!(!looks(&mut pulse, 60, &[calm; 9]).1);
         assert!(looks(&mut pulse, 69, &[calm]).1);
         assert!(!looks(&mut pulse, 70, &[Seen { silent: true, wanted: true, ..FINE }]).1);
+    }
+
+    #[test]
+    fn the_next_look_is_later_while_nothing_goes_on() {
+        let area = Area::new(1, 1, 0).expect("mapped");
+        let slot = area.slot(1);
+        slot.occupy(1);
+        slot.set_state(State::Ready);
+        let own = std::process::id();
+        let next = |pulse: &mut Pulse, templates: &[u32], waiting: bool| {
+            pulse.next = Millis(0);
+            pulse.look(&area, templates, || waiting, 1, 5_000, Millis(1_000)).expect("due");
+            pulse.look_in(Millis(1_000))
+        };
+        let mut pulse = Pulse::new(3, false);
+        assert_eq!(next(&mut pulse, &[own], false), Some(IDLE_LOOK_MS));
+        assert_eq!(next(&mut pulse, &[own], true), Some(LOOK_MS), "somebody is not let in");
+        assert_eq!(next(&mut Pulse::new(3, true), &[own], false), Some(LOOK_MS), "the service manager waits");
+        for seen in [
+            Seen { connections: 1, ..FINE },
+            Seen { wanted: true, ..FINE },
+            Seen { doing: Doing::Stopped, ..FINE },
+            Seen { silent: true, ..FINE },
+        ] {
+            assert!(looks(&mut pulse, 1, &[seen]).0.restless, "{seen:?}");
+        }
+        assert!(!looks(&mut pulse, 2, &[FINE]).0.restless);
     }
 
     #[test]

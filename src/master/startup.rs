@@ -4,6 +4,7 @@
 
 mod imperial;
 mod place;
+mod preload;
 mod rights;
 
 use std::fs::File;
@@ -234,6 +235,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     for cache in &settings.caches {
         log!("{}", lines::cache(cache));
     }
+    preload::store(&area, &settings.preloads)?;
     log!("{}", lines::mode(process.processes, process.threads));
     let vacuum = Vacuum::new(pidfiles, &listeners, &doors);
     Ok(Prepared { vacuum, listeners, tls, area, control, doors, logs: None })

@@ -26,11 +26,13 @@ use crate::shared::seen::AppCard;
 use crate::sys::process::{self, Fork};
 use crate::sys::shell;
 use crate::sys::socket::Listener;
-use crate::sys::{event, signals, title};
+use crate::sys::{event, signals, title, trim};
 use crate::worker::{self, Plan, office, relay};
 
 /// How often children are looked at where the kernel gives no descriptor for them, milliseconds.
 const LOOK_MS: u64 = 200;
+/// After so long without an order what only loading needed is given back, milliseconds.
+const CALM_MS: u64 = 1_000;
 /// The process could not be made a template.
 const EXIT_FAILED: i32 = 1;
 /// `need-app`: there is no application.
@@ -80,6 +82,13 @@ fn load_application(seat: &Taken, plugin: Plugin) -> Result<(), i32> {
     // The plugin keeps both as long as the process lives.
     let desk: &'static Desk = Box::leak(Box::new(desk));
     desk.area.cards_of(seat.generation).for_each(AppCard::clear);
+    let signals = desk.area.signals(seat.generation);
+    signals.begin(seat.generation);
+    for (signal, cause) in &settings.process.raises {
+        if let Err(why) = signals.add(*signal, cause) {
+            crate::log!("[uwsgi-signal] signal {signal}: nothing raises it, {why:?}: {cause:?}");
+        }
+    }
     let api: &'static _ = Box::leak(Box::new(host::api(desk, 0)));
     plugin.start(api, settings).map_err(|refused| {
         crate::log!("{refused}");
@@ -158,6 +167,12 @@ impl host::Office for Desk {
     fn metric(&self, what: u32, name: &[u8], number: i64) -> i64 {
         office::metric(&self.area, what, name, number)
     }
+
+    fn signal(&self, call: &host::SignalCall<'_>) -> i64 {
+        // Whoever sends one here does so before there are workers: they look when they begin to serve.
+        let wake = || drop(event::signal(self.notify.as_raw_fd()));
+        worker::raised::common(&self.area, self.generation, call, wake).0
+    }
 }
 
 fn serve(seat: Taken, plugin: Plugin) -> i32 {
@@ -165,7 +180,7 @@ fn serve(seat: Taken, plugin: Plugin) -> i32 {
     let template_pid = std::process::id();
     let relay = relay(&settings);
     let birth = Birth { plugin: &plugin, shared: &shared, generation };
-    let worker = match (Nursery { channel, children: Vec::new() }).run(&birth) {
+    let worker = match (Nursery { channel, children: Vec::new(), calm: false }).run(&birth) {
         Over::Dismissed => return 0,
         Over::Worker(worker) => worker,
     };
@@ -265,10 +280,14 @@ struct Child {
 struct Nursery {
     channel: TemplateEnd,
     children: Vec<Child>,
+    /// Nothing was to be done for a while: what loading needed has been let go.
+    calm: bool,
 }
 
 impl Nursery {
     fn run(mut self, around: &impl Around) -> Over {
+        // Workers begin with what is left.
+        trim::free_heap();
         // Where the master is gone, the next look at the channel says so.
         let _ = self.channel.report(Report::Ready);
         loop {
@@ -286,14 +305,22 @@ impl Nursery {
         }
     }
 
-    fn wait(&self) {
-        let look = self.children.iter().any(|child| child.pidfd.is_none()).then_some(LOOK_MS);
+    fn wait(&mut self) {
+        let unwatched = self.children.iter().any(|child| child.pidfd.is_none());
+        let look = if unwatched { Some(LOOK_MS) } else { (!self.calm).then_some(CALM_MS) };
         let pidfds = self.children.iter().filter_map(|child| child.pidfd.as_ref());
         let fds: Vec<BorrowedFd<'_>> =
             std::iter::once(self.channel.as_fd()).chain(pidfds.map(AsFd::as_fd)).collect();
-        if let Err(cause) = event::readable(&fds, look) {
-            crate::log!("[uwring] template: poll: {cause}");
-            std::thread::sleep(std::time::Duration::from_millis(LOOK_MS));
+        match event::readable(&fds, look) {
+            Ok(ready) if !self.calm && !ready.contains(&true) => {
+                self.calm = true;
+                trim::drop_text();
+            }
+            Ok(_) => {}
+            Err(cause) => {
+                crate::log!("[uwring] template: poll: {cause}");
+                std::thread::sleep(std::time::Duration::from_millis(LOOK_MS));
+            }
         }
     }
 
@@ -365,7 +392,7 @@ mod tests {
             Fork::Parent(pid) => (master, pid),
             Fork::Child => {
                 drop(master);
-                match (Nursery { channel: template, children: Vec::new() }).run(&Quiet) {
+                match (Nursery { channel: template, children: Vec::new(), calm: false }).run(&Quiet) {
                     Over::Dismissed => exit_now(0),
                     Over::Worker(number) => exit_now(number.cast_signed()),
                 }

@@ -4,6 +4,7 @@
 //! changes, so the look waits a moment for the last of them. Where a folder cannot be watched, the files are
 //! looked at each second, as uWSGI does.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -19,34 +20,49 @@ const SETTLE_MS: u64 = 100;
 
 /// A file under watch.
 #[derive(Debug)]
-struct File {
+struct File<T> {
     path: PathBuf,
-    leads_to: Touch,
+    leads_to: T,
     seen: Stamp,
 }
 
-/// The files under watch.
+/// The files under watch, with what a change of each leads to.
 #[derive(Debug)]
-pub struct Touched {
+pub struct Touched<T = Touch> {
     watch: Option<Watch>,
-    files: Vec<File>,
+    files: Vec<File<T>>,
     /// Whether some folder cannot be watched.
     unwatched: bool,
     /// When to look.
     due: Option<Millis>,
 }
 
-/// What changes when a file is touched: seconds, nanoseconds and inode, or nothing where there is no file.
-type Stamp = Option<(i64, i64, u64)>;
+/// What changes when a file is touched: seconds, nanoseconds, inode, and the same of a folder's entries; or nothing where
+/// there is no file.
+type Stamp = Option<(i64, i64, u64, u64)>;
 
 fn stamp(path: &Path) -> Stamp {
     let meta = path.metadata().ok()?;
-    Some((meta.mtime(), meta.mtime_nsec(), meta.ino()))
+    let entries = if meta.is_dir() { entries(path) } else { 0 };
+    Some((meta.mtime(), meta.mtime_nsec(), meta.ino(), entries))
 }
 
-impl Touched {
+/// A number that changes with the files in a folder.
+fn entries(folder: &Path) -> u64 {
+    let Ok(entries) = folder.read_dir() else { return 0 };
+    let mark = |entry: std::io::Result<std::fs::DirEntry>| {
+        let (name, meta) = entry.and_then(|entry| Ok((entry.file_name(), entry.metadata()?))).ok()?;
+        let mut hasher = DefaultHasher::new();
+        (name, meta.mtime(), meta.mtime_nsec(), meta.ino(), meta.len()).hash(&mut hasher);
+        Some(hasher.finish())
+    };
+    // In whatever order they come.
+    entries.filter_map(mark).fold(0, u64::wrapping_add)
+}
+
+impl<T: Clone + PartialEq> Touched<T> {
     /// Watches `files` from now on.
-    pub fn new(files: &[(PathBuf, Touch)]) -> Touched {
+    pub fn new(files: &[(PathBuf, T)]) -> Touched<T> {
         let watch = if files.is_empty() { None } else { Watch::new().ok() };
         let mut touched = Touched { watch, files: Vec::new(), unwatched: false, due: None };
         for (path, leads_to) in files {
@@ -60,6 +76,10 @@ impl Touched {
             }
             let folder = path.parent().unwrap_or(Path::new("/"));
             touched.unwatched |= touched.watch.as_ref().is_none_or(|watch| watch.add(folder).is_err());
+            if path.is_dir() {
+                // What happens in it is told there only.
+                touched.unwatched |= touched.watch.as_ref().is_none_or(|watch| watch.add(&path).is_err());
+            }
             touched.files.push(File { path, leads_to: leads_to.clone(), seen: now });
         }
         touched
@@ -76,7 +96,7 @@ impl Touched {
     }
 
     /// Files that changed since the last look, with what that leads to. Of several that lead to the same one is told.
-    pub fn changed(&mut self, now: Millis) -> Vec<(PathBuf, Touch)> {
+    pub fn changed(&mut self, now: Millis) -> Vec<(PathBuf, T)> {
         if self.watch.as_ref().is_some_and(Watch::clear) {
             let soon = now.after(SETTLE_MS);
             self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
@@ -88,9 +108,9 @@ impl Touched {
         found
     }
 
-    fn look(&mut self) -> Vec<(PathBuf, Touch)> {
+    fn look(&mut self) -> Vec<(PathBuf, T)> {
         self.due = None;
-        let mut found: Vec<(PathBuf, Touch)> = Vec::new();
+        let mut found: Vec<(PathBuf, T)> = Vec::new();
         for File { path, leads_to, seen } in &mut self.files {
             let now = stamp(path);
             if std::mem::replace(seen, now) != now && !found.iter().any(|(_, other)| other == leads_to) {
@@ -119,6 +139,16 @@ mod tests {
     fn only(mut changed: Vec<(PathBuf, Touch)>) -> Option<PathBuf> {
         assert!(changed.len() < 2, "{changed:?}");
         changed.pop().map(|(path, _)| path)
+    }
+
+    #[test]
+    fn what_happens_in_a_folder_touches_it() {
+        let mut now = Millis(1_000);
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("file"), "").expect("made");
+        let mut touched = reloaded_by(dir.path());
+        std::fs::write(dir.path().join("file"), "written").expect("written");
+        assert_eq!(told(&mut touched, &mut now).as_deref(), Some(dir.path()));
     }
 
     fn reloaded_by(path: &Path) -> Touched {

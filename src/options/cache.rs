@@ -31,6 +31,50 @@ pub struct Cache {
     pub initial: i64,
 }
 
+/// What lies in a cache from the start.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preload {
+    /// Which cache; `None`: all of them.
+    pub cache: Option<String>,
+    /// The key, or the file, whose name as given is the key.
+    pub key: String,
+    /// What is stored.
+    pub from: From,
+}
+
+/// Where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum From {
+    /// `add-cache-item`: this value.
+    Text(String),
+    /// `load-file-in-cache`: the file.
+    File,
+    /// `load-file-in-cache-gzip`: the file, compressed.
+    Gzip,
+}
+
+impl Preload {
+    /// `[CACHE ]KEY=VALUE`.
+    pub fn item(given: &str) -> Result<Preload, String> {
+        let (cache, item) = in_cache(given);
+        let (key, value) = item.split_once('=').ok_or("a cache, if there are several, and KEY=VALUE")?;
+        Ok(Preload { cache, key: key.to_owned(), from: From::Text(value.to_owned()) })
+    }
+
+    /// `[CACHE ]FILE`.
+    pub fn file(given: &str, from: From) -> Result<Preload, String> {
+        let (cache, key) = in_cache(given);
+        Ok(Preload { cache, key: key.to_owned(), from })
+    }
+}
+
+fn in_cache(given: &str) -> (Option<String>, &str) {
+    match given.split_once(' ') {
+        Some((cache, rest)) => (Some(cache.to_owned()), rest),
+        None => (None, given),
+    }
+}
+
 /// Bytes of the longest name.
 pub const NAME_MAX: usize = 64;
 /// uWSGI's defaults, bytes.
@@ -129,6 +173,20 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_there_from_the_start_has_a_key_and_perhaps_a_cache() {
+        let item = |cache: Option<&str>, key: &str, value: &str| Preload {
+            cache: cache.map(str::to_owned),
+            key: key.to_owned(),
+            from: From::Text(value.to_owned()),
+        };
+        assert_eq!(Preload::item("k=v=w"), Ok(item(None, "k", "v=w")));
+        assert_eq!(Preload::item("two k=v w"), Ok(item(Some("two"), "k", "v w")));
+        assert!(Preload::item("novalue").is_err());
+        let file = Preload::file("two /a b", From::Gzip).expect("a file");
+        assert_eq!((file.cache.as_deref(), file.key.as_str()), (Some("two"), "/a b"));
+    }
 
     #[test]
     fn a_cache_is_read_from_its_keys() {

@@ -52,6 +52,41 @@ pub struct Cron {
     pub command: String,
 }
 
+/// What raises a signal of the application by itself (`timer`, `touch-signal`, `uwsgi.add_cron`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cause {
+    /// Time: each time so many milliseconds are over, so many times (0: for ever).
+    Every {
+        /// The pause.
+        ms: u64,
+        /// How often.
+        times: u64,
+    },
+    /// Minute, hour, day, month, weekday, as cron jobs have them.
+    Cron([i32; 5]),
+    /// A file or folder changes.
+    File(PathBuf),
+}
+
+impl Cause {
+    /// `SIGNAL SECONDS`, for `timer`.
+    pub fn timer(value: &str) -> Result<(u8, Cause), String> {
+        let wanted = || "a signal (0 to 255) and seconds, with a blank between".to_owned();
+        let (signal, seconds) = value.trim().split_once(' ').ok_or_else(wanted)?;
+        let seconds: u64 = seconds.trim().parse().ok().filter(|n| *n > 0).ok_or_else(wanted)?;
+        let ms = seconds.saturating_mul(1000);
+        Ok((signal.parse().map_err(|_| wanted())?, Cause::Every { ms, times: 0 }))
+    }
+
+    /// `PATH SIGNAL`, for `touch-signal`.
+    pub fn file(value: &str) -> Result<(u8, Cause), String> {
+        let wanted = || "a file and a signal (0 to 255), with a blank between".to_owned();
+        let (path, signal) = value.trim().rsplit_once(' ').ok_or_else(wanted)?;
+        let path = std::path::absolute(path.trim()).map_err(|error| error.to_string())?;
+        Ok((signal.parse().map_err(|_| wanted())?, Cause::File(path)))
+    }
+}
+
 /// How often a smart daemon's pidfile is looked at, seconds.
 const FREQ: u64 = 10;
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 pub use super::cache::Cache;
+use super::cache::Preload;
 pub use super::emperor::Emperor;
 pub use super::files::Files;
 pub use super::headers::Headers;
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::alarms::Alarms;
 use super::hooks::{self, Hook};
-use super::jobs::{Cron, Daemon};
+use super::jobs::{Cause, Cron, Daemon};
 use super::logger::{EncoderOf, Logger, Route};
 use crate::base::engine::Kind as Engine;
 use crate::base::pattern::Pattern;
@@ -66,6 +67,9 @@ pub struct Settings {
     pub routes: Routes,
     /// Caches shared by the workers.
     pub caches: Vec<Cache>,
+    /// What lies in them from the start.
+    #[serde(default)]
+    pub preloads: Vec<Preload>,
     /// The Python application.
     pub python: Python,
     /// Logs.
@@ -162,6 +166,8 @@ pub struct Process {
     pub daemons: Vec<Daemon>,
     /// `cron` and its family.
     pub crons: Vec<Cron>,
+    /// `timer`, `touch-signal` and their families: what raises which signal of the application.
+    pub raises: Vec<(u8, Cause)>,
     /// `master-fifo`, in the order of their slots.
     pub fifos: Vec<PathBuf>,
     /// `limit-as`, megabytes of address space for each process.
@@ -234,6 +240,7 @@ impl Default for Process {
             hooks: Vec::new(),
             daemons: Vec::new(),
             crons: Vec::new(),
+            raises: Vec::new(),
             fifos: Vec::new(),
             limit_as: None,
             limit_nproc: None,

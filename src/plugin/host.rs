@@ -145,8 +145,8 @@ pub trait Host: Sync + 'static {
 
     /// The next request, if there is one.
     fn take(&self, thread: u32) -> Option<Box<Exchange<Self::Job, Self::Body>>>;
-    /// Sleeps until there may be a request; `false` when there will be none any more.
-    fn wait(&self, thread: u32) -> bool;
+    /// Sleeps until there is something to do.
+    fn wait(&self, thread: u32) -> Wake;
     /// Starts the response; `last`: `body` is all of it.
     fn respond(&self, job: &mut Self::Job, head: &Head<'_>, body: &[u8], last: bool) -> Result<(), Refusal>;
     /// More of the body; may wait for the client.
@@ -175,6 +175,39 @@ pub trait Host: Sync + 'static {
     fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>);
     /// One of `abi::METRIC_*`.
     fn metric(&self, what: u32, name: &[u8], number: i64) -> i64;
+    /// One of `abi::SIGNAL_*`.
+    fn signal(&self, call: &SignalCall<'_>) -> i64;
+}
+
+/// Why an interpreter thread was woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// There will be no request any more.
+    Over,
+    /// There may be one.
+    Request,
+    /// There may be a signal of the application's.
+    Signal,
+}
+
+impl Wake {
+    fn code(self) -> i32 {
+        match self {
+            Wake::Over => abi::WAIT_OVER,
+            Wake::Request => abi::WAIT_REQUEST,
+            Wake::Signal => abi::WAIT_SIGNAL,
+        }
+    }
+}
+
+/// What concerns a signal of the application's: see [`abi::SignalCall`].
+#[derive(Debug)]
+#[expect(missing_docs, reason = "they are those of abi::SignalCall")]
+pub struct SignalCall<'a> {
+    pub what: u32,
+    pub signal: i32,
+    pub text: &'a [u8],
+    pub numbers: [i64; 5],
 }
 
 /// What an application asks of a cache: see [`abi::CacheCall`].
@@ -208,10 +241,11 @@ pub fn api<H: Host>(host: &'static H, worker_id: u32) -> HostApi {
         loaded: loaded::<H>,
         cache: cache::<H>,
         metric: metric::<H>,
+        signal: signal::<H>,
     }
 }
 
-/// Where no requests come: the template process. Only `log`, `control`, `loaded`, `cache` and `metric` do something.
+/// Where no requests come: the template process. Only `log`, `control`, `loaded`, `cache`, `metric` and `signal` do something.
 pub trait Office: Sync + 'static {
     /// See [`Host::log`].
     fn log(&self, line: &[u8]);
@@ -223,6 +257,8 @@ pub trait Office: Sync + 'static {
     fn cache(&self, call: &CacheCall<'_>) -> (i64, Vec<Vec<u8>>);
     /// See [`Host::metric`].
     fn metric(&self, what: u32, name: &[u8], number: i64) -> i64;
+    /// See [`Host::signal`].
+    fn signal(&self, call: &SignalCall<'_>) -> i64;
 }
 
 impl<O: Office> Host for O {
@@ -232,8 +268,8 @@ impl<O: Office> Host for O {
     fn take(&self, _: u32) -> Option<Box<Exchange<Infallible, Infallible>>> {
         None
     }
-    fn wait(&self, _: u32) -> bool {
-        false
+    fn wait(&self, _: u32) -> Wake {
+        Wake::Over
     }
     fn respond(&self, job: &mut Infallible, _: &Head<'_>, _: &[u8], _: bool) -> Result<(), Refusal> {
         match *job {}
@@ -267,6 +303,9 @@ impl<O: Office> Host for O {
     }
     fn metric(&self, what: u32, name: &[u8], number: i64) -> i64 {
         Office::metric(self, what, name, number)
+    }
+    fn signal(&self, call: &SignalCall<'_>) -> i64 {
+        Office::signal(self, call)
     }
 }
 
@@ -306,7 +345,7 @@ unsafe extern "C" fn take<H: Host>(ctx: *const c_void, thread: u32) -> *mut Requ
 
 unsafe extern "C" fn wait<H: Host>(ctx: *const c_void, thread: u32) -> i32 {
     // SAFETY: the plugin passes the table's own `ctx`.
-    i32::from(unsafe { host::<H>(ctx) }.wait(thread))
+    unsafe { host::<H>(ctx) }.wait(thread).code()
 }
 
 unsafe extern "C" fn respond<H: Host>(
@@ -444,6 +483,16 @@ unsafe extern "C" fn metric<H: Host>(ctx: *const c_void, what: u32, name: Slice,
     let host = unsafe { host::<H>(ctx) };
     // SAFETY: lent for this call.
     host.metric(what, unsafe { name.as_bytes() }, number)
+}
+
+unsafe extern "C" fn signal<H: Host>(ctx: *const c_void, call: *const abi::SignalCall) -> i64 {
+    // SAFETY: the plugin passes the table's own `ctx`.
+    let host = unsafe { host::<H>(ctx) };
+    // SAFETY: lent for this call.
+    let call = unsafe { &*call };
+    // SAFETY: lent for this call.
+    let text = unsafe { call.text.as_bytes() };
+    host.signal(&SignalCall { what: call.what, signal: call.signal, text, numbers: call.numbers })
 }
 
 unsafe extern "C" fn cache<H: Host>(

@@ -6,7 +6,7 @@
 //! ```text
 //!  Instance | WorkerSlot 1 … 2N (odd generations) | 2N+1 … 4N (even ones) | CoreSlots of each slot | Tally of each
 //!  | AppCounts of each | AppCards of two generations | JobSlots | Flights of each slot | Heads of each
-//!  CoreSlot | Meters | lock words | one more for each cache | the caches
+//!  CoreSlot | Boards and Mailboxes | Meters | lock words | one more for each cache | the caches
 //! ```
 //! A generation has two *seats* for each worker number: N is replaced by N+workers, and that by N again, so that the
 //! new one can be ready before the old one leaves. During a reload two generations live, hence twice as many slots.
@@ -27,6 +27,7 @@ use super::locks::Locks;
 use super::meters::{self, Meter, Meters};
 use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
 pub use super::shape::Shape;
+use super::signals::{Board, Mailbox, Signals};
 pub use super::slot::{State, Tired, WorkerSlot, bump};
 use super::tally::Tally;
 use crate::base::clock::{self, Micros};
@@ -38,7 +39,7 @@ pub use crate::sys::signals::Command;
 use crate::sys::socket::queue;
 
 /// Which layout this is: raised with every change of it, since at a reload the next program may be a newer one.
-const LAYOUT: u32 = 10;
+const LAYOUT: u32 = 11;
 
 /// What an application can ask of the whole server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +92,10 @@ unsafe impl Cells for Flights {}
 unsafe impl Cells for Head {}
 // SAFETY: as above.
 unsafe impl Cells for Meter {}
+// SAFETY: as above.
+unsafe impl Cells for Board {}
+// SAFETY: as above.
+unsafe impl Cells for Mailbox {}
 // SAFETY: an atomic itself.
 unsafe impl Cells for AtomicU32 {}
 // SAFETY: the same.
@@ -389,6 +394,12 @@ impl Area {
     /// The user locks.
     pub fn locks(&self) -> Locks<'_> {
         Locks::new(self.run(self.shape.lock(0), self.shape.locks as usize))
+    }
+
+    /// The application's signals, of `generation`.
+    pub fn signals(&self, generation: u32) -> Signals<'_> {
+        let mail = self.run(self.shape.mail(generation), self.shape.mailboxes());
+        Signals { board: self.cells(self.shape.board(generation)), mail }
     }
 
     /// The application's metrics.

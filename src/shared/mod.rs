@@ -10,6 +10,7 @@ pub mod meters;
 pub mod seen;
 pub mod series;
 pub mod shape;
+pub mod signals;
 pub mod slot;
 pub mod tally;
 mod words;

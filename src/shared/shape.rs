@@ -7,6 +7,7 @@ use super::flight::Flights;
 use super::instance::Instance;
 use super::meters::Meter;
 use super::seen::{APPS_MAX, AppCard, AppCount, Head, JobSlot};
+use super::signals::{Board, Mailbox};
 use super::slot::WorkerSlot;
 use super::tally::Tally;
 
@@ -107,9 +108,22 @@ impl Shape {
         self.flights(self.slots()) + self.thread(slot, thread) * size_of::<Head>()
     }
 
+    /// Where the signals of `generation` begin; behind the boards the mailboxes, one more than workers for each.
+    pub(super) fn board(&self, generation: u32) -> usize {
+        self.head(if self.heads { self.slots() } else { 0 }, 0) + generation as usize % 2 * size_of::<Board>()
+    }
+
+    pub(super) fn mail(&self, generation: u32) -> usize {
+        let each = self.mailboxes() * size_of::<Mailbox>();
+        self.board(0) + 2 * size_of::<Board>() + generation as usize % 2 * each
+    }
+
+    pub(super) fn mailboxes(&self) -> usize {
+        self.workers as usize + 1
+    }
+
     pub(super) fn meter(&self, index: u32) -> usize {
-        let heads = self.head(if self.heads { self.slots() } else { 0 }, 0);
-        heads + index as usize * size_of::<Meter>()
+        self.mail(1) + self.mailboxes() * size_of::<Mailbox>() + index as usize * size_of::<Meter>()
     }
 
     pub(super) fn lock(&self, index: u32) -> usize {

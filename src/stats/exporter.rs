@@ -11,7 +11,7 @@ type Figure<T> = (&'static str, &'static str, fn(&T) -> u64);
 const WORKER: [Figure<Worker>; 10] = [
     ("accepting", "Whether it accepts connections.", |worker| u64::from(worker.accepting)),
     ("delta_requests", "Requests of this process.", |worker| worker.delta_requests),
-    ("signal_queue_length", "Signals that wait.", |_| 0),
+    ("signal_queue_length", "Signals that wait.", |worker| worker.signal_queue.into()),
     ("rss_bytes", "Resident memory.", |worker| worker.usage.rss),
     ("vsz_bytes", "Addresses in use.", |worker| worker.usage.address_space),
     ("last_spawn_time_seconds", "When it was forked, since the epoch.", |worker| worker.last_spawn),
@@ -32,7 +32,7 @@ const WORKER_COUNTERS: [Figure<Worker>; 6] = [
     ("requests", "Requests finished.", |worker| worker.requests),
     ("exceptions", "Requests whose application raised.", |worker| worker.exceptions),
     ("harakiri_count", "Requests that took too long.", |worker| worker.harakiri_count),
-    ("signals", "Signals.", |_| 0),
+    ("signals", "Signals handled.", |worker| worker.signals),
     ("respawn_count", "Times it was forked.", |worker| worker.respawn_count),
     ("transmitted_bytes", "Bytes sent.", |worker| worker.tx),
 ];

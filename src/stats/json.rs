@@ -101,8 +101,8 @@ fn worker(to: &mut Writer, worker: &Worker, style: Style) {
     to.number("delta_requests", worker.delta_requests);
     to.number("exceptions", worker.exceptions);
     to.number("harakiri_count", worker.harakiri_count);
-    to.number("signals", 0);
-    to.number("signal_queue", 0);
+    to.number("signals", worker.signals);
+    to.number("signal_queue", worker.signal_queue);
     let status = match worker.doing {
         Doing::Cheap => "cheap",
         Doing::Idle => "idle",

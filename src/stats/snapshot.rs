@@ -137,6 +137,10 @@ pub struct Worker {
     pub exceptions: u64,
     /// Requests that took too long.
     pub harakiri_count: u64,
+    /// Signals of the application's that it has handled.
+    pub signals: u64,
+    /// Those that wait for it alone.
+    pub signal_queue: u32,
     /// What it does.
     pub doing: Doing,
     /// Memory.
@@ -270,6 +274,7 @@ impl View {
             n => n,
         };
         let cores: Vec<Core> = (0..threads).filter_map(|thread| self.core(id, number, thread)).collect();
+        let signals = area.signals(area.serving().max(1));
         let doing = match slot.state() {
             State::None | State::Starting if pid == 0 => Doing::Cheap,
             _ if cores.iter().any(|core| core.request.is_some()) => Doing::Busy,
@@ -286,6 +291,8 @@ impl View {
                 .saturating_sub(tally.requests_before.load(Ordering::Relaxed)),
             exceptions: sum(|slot| slot.exceptions.load(Ordering::Relaxed)),
             harakiri_count: sum(|slot| slot.harakiris.load(Ordering::Relaxed)),
+            signals: signals.handled(id),
+            signal_queue: signals.queued(id),
             doing,
             usage: usage(pid, walk),
             running_time: sum(|slot| slot.running_time_us.load(Ordering::Relaxed)),

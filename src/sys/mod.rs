@@ -24,6 +24,7 @@ pub mod socket;
 pub mod tempfile;
 pub mod time;
 pub mod title;
+pub mod trim;
 pub mod watch;
 
 use std::io;

@@ -5,7 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
@@ -245,11 +245,15 @@ pub enum Doing {
 
 /// What process `pid` is doing, by its main thread.
 pub fn doing(pid: u32) -> Doing {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return Doing::Gone };
-    // Its name, in parentheses, may contain anything.
-    match stat.rsplit(") ").next().and_then(|rest| rest.chars().next()) {
-        Some('T') => Doing::Stopped,
-        Some('t') => Doing::Traced,
+    // Much longer than all that stands before its letter: one call reads it.
+    let mut stat = [0; 128];
+    let read = std::fs::File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut stat));
+    let Ok(len) = read else { return Doing::Gone };
+    // Its name, in parentheses, may contain anything; behind it are numbers.
+    let letter = stat[..len].iter().rposition(|&byte| byte == b')').and_then(|end| stat.get(end + 2));
+    match letter {
+        Some(b'T') => Doing::Stopped,
+        Some(b't') => Doing::Traced,
         _ => Doing::Something,
     }
 }

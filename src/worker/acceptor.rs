@@ -154,7 +154,7 @@ impl<R: Reactor> Ring<R> {
 
     /// Connections this worker has room for: requests it would not be busy with, and entries in its table.
     pub(super) fn room_left(&self) -> usize {
-        let busy = self.in_flight + self.backlog.len() + self.newcomers;
+        let busy = self.in_flight + self.backlog.len() + self.newcomers + self.desk.handoff.signals_in_hand();
         self.accept_capacity().saturating_sub(busy).min(self.connections_free())
     }
 

@@ -1,7 +1,8 @@
 //! Answers that an interpreter thread sends itself: they go out one change of threads earlier, and while more requests
-//! wait the ring thread need not hear at once that they went. What a socket does not take at once is the ring thread's. The connection stays the ring thread's: it is
-//! lent, with the promise not to close it meanwhile (`Conn::lent`), and whoever answers first, the interpreter thread
-//! or the ring thread for a request that is late, takes the claim of that request; the other leaves it alone.
+//! wait the ring thread need not hear at once that they went. What a socket does not take at once is the ring thread's.
+//! The connection stays the ring thread's: it is lent, with the promise not to close it meanwhile (`Conn::lent`), and
+//! whoever answers first, the interpreter thread or the ring thread for a request that is late, takes the claim of that
+//! request; the other leaves it alone.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -124,6 +125,16 @@ pub fn finish(job: &mut Job, claims: &Claims, more: bool) {
     // A failure is noted in the job.
     if worth && (job.claimed && job.out.is_empty() || send(job, claims) == Ok(true)) {
         job.sent = Sent::Whole;
+        end_early(job, more);
+    }
+}
+
+/// Where this thread has nothing else to do, the client hears of the connection's end with the answer, and not when the
+/// ring thread closes it: one that waits for the end wakes up once.
+fn end_early(job: &Job, more: bool) {
+    if let (false, false, true, Some(fd)) = (more, job.keep_alive, job.claimed, job.lent) {
+        // Who is gone hears nothing; the ring thread closes all the same.
+        let _ = net::shutdown_write(fd);
     }
 }
 
@@ -199,6 +210,19 @@ mod tests {
             } else {
                 assert_eq!(job.out, b"answer");
             }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_connection_comes_with_the_last_answer() {
+        for (keep_alive, more, ended) in [(false, false, true), (false, true, false), (true, false, false)] {
+            let claims = Claims::new(1);
+            let (mut job, _ours, mut theirs) = job(WORTH_US, b"answer", &claims);
+            job.keep_alive = keep_alive;
+            finish(&mut job, &claims, more);
+            theirs.read_exact(&mut [0; 6]).expect("sent");
+            theirs.set_nonblocking(true).expect("set");
+            assert_eq!(theirs.read(&mut [0]).is_ok(), ended, "{keep_alive} {more}");
         }
     }
 

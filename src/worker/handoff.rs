@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 use crossbeam_queue::ArrayQueue;
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -16,6 +16,7 @@ use super::channel::Channel;
 use super::job::Parcel;
 use crate::base::clock::Micros;
 use crate::engine::Token;
+use crate::plugin::host::Wake;
 use crate::sys::futex;
 
 /// So long the ring thread need not hear of answers that are out, while an interpreter thread has more to do.
@@ -43,6 +44,10 @@ pub struct Handoff {
     closed: AtomicBool,
     /// Since when replies wait of which the ring thread was not told, microseconds; 0: there are none.
     untold_since: AtomicU64,
+    /// Signals of the application's may wait.
+    signals: AtomicBool,
+    /// Threads that handle one.
+    signals_in_hand: AtomicUsize,
 }
 
 impl Handoff {
@@ -59,6 +64,8 @@ impl Handoff {
             nudged: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             untold_since: AtomicU64::new(0),
+            signals: AtomicBool::new(false),
+            signals_in_hand: AtomicUsize::new(0),
         })
     }
 
@@ -135,10 +142,50 @@ impl Handoff {
         Some(parcel)
     }
 
-    /// *Interpreter.* Sleeps until there may be a request; `false` when there will be none.
-    pub fn wait(&self) -> bool {
-        self.sleepers.sleep_unless(|| !self.requests.is_empty() || self.closed.load(Ordering::SeqCst));
-        !(self.requests.is_empty() && self.closed.load(Ordering::SeqCst))
+    /// *Interpreter.* Sleeps until there is something to do.
+    pub fn wait(&self) -> Wake {
+        let is_over = || self.closed.load(Ordering::SeqCst);
+        self.sleepers.sleep_unless(|| !self.requests.is_empty() || self.has_signals() || is_over());
+        if self.requests.is_empty() && is_over() {
+            Wake::Over
+        } else if self.has_signals() {
+            Wake::Signal
+        } else {
+            Wake::Request
+        }
+    }
+
+    /// *Any thread.* Signals of the application's wait: a thread is to look.
+    pub fn tell_signals(&self) {
+        self.signals.store(true, Ordering::SeqCst);
+        self.sleepers.wake_one();
+    }
+
+    /// Whether they may.
+    pub fn has_signals(&self) -> bool {
+        self.signals.load(Ordering::Relaxed)
+    }
+
+    /// *Interpreter.* It looks.
+    pub fn forget_signals(&self) {
+        self.signals.store(false, Ordering::SeqCst);
+    }
+
+    /// *Interpreter.* It handles one: no request is to be taken in for this thread.
+    pub fn signal_begins(&self) {
+        self.signals_in_hand.fetch_add(1, Ordering::Relaxed);
+        self.nudge();
+    }
+
+    /// *Interpreter.* It has.
+    pub fn signal_handled(&self) {
+        self.signals_in_hand.fetch_sub(1, Ordering::Relaxed);
+        self.nudge();
+    }
+
+    /// How many threads handle one.
+    pub fn signals_in_hand(&self) -> usize {
+        self.signals_in_hand.load(Ordering::Relaxed)
     }
 
     /// Requests that no thread has taken yet.

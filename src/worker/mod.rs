@@ -21,6 +21,7 @@ pub mod office;
 mod pages;
 mod preface;
 mod queue;
+pub mod raised;
 mod reading;
 mod recorder;
 mod recycle;
@@ -43,6 +44,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 use std::thread;
 
 use crate::base::engine::Kind;
@@ -189,6 +191,9 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     let ring = start_ring(&plan, desk)?;
     let others = start_interpreters(&plan)?;
     plan.slot().set_state(State::Ready);
+    // Those sent before have rung no bell here; see `Area::send_signal`.
+    fence(Ordering::SeqCst);
+    desk.look_at_signals();
     // The master sees the state at its next look all the same.
     let _ = crate::sys::event::signal(plan.notify.as_raw_fd());
     plan.plugin.serve(0);

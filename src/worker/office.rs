@@ -86,6 +86,7 @@ fn figure(area: &Area, arg: u64) -> i64 {
         abi::WORKER_LAST_SPAWN => &slot.last_spawn,
         abi::WORKER_SPAWNS => &slot.spawns,
         abi::WORKER_WRITE_ERRORS => &slot.write_errors,
+        abi::WORKER_SIGNALS => return count(area.signals(area.serving().max(1)).handled(id)),
         abi::WORKER_IN_FLIGHT => return i64::from(slot.in_flight.load(Ordering::Relaxed)),
         _ => return -1,
     };

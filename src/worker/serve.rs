@@ -16,7 +16,7 @@ use super::rules::Rules;
 use super::{Plan, office};
 use crate::base::clock;
 use crate::base::errors;
-use crate::plugin::host::{CacheCall, Host, Outcome, Refusal};
+use crate::plugin::host::{CacheCall, Host, Outcome, Refusal, SignalCall, Wake};
 use crate::proto::fastcgi;
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
 use crate::response::Answer;
@@ -250,6 +250,9 @@ impl Host for Desk {
     type Body = Pending;
 
     fn take(&self, thread: u32) -> Option<Parcel> {
+        if self.owes_signal() {
+            return None;
+        }
         let mut exchange = self.handoff.take()?;
         exchange.job.started = clock::now();
         exchange.job.thread = thread;
@@ -261,7 +264,7 @@ impl Host for Desk {
         Some(exchange)
     }
 
-    fn wait(&self, _thread: u32) -> bool {
+    fn wait(&self, _thread: u32) -> Wake {
         self.handoff.wait()
     }
 
@@ -373,5 +376,9 @@ impl Host for Desk {
             return office::metric_value(&self.plan, name);
         }
         office::metric(&self.plan.area, what, name, number)
+    }
+
+    fn signal(&self, call: &SignalCall<'_>) -> i64 {
+        self.signal_call(call)
     }
 }

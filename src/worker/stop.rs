@@ -29,6 +29,7 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn look_at_command(&mut self) {
         self.plan.slot().answer_poke();
         self.look_for_forgotten();
+        self.look_at_signals();
         let (log, stacks) = self.plan.slot().take_dump();
         if crate::sys::signals::take_dump() || log {
             self.dump();

@@ -205,3 +205,28 @@ fn a_rule_or_a_cache_nobody_can_follow_is_told() {
         server.log().wait_for(part);
     }
 }
+
+#[test]
+fn caches_are_filled_before_anybody_asks() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("page");
+    std::fs::write(&file, "a page").expect("written");
+    let path = file.display().to_string();
+    let ini = format!(
+        "cache2 = name=one,items=20\ncache2 = name=two,items=20\nadd-cache-item = two key=v=w\n\
+         add-cache-item = all=both\nload-file-in-cache = two {path}"
+    );
+    let server = server(&ini);
+    let seen = calls(
+        &server,
+        &json!([
+            ["cache_get", "key", "one"],
+            ["cache_get", "key", "two"],
+            ["cache_get", "all", "one"],
+            ["cache_get", "all", "two"],
+            ["cache_get", path, "one"],
+            ["cache_get", path, "two"],
+        ]),
+    );
+    assert_eq!(seen, json!([null, "v=w", "both", "both", null, "a page"]));
+}

@@ -153,7 +153,8 @@ fn a_stopped_worker_is_killed_and_stops_nobody() {
     if uwring_only("it takes the master's time") {
         return;
     }
-    let server = late("harakiri = 1\nharakiri-graceful-timeout = 1").processes(2).start();
+    // Long enough to find and stop it before, also on a busy machine.
+    let server = late("harakiri = 3\nharakiri-graceful-timeout = 1").processes(2).start();
     let mut client = ask(&server, "/sleep?60");
     let busy = loop {
         let status = server.status();

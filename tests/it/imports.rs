@@ -48,6 +48,29 @@ fn a_slow_import_fails_no_request() {
     assert!(served.requests() > 100);
 }
 
+/// Who starts a server and sees nothing is told what it waits for.
+#[test]
+fn a_slow_import_says_where_it_is() {
+    if uwring_only("it says nothing meanwhile") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let code = "import os\nopen(os.path.dirname(__file__) + '/fifo').read()\n\
+                def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'served']\n";
+    std::fs::write(folder.path().join("site.py"), code).expect("write the application");
+    nix::unistd::mkfifo(&folder.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+    let server =
+        Server::bare().folder(folder).ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock").launch();
+    // On a busy machine it does not get to say where it is each time.
+    let told =
+        |line: &str| line.contains("still loads the application, for ") && line.contains("site.py:2 (pid");
+    let lines = server.log().wait_n(1, told).expect("told where");
+    assert!(lines[0].ends_with("[UWR-W013]"), "{lines:?}");
+    std::fs::write(server.path("fifo"), "").expect("the import goes on");
+    server.log().wait_for("spawned uWSGI worker 1");
+    assert_eq!(server.socket().uwsgi(&Packet::get("/")).expect(200).text(), "served");
+}
+
 #[test]
 fn a_file_that_is_broken_and_mended_is_loaded_again() {
     if uwring_only("it waits for ever behind a file that is no Python") {

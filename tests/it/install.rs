@@ -101,10 +101,9 @@ fn decorators_are_built_in() {
     assert_eq!(seen["module"], "<uwring>");
     assert_eq!(seen["locked"], serde_json::json!([true, false]));
     assert_eq!(seen["thread"], "done elsewhere");
-    assert_eq!(
-        seen["timer"],
-        "uwsgidecorators.timer needs uwsgi.add_timer, which this server does not offer"
-    );
+    assert_eq!(seen["spool"], "uwsgidecorators.spool needs uwsgi.spool, which this server does not offer");
+    server.log().wait_n(2, |line| line.starts_with("ticked in ")).expect("a timer of all workers");
+    assert_eq!(seen["mules"], "no mules");
 }
 
 #[test]

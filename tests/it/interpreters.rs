@@ -138,23 +138,16 @@ fn texts_are_utf_8_without_a_locale() {
     server.log().wait_for("hé");
 }
 
-/// One build serves them all: those of a version manager, where there is one, and those that PYTHONS names, beside the
-/// one all other tests use.
+/// One build serves them all: this distribution's, those of a version manager and of the PATH, and those that PYTHONS names.
 #[test]
 fn every_cpython_serves() {
     if uwring_only("it is built for one version") {
         return;
     }
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> =
-        versions.map(|entry| entry.path().join("bin/python")).filter(|python| python.exists()).collect();
-    let named = std::env::var_os("PYTHONS").unwrap_or_default();
-    found.extend(std::env::split_paths(&named).filter(|python| python.is_file()));
-    if found.is_empty() {
+    let found = cpythons();
+    if found.len() == 1 {
         skipped("no other CPython is installed here");
     }
-    found.push(python3());
     std::thread::scope(|scope| {
         for python in &found {
             std::thread::Builder::new()
@@ -163,6 +156,41 @@ fn every_cpython_serves() {
                 .expect("a thread");
         }
     });
+}
+
+/// Every interpreter of this machine once, those without the global lock too; the one all other tests use is the first.
+fn cpythons() -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+    let versions = std::fs::read_dir(home.join(".pyenv/versions")).into_iter().flatten().flatten();
+    let managed = versions.map(|entry| entry.path().join("bin/python"));
+    let named = std::env::var_os("PYTHONS").unwrap_or_default();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // A version manager's own folder of the PATH has scripts that choose one of its versions.
+    let folders = std::env::split_paths(&path).filter(|folder| !folder.ends_with("shims"));
+    let of_path = folders
+        .flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten())
+        .map(|entry| entry.path())
+        .filter(|path| path.file_name().is_some_and(|name| is_pythons(&name.to_string_lossy())));
+    let mut found = Vec::new();
+    for python in [python3(), "/usr/bin/python3".into()]
+        .into_iter()
+        .chain(managed)
+        .chain(of_path)
+        .chain(std::env::split_paths(&named))
+    {
+        // Names of the same program, in one folder or as links.
+        let Ok(program) = std::fs::canonicalize(&python) else { continue };
+        if program.is_file() && !found.iter().any(|(same, _)| *same == program) {
+            found.push((program, python));
+        }
+    }
+    found.into_iter().map(|(_, python)| python).collect()
+}
+
+/// `python3.13`, `python3.14t`.
+fn is_pythons(name: &str) -> bool {
+    let minor = name.strip_prefix("python3.").map(|rest| rest.strip_suffix('t').unwrap_or(rest));
+    minor.is_some_and(|minor| !minor.is_empty() && minor.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 /// The core of this suite with that interpreter: both protocols, threads, streams, exceptions, deadlines, stacks, reload, end.
@@ -201,6 +229,12 @@ fn one_serves(python: &Path) {
         let other = scope.spawn(|| get("/both").expect(200).text());
         assert_eq!((get("/both").expect(200).text(), other.join().expect("answered")), both());
     });
+    if version.ends_with('t') {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| get("/parallel").status());
+            assert_eq!((get("/parallel").status(), other.join().expect("answered")), (200, 200));
+        });
+    }
     get("/raise").expect(500);
     server.log().wait_for("RuntimeError: on purpose");
     // The stack of the late request is told, and it ends, and no other.

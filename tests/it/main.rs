@@ -52,6 +52,7 @@ mod process;
 mod proxies;
 mod push;
 mod python;
+mod raised;
 mod recycle;
 mod requests;
 mod routes;

@@ -11,7 +11,7 @@
 use std::ffi::c_void;
 
 /// Raised with every change of a type or a meaning in this crate.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// The symbol every plugin exports: `extern "C" fn() -> *const PluginApi`.
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"uwring_plugin";
@@ -214,6 +214,9 @@ pub const WORKER_IN_FLIGHT: u32 = 6;
 /// [`CONTROL_WORKER`]: answers that the client did not take.
 pub const WORKER_WRITE_ERRORS: u32 = 7;
 
+/// [`CONTROL_WORKER`]: signals of the application's handled.
+pub const WORKER_SIGNALS: u32 = 8;
+
 /// [`HostApi::control`]: the request on the calling interpreter thread has taken too long in `arg` seconds; 0 takes it
 /// back. Result 1, or 0 on another thread.
 pub const CONTROL_USER_HARAKIRI: u32 = 20;
@@ -274,6 +277,54 @@ pub const METRIC_MAX: u32 = 5;
 /// [`HostApi::metric`]: it is at most this.
 pub const METRIC_MIN: u32 = 6;
 
+/// [`HostApi::wait`]: the worker stops, and nothing is left to take.
+pub const WAIT_OVER: i32 = 0;
+/// [`HostApi::wait`]: there may be a request.
+pub const WAIT_REQUEST: i32 = 1;
+/// [`HostApi::wait`]: there may be a signal of the application's, for [`SIGNAL_TAKE`].
+pub const WAIT_SIGNAL: i32 = 2;
+
+/// What concerns a signal of the application's. Lent for the call only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SignalCall {
+    /// `SIGNAL_*`.
+    pub what: u32,
+    /// Which, 0 to 255; -1: any.
+    pub signal: i32,
+    /// A target or a path.
+    pub text: Slice,
+    /// Times.
+    pub numbers: [i64; 5],
+}
+
+/// [`SignalCall::what`]: `text` is to handle it. Result 1, or [`SIGNAL_NOBODY`].
+pub const SIGNAL_REGISTER: u32 = 0;
+/// [`SignalCall::what`]: send it. Result 1, or [`SIGNAL_FULL`].
+pub const SIGNAL_SEND: u32 = 1;
+/// [`SignalCall::what`]: result 1 where somebody is to handle it, else 0.
+pub const SIGNAL_REGISTERED: u32 = 2;
+/// [`SignalCall::what`]: the next signal for this worker to handle, or -1. [`SIGNAL_HANDLED`] follows on the same thread.
+pub const SIGNAL_TAKE: u32 = 3;
+/// [`SignalCall::what`]: what [`SIGNAL_TAKE`] gave was handled.
+pub const SIGNAL_HANDLED: u32 = 4;
+/// [`SignalCall::what`]: *detached*; waits for this signal, or any, and gives its number; -1 in the template.
+pub const SIGNAL_WAIT: u32 = 5;
+/// [`SignalCall::what`]: send it each time that many milliseconds (`numbers[0]`) are over, `numbers[1]` times (0: for ever).
+/// Result as for the next ones 1, [`SIGNAL_FULL`] or [`SIGNAL_TOO_LONG`].
+pub const SIGNAL_EVERY: u32 = 6;
+/// [`SignalCall::what`]: send it at that minute, hour, day, month and weekday.
+pub const SIGNAL_CRON: u32 = 7;
+/// [`SignalCall::what`]: send it when the file or folder `text` changes.
+pub const SIGNAL_FILE: u32 = 8;
+
+/// [`HostApi::signal`]: there is nobody of that name.
+pub const SIGNAL_NOBODY: i64 = -1;
+/// [`HostApi::signal`]: there is no room for more.
+pub const SIGNAL_FULL: i64 = -2;
+/// [`HostApi::signal`]: that path is too long.
+pub const SIGNAL_TOO_LONG: i64 = -3;
+
 /// [`PluginApi::stacks`]: all threads.
 pub const ALL_THREADS: u32 = u32::MAX;
 
@@ -285,13 +336,13 @@ pub const ALL_THREADS: u32 = u32::MAX;
 pub struct HostApi {
     /// [`ABI_VERSION`] the executable was built with.
     pub abi: u32,
-    /// 0 in the template process (only `log`, `control`, `loaded`, `cache` and `metric` may be called), else the worker's number from 1.
+    /// 0 in the template process (only `log`, `control`, `loaded`, `cache`, `metric` and `signal` may be called), else the worker's number from 1.
     pub worker_id: u32,
     /// The executable's own.
     pub ctx: *const c_void,
     /// Next request for interpreter thread `thread` (0-based), or null. The pointer is given back by `finish`.
     pub take: unsafe extern "C" fn(ctx: *const c_void, thread: u32) -> *mut RequestView,
-    /// *Detached.* Sleeps until there may be a request: 1; 0 when the worker stops and nothing is left to take.
+    /// *Detached.* Sleeps until there is something to do: one of `WAIT_*`.
     pub wait: unsafe extern "C" fn(ctx: *const c_void, thread: u32) -> i32,
     /// Starts the response. `last` 1: `body` is all of it (the host may then add `Content-Length` on HTTP), of
     /// which the first [`WHOLE_MAX`] bytes are taken.
@@ -345,6 +396,8 @@ pub struct HostApi {
     /// Does one of `METRIC_*` to the metric of that name. Result: its value for [`METRIC_GET`]; else 1 where it was done,
     /// 0 where not.
     pub metric: unsafe extern "C" fn(ctx: *const c_void, what: u32, name: Slice, number: i64) -> i64,
+    /// Does one of `SIGNAL_*`; its result is said there.
+    pub signal: unsafe extern "C" fn(ctx: *const c_void, call: *const SignalCall) -> i64,
 }
 
 /// A named setting for the plugin. Names repeat for lists. Lent for the call only.
@@ -398,7 +451,7 @@ pub struct PluginApi {
     pub after_fork_child: unsafe extern "C" fn(),
     /// In a worker, on its main thread, before the first `serve`: hooks, random seeds, `post_fork_hook`.
     pub worker_start: unsafe extern "C" fn(host: *const HostApi) -> i32,
-    /// Serves requests as interpreter thread `thread` until `wait` returns 0. Thread 0 is the main thread.
+    /// Serves requests as interpreter thread `thread` until `wait` returns [`WAIT_OVER`]. Thread 0 is the main thread.
     pub serve: unsafe extern "C" fn(thread: u32),
     /// Gives the Python stacks of all threads ([`ALL_THREADS`]) or of one interpreter thread, as text, to `take`, which is
     /// called at most once with `ctx`. From a thread of the executable's own: it waits for the interpreter lock.

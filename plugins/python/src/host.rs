@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3::Python;
 use uwring_abi::{
     ABI_VERSION, ALL_THREADS, CONTROL_PID, CONTROL_WORKER, CacheCall, ERR_MISUSE, HostApi, PluginApi,
-    PluginConfig, RequestView, ResponseHead, Setting, Slice, Var,
+    PluginConfig, RequestView, ResponseHead, Setting, SignalCall, Slice, Var, WAIT_OVER,
 };
 
 use crate::config::{self, Config};
@@ -81,6 +81,14 @@ pub fn metric(what: u32, name: &str, number: i64) -> i64 {
     unsafe { (api.metric)(api.ctx, what, Slice::new(name.as_bytes()), number) }
 }
 
+/// One of `SIGNAL_*`.
+pub fn signal(what: u32, signal: i32, text: &[u8], numbers: [i64; 5]) -> i64 {
+    let Some(api) = api() else { return -1 };
+    let call = SignalCall { what, signal, text: Slice::new(text), numbers };
+    // SAFETY: `signal` may be called at any time from any thread, in the template too; `call` is lent for it.
+    unsafe { (api.signal)(api.ctx, &raw const call) }
+}
+
 /// Asks something of a cache: its answer, and what was found.
 pub fn cache(call: &CacheCall) -> (i64, Vec<Vec<u8>>) {
     let Some(api) = api() else { return (-1, Vec::new()) };
@@ -121,12 +129,12 @@ pub fn take(thread: u32) -> Option<Request> {
     NonNull::new(view).map(|view| Request { view, owned: PhantomData })
 }
 
-/// Sleeps, detached, until there may be a request; `false` when the worker stops.
-pub fn wait(py: Python<'_>, thread: u32) -> bool {
-    let Some(api) = api() else { return false };
+/// Sleeps, detached, until there is something to do: one of `WAIT_*`.
+pub fn wait(py: Python<'_>, thread: u32) -> i32 {
+    let Some(api) = api() else { return WAIT_OVER };
     pauses::detached(py, || {
         // SAFETY: detached from the interpreter, on interpreter thread `thread`.
-        unsafe { (api.wait)(api.ctx, thread) != 0 }
+        unsafe { (api.wait)(api.ctx, thread) }
     })
 }
 

@@ -77,7 +77,7 @@ pub fn worker_start(py: Python<'_>) -> PyResult<()> {
 }
 
 /// Waits detached, and counts the time from the end of that until the thread had the lock again.
-pub fn detached(py: Python<'_>, wait: impl Send + FnOnce() -> bool) -> bool {
+pub fn detached<T: Send>(py: Python<'_>, wait: impl Send + FnOnce() -> T) -> T {
     let Some(lock) = LOCK.get() else { return py.detach(wait) };
     let (result, woken) = py.detach(|| (wait(), clock::now()));
     let us = clock::now().since(woken);

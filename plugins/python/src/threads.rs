@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
+use uwring_abi::{WAIT_OVER, WAIT_SIGNAL};
 
 use crate::config::config;
 use crate::environ::Environs;
@@ -39,8 +40,10 @@ pub fn serve(py: Python<'_>, thread: u32) {
         while let Some(request) = host::take(thread) {
             wsgi::handle(&mut state, py, request);
         }
-        if !host::wait(py, thread) {
-            return;
+        match host::wait(py, thread) {
+            WAIT_OVER => return,
+            WAIT_SIGNAL => module::signals::handle(py),
+            _ => {}
         }
         // A signal for a Python handler may have come while nothing of Python's ran.
         if thread == 0

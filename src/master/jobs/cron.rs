@@ -142,7 +142,7 @@ fn end_of(cron: &Cron, since: Millis) -> Option<Millis> {
 }
 
 /// Minute, hour, day, month, weekday of that time.
-fn parts(seconds: u64) -> Option<[i32; 5]> {
+pub fn parts(seconds: u64) -> Option<[i32; 5]> {
     let text = time::local(seconds, "%M %H %d %m %w");
     let numbers: Vec<i32> = text.split(' ').filter_map(|word| word.parse().ok()).collect();
     numbers.try_into().ok()

@@ -96,8 +96,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("cache-store-sync", Accepted("says nothing without cache-store, which is refused")),
     ("cache-sync", Refused(CACHE)),
     ("cache-udp-*", Refused(CACHE)),
-    ("add-cache-item", Refused(PRELOAD)),
-    ("load-file-in-cache*", Refused(PRELOAD)),
     ("queue", Refused("the application's uwsgi.queue_… are not there: use a database, Redis or a broker")),
     ("queue-*", Accepted("says nothing without a queue")),
     (
@@ -207,13 +205,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("cron-legion", Refused(LEGION)),
     ("unique-cron-legion", Refused(LEGION)),
     ("unique-legion-cron", Refused(LEGION)),
-    ("signal", Refused(SIGNALS)),
-    ("touch-signal", Refused("use touch-exec or hook-touch")),
-    ("fs-signal", Refused("use touch-exec or hook-touch")),
-    ("timer", Refused(SIGNALS)),
-    ("signal-timer", Refused(SIGNALS)),
-    ("rbtimer", Refused(SIGNALS)),
-    ("signal-rbtimer", Refused(SIGNALS)),
+    ("signal", Refused("give the server `touch-signal = FILE NUMBER`, and touch that file")),
     ("rpc-max", Accepted("nothing registers functions for others to call")),
     ("touch-mules-reload", Accepted("says nothing without a mule")),
     ("touch-spoolers-reload", Accepted("says nothing without a spooler")),
@@ -320,7 +312,6 @@ const STORE: &str =
     "a cache (cache2) is memory, and gone when the server stops: use Redis or a database for what is to stay";
 const EXPIRE: &str =
     "an item is gone the second it expires, and makes room when room is needed: nobody sweeps";
-const PRELOAD: &str = "fill the cache from the application, with uwsgi.cache_set where it is imported";
 const LOOP: &str = "use threads = N";
 const OTHER: &str = "only Python is served here: keep uWSGI, or that language's own server, for it";
 const CALLABLE: &str = "only WSGI applications are called: name one with module, wsgi-file or mount";
@@ -332,8 +323,6 @@ const ATTRIBUTE: &str = "write it into the vassal's configuration";
 const FUNCTION: &str = "functions of C are not called: use exec-… or hook-… with a command";
 const MOUNT: &str = "with systemd: BindsTo= the .mount unit";
 const LEGION: &str = "servers do not elect a lord among themselves: use cron on one of them";
-const SIGNALS: &str =
-    "the application's uwsgi.register_signal is not there: use cron, or a thread that sleeps";
 const SLOW: &str = "a client that takes nothing is given up after socket-timeout";
 const BINARY: &str = "this is a command of uWSGI's own binary";
 const ALGORITHMS: &str = "they are spare, spare2, backlog, backlog2, busyness and manual";

@@ -1,8 +1,8 @@
 //! Rows: jobs beside requests, caches, and servers of servers.
 
-use super::super::cache::Cache;
+use super::super::cache::{Cache, From, Preload};
 use super::super::draft::Draft;
-use super::super::jobs::{Cron, Daemon};
+use super::super::jobs::{Cause, Cron, Daemon};
 use super::super::row::{Kind::*, Reading, Row, Takes, bare, row};
 
 const COMMAND: Takes = Takes::Value("COMMAND");
@@ -39,6 +39,31 @@ pub const ROWS: &[Row] = &[
         &["attach-daemon2"],
         Set(KEYED, |s, text| daemon(s, Daemon::keyed(text))),
         "run a program beside the server: cmd=, pidfile=, freq=, control=, stopsignal=, reloadsignal=, chdir=, uid=, gid=",
+    ),
+    row(
+        &["timer", "signal-timer", "rbtimer", "signal-rbtimer"],
+        Set(Takes::Value("SIGNAL SECONDS"), |s, text| raise(s, Cause::timer(text))),
+        "send this signal to the application (uwsgi.register_signal) each time so many seconds are over",
+    ),
+    row(
+        &["touch-signal", "fs-signal"],
+        Set(Takes::Value("FILE SIGNAL"), |s, text| raise(s, Cause::file(text))),
+        "send this signal to the application (uwsgi.register_signal) when this file or folder changes",
+    ),
+    row(
+        &["add-cache-item"],
+        Set(Takes::Value("[CACHE ]KEY=VALUE"), |s, text| preload(s, Preload::item(text))),
+        "store this in the cache (without a name in all) when the server starts",
+    ),
+    row(
+        &["load-file-in-cache"],
+        Set(Takes::Value("[CACHE ]FILE"), |s, text| preload(s, Preload::file(text, From::File))),
+        "store this file in the cache under its name when the server starts",
+    ),
+    row(
+        &["load-file-in-cache-gzip"],
+        Set(Takes::Value("[CACHE ]FILE"), |s, text| preload(s, Preload::file(text, From::Gzip))),
+        "store this file, compressed, in the cache under its name when the server starts",
     ),
     bare(&["mule"], Takes::Maybe("SCRIPT"), "run a process for background jobs").refused(PROGRAM),
     bare(&["mules"], Takes::Value("N"), "run so many processes for background jobs").refused(PROGRAM),
@@ -122,6 +147,16 @@ fn cache(draft: &mut Draft, text: &str) -> Reading {
     let (cache, remark) = Cache::keyed(text)?;
     draft.caches.push(cache);
     Ok(remark)
+}
+
+fn preload(draft: &mut Draft, read: Result<Preload, String>) -> Reading {
+    draft.preloads.push(read?);
+    Ok(None)
+}
+
+fn raise(draft: &mut Draft, read: Result<(u8, Cause), String>) -> Reading {
+    draft.process.raises.push(read?);
+    Ok(None)
 }
 
 fn cron(draft: &mut Draft, read: Result<Cron, String>) -> Reading {

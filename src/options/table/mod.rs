@@ -178,6 +178,7 @@ mod tests {
             "user:group",
             "A=7",
             "a.* 7",
+            "7 7",
             "nginx",
             "X: y",
             "file:x",

@@ -4,6 +4,7 @@ import threading
 import time
 
 HERE = threading.Barrier(2)
+ARRIVED = []
 
 
 def application(environ, start_response):
@@ -13,6 +14,15 @@ def application(environ, start_response):
     if path == "/late":
         while True:
             time.sleep(0.01)
+    if path == "/parallel":
+        # Nobody gives way here, so two that wait for each other end only where both run at once.
+        sys.setswitchinterval(1000)
+        ARRIVED.append(path)
+        while len(ARRIVED) < 2:
+            pass
+        # The server's own modules have not brought the global lock back.
+        import uwsgi
+        assert uwsgi.worker_id() == 1 and not sys._is_gil_enabled()
     start_response("200 OK", [("Content-Type", "text/plain")])
     if path == "/stream":
         return (str(n).encode() for n in range(5))

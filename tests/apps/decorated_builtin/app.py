@@ -6,7 +6,7 @@ import threading
 
 import uwsgi
 import uwsgidecorators
-from uwsgidecorators import harakiri, lock, postfork, thread
+from uwsgidecorators import cron, filemon, harakiri, lock, postfork, rbtimer, signal, thread, timer
 
 
 @postfork
@@ -17,6 +17,26 @@ def in_all():
 @postfork(2)
 def in_one():
     print("postfork of 2 in", uwsgi.worker_id(), flush=True)
+
+
+@timer(1, target="workers")
+def tick(number):
+    print("ticked in", uwsgi.worker_id(), flush=True)
+
+
+@rbtimer(3600, iterations=2)
+@cron(59, 3, -1, -1, -1)
+@filemon(".")
+@signal(200)
+def others(number):
+    pass
+
+
+def mules():
+    try:
+        signal(201, target="mules")(others)
+    except ValueError as error:
+        return "no mules" if "needs a mule" in str(error) else str(error)
 
 
 @lock
@@ -40,10 +60,10 @@ def works():
 
 def refused():
     try:
-        from uwsgidecorators import timer
+        from uwsgidecorators import spool
     except ImportError as error:
         return str(error)
-    return repr(timer)
+    return repr(spool)
 
 
 def types():
@@ -67,7 +87,8 @@ def application(environ, start_response):
             "module": module,
             "locked": [locked(), uwsgi.is_locked()],
             "thread": works(),
-            "timer": refused(),
+            "spool": refused(),
+            "mules": mules(),
         }
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]

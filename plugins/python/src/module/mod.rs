@@ -10,6 +10,7 @@ mod locks;
 mod metrics;
 mod process;
 mod request;
+pub mod signals;
 
 use pyo3::exceptions::PyAttributeError;
 use pyo3::intern;
@@ -33,6 +34,7 @@ pub fn install(py: Python<'_>) -> PyResult<()> {
     metrics::add(&module)?;
     process::add(&module)?;
     request::add(&module)?;
+    signals::add(&module)?;
     py.import("sys")?.getattr("modules")?.set_item("uwsgi", module)?;
     decorators::install(py)
 }

@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 use uwring_abi::{
     CONTROL_PID, CONTROL_RELOAD, CONTROL_STOP, CONTROL_TOTAL_REQUESTS, WORKER_EXCEPTIONS, WORKER_IN_FLIGHT,
-    WORKER_LAST_SPAWN, WORKER_REQUESTS, WORKER_RUNNING_TIME_US, WORKER_SPAWNS, WORKER_TX_BYTES,
+    WORKER_LAST_SPAWN, WORKER_REQUESTS, WORKER_RUNNING_TIME_US, WORKER_SIGNALS, WORKER_SPAWNS,
+    WORKER_TX_BYTES,
 };
 
 use crate::config::config;
@@ -69,8 +70,7 @@ fn total_requests() -> i64 {
     host::control(CONTROL_TOTAL_REQUESTS, 0)
 }
 
-/// A dict for each worker, with uWSGI's keys. `signals` is 0, since there are none; `rss` and `vsz` are what the kernel
-/// says now.
+/// A dict for each worker, with uWSGI's keys; `rss` and `vsz` are what the kernel says now.
 #[pyfunction]
 fn workers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
     let mut list = Vec::new();
@@ -90,7 +90,7 @@ fn workers(py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
             ("pid", u64::try_from(pid).unwrap_or(0)),
             ("requests", requests),
             ("delta_requests", requests),
-            ("signals", 0),
+            ("signals", figure(WORKER_SIGNALS)),
             ("exceptions", figure(WORKER_EXCEPTIONS)),
             ("rss", rss),
             ("vsz", vsz),

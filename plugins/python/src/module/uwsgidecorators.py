@@ -8,7 +8,20 @@ import threading
 
 import uwsgi
 
-__all__ = ["harakiri", "lock", "postfork", "postfork_chain", "postfork_chain_hook", "thread"]
+__all__ = [
+    "cron",
+    "filemon",
+    "get_free_signal",
+    "harakiri",
+    "lock",
+    "postfork",
+    "postfork_chain",
+    "postfork_chain_hook",
+    "rbtimer",
+    "signal",
+    "thread",
+    "timer",
+]
 
 # (worker, function): worker 0 stands for all of them.
 postfork_chain = []
@@ -78,27 +91,84 @@ def harakiri(seconds):
     return limit
 
 
+def get_free_signal():
+    """A signal that nobody handles yet."""
+    for number in range(256):
+        if not uwsgi.signal_registered(number):
+            return number
+    raise Exception("No free uwsgi signal available")
+
+
+class signal:
+    """@signal(5): the function handles that signal, in a worker or in those that target= names."""
+
+    def __init__(self, num, **kwargs):
+        self.num = num
+        self.target = kwargs.get("target", "")
+
+    def __call__(self, function):
+        uwsgi.register_signal(self.num, self.target, function)
+        return function
+
+
+class _raised:
+    """A function that handles a signal of its own (or signum=), which something raises."""
+
+    def __init__(self, *times, **kwargs):
+        self.times = times
+        self.num = kwargs.get("signum", get_free_signal())
+        self.target = kwargs.get("target", "")
+        self.more = kwargs
+
+    def __call__(self, function):
+        uwsgi.register_signal(self.num, self.target, function)
+        self.start()
+        return function
+
+
+class timer(_raised):
+    """@timer(5): every five seconds."""
+
+    def start(self):
+        uwsgi.add_timer(self.num, *self.times)
+
+
+class rbtimer(_raised):
+    """@rbtimer(5, iterations=3): every five seconds, three times."""
+
+    def start(self):
+        uwsgi.add_rb_timer(self.num, *self.times, self.more.get("iterations", 0))
+
+
+class cron(_raised):
+    """@cron(59, 3, -1, -1, -1): minute, hour, day, month, weekday; -1 is any, -N every N."""
+
+    def start(self):
+        uwsgi.add_cron(self.num, *self.times)
+
+
+class filemon(_raised):
+    """@filemon("/tmp/file"): when that file or folder changes."""
+
+    def start(self):
+        uwsgi.add_file_monitor(self.num, *self.times)
+
+
 # What the others stand on; where the server gains it, the package from PyPI has them.
 _NEEDS = {
-    "cron": "add_cron",
     "erlang": "erlang_register_process",
     "farm": "farm_get_msg",
     "farm_loop": "farm_get_msg",
-    "filemon": "add_file_monitor",
-    "get_free_signal": "signal_registered",
     "mule": "mule_msg",
     "mule_brain": "mule_msg",
     "mule_brainloop": "mule_msg",
     "mulefunc": "mule_msg",
     "muleloop": "mule_msg",
     "mulemsg": "mule_get_msg",
-    "rbtimer": "add_rb_timer",
     "rpc": "register_rpc",
-    "signal": "register_signal",
     "spool": "spool",
     "spoolforever": "spool",
     "spoolraw": "spool",
-    "timer": "add_timer",
 }
 
 

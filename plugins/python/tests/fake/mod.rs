@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use uwring_abi::{
     ABI_VERSION, CONTROL_IS_LOCKED, CONTROL_LOCK, CONTROL_PID, CONTROL_SOCKET, CONTROL_TOTAL_REQUESTS,
     CONTROL_UNLOCK, ERR_GONE, ERR_MISUSE, ERR_TIMEOUT, HostApi, OK, PROTOCOL_HTTP, PROTOCOL_UWSGI,
-    RequestView, ResponseHead, Slice, VAR_FIELD, VAR_PLAIN, Var,
+    RequestView, ResponseHead, SignalCall, Slice, VAR_FIELD, VAR_PLAIN, Var,
 };
 
 /// The master's process id that the host pretends to have.
@@ -201,7 +201,12 @@ pub fn api(worker_id: u32) -> HostApi {
         loaded,
         cache,
         metric,
+        signal,
     }
+}
+
+unsafe extern "C" fn signal(_: *const c_void, _: *const SignalCall) -> i64 {
+    -1
 }
 
 fn live<'a>(view: *mut RequestView) -> &'a mut Live {
