@@ -115,16 +115,17 @@ fn run(start: Start) -> Result<i32, startup::Error> {
         (None, Some(folder)) => folder.clone(),
         (None, None) => image.folder().clone(),
     };
-    let master_pid = std::process::id();
     if settings.scaling.auto {
         notes.push(count_processes(&mut settings.process));
     }
-    let policy = policy(&settings, master_pid);
+    let policy = policy(&settings, std::process::id());
     let left = handover.as_ref().map(|left| left.jobs());
     let House { mut office, listeners, tls, vacuum, doors, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
         Some(handover) => take_over(*handover, &mut settings, image, policy)?,
     };
+    // Only now: who goes into the background is another process there.
+    let master_pid = std::process::id();
     let made = Made { processes: settings.process.processes, sockets: settings.sockets.clone() };
     titles::set(&settings.process, "master");
     let hooks = settings.process.hooks.clone();
@@ -223,13 +224,15 @@ fn move_in(
     notes: &[String],
     warnings: &[String],
     image: Image,
-    policy: Policy,
+    mut policy: Policy,
 ) -> Result<House, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
     let Prepared { listeners, tls, area, vacuum, control, doors, logs } =
         startup::prepare(settings, notes, warnings)?;
     process::adopt_orphans().map_err(failed("adopt orphans"))?;
     let office = Office::new(area, control, logs, image).map_err(failed("make pipes"))?;
+    // In the background it is another process than the one that was started.
+    policy.master_pid = std::process::id();
     let (state, first) = (State::new(policy), First::Event(Event::Start));
     Ok(House { office, listeners, tls, vacuum, doors: Doors::Opened(doors), state, first })
 }

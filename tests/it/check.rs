@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
-use crate::support::{Address, PATIENCE, Running, app, note, program, uwring_only};
+use crate::support::{Address, PATIENCE, Running, app, has, note, program, uwring_only};
 
 fn uwring(folder: &Path, args: &[&str]) -> Output {
     Command::new(program()).args(args).current_dir(folder).output().expect("it runs")
@@ -147,6 +147,56 @@ fn what_migrate_prints_serves_the_same_site() {
     let server = Running::spawn(command);
     assert!(server.log.wait_n(2, |line| line.starts_with("spawned uWSGI worker ")).is_some());
     first_address(&server).get("/").expect(200);
+}
+
+/// The lines of a comment between two of these.
+fn commented(text: &str, begin: &str, end: &str) -> String {
+    let lines = text.lines().skip_while(|line| !line.contains(begin)).skip(1);
+    let lines = lines.take_while(|line| !line.contains(end)).filter_map(|line| line.strip_prefix('#'));
+    lines.map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line))).collect()
+}
+
+#[test]
+fn nginx_and_systemd_take_what_migrate_prints() {
+    if uwring_only("it has no migrate") || !has(&["nginx", "systemd-analyze"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path();
+    for socket in [
+        "socket = /run/site.sock",
+        "http-socket = :8080",
+        "fastcgi-socket = 127.0.0.1:9000",
+        "http-socket = /s",
+    ] {
+        let ini = format!("[uwsgi]\n{socket}\nmodule = site:app\nuid = daemon\ngid = daemon\nchdir = /tmp\n");
+        std::fs::write(path.join("app.ini"), ini).expect("written");
+        let printed = stdout(&uwring(path, &["migrate", "app.ini"]));
+        // A test of nginx binds, too.
+        let listen = format!("listen unix:{}/front.sock", path.display());
+        let server = commented(&printed, "# nginx, ", "# systemd, ").replace("listen 80", &listen);
+        assert!(server.contains("_pass ") && server.contains(&listen), "{printed}");
+        let conf = format!(
+            "pid {0}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{ access_log off;\n{server}}}\n",
+            path.display()
+        );
+        std::fs::write(path.join("nginx.conf"), conf).expect("written");
+        for params in ["uwsgi_params", "fastcgi_params"] {
+            std::fs::write(path.join(params), "").expect("written");
+        }
+        let nginx = crate::support::find("nginx").expect("asked for above");
+        let said =
+            Command::new(nginx).arg("-t").arg("-c").arg(path.join("nginx.conf")).output().expect("it runs");
+        assert!(said.status.success(), "{server}{}", String::from_utf8_lossy(&said.stderr));
+        let unit = commented(&printed, "# systemd, ", "no such line");
+        let unit = unit.replace("/usr/local/bin/uwring", &program().display().to_string());
+        assert!(unit.contains("User=daemon") && unit.contains("WorkingDirectory=/tmp"), "{unit}");
+        std::fs::write(path.join("site.service"), &unit).expect("written");
+        let said = Command::new("systemd-analyze").arg("verify").arg(path.join("site.service")).output();
+        let said = String::from_utf8_lossy(&said.expect("it runs").stderr).into_owned();
+        // (Of other units of the machine it may complain.)
+        assert!(!said.contains("site.service"), "{unit}{said}");
+    }
 }
 
 #[test]

@@ -380,8 +380,9 @@ fn lazy_apps_imports_in_each_worker() {
 
 #[test]
 fn daemonize_leaves_a_server_behind() {
-    let server =
-        Server::app("hello").ini("daemonize = {dir}/server.log\npidfile = {dir}/server.pid").launch();
+    let server = Server::app("hello")
+        .ini("daemonize = {dir}/server.log\npidfile = {dir}/server.pid\nno-orphans = true")
+        .launch();
     assert_eq!(server.process.expect_end().code(), Some(0));
     // The socket may not be bound yet when the first process ends: the log says when.
     let deadline = std::time::Instant::now() + crate::support::PATIENCE;
