@@ -205,6 +205,11 @@ impl BodyOut {
         }
     }
 
+    /// Whether nothing can follow what was appended.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.delimiter, Delimiter::Sized(_)) && self.left == 0 && self.record_id == 0
+    }
+
     /// So many of them went out by themselves.
     pub fn went(&mut self, bytes: u64) {
         self.left = self.left.saturating_sub(bytes);

@@ -9,6 +9,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::connection::Writing;
+use super::held;
 use super::job::{Job, Parcel, Stage};
 use super::ring_thread::Ring;
 use crate::base::clock::Micros;
@@ -22,7 +23,7 @@ const BYTES_MAX: usize = 64 * 1024;
 const UNCOPIED_MIN: usize = 16 * 1024;
 /// A request that took the application longer, microseconds, is answered directly. For shorter ones the ring thread sends
 /// many answers with one system call.
-const WORTH_US: u64 = 20;
+pub const WORTH_US: u64 = 20;
 
 /// What an interpreter thread did about an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,16 +117,17 @@ pub fn send_uncopied<'a>(job: &mut Job, claims: &Claims, piece: &'a [u8]) -> Res
     Ok(&piece[n..])
 }
 
-/// Sends the end of an answer, if that is worth it. `more`: other requests wait for this thread.
-pub fn finish(job: &mut Job, claims: &Claims, more: bool) {
+/// Sends the end of an answer, if that is worth it: `waiting` other requests wait for a thread.
+pub fn finish(job: &mut Job, claims: &Claims, waiting: usize) {
     if job.sent == Sent::Failed || job.channel.is_some() {
         return;
     }
-    let worth = job.claimed || !more || job.finished.since(job.started) >= WORTH_US;
+    let us = job.finished.since(job.started);
+    let worth = job.claimed || waiting == 0 || us >= WORTH_US && !held::is_worth(us, waiting);
     // A failure is noted in the job.
     if worth && (job.claimed && job.out.is_empty() || send(job, claims) == Ok(true)) {
         job.sent = Sent::Whole;
-        end_early(job, more);
+        end_early(job, waiting > 0);
     }
 }
 
@@ -198,11 +200,15 @@ mod tests {
     #[test]
     fn an_answer_goes_out_where_that_is_worth_it() {
         let claims = Claims::new(1);
-        for (us, more, sent) in [(WORTH_US, true, Sent::Whole), (1, false, Sent::Whole), (1, true, Sent::No)]
-        {
+        for (us, waiting, sent) in [
+            (WORTH_US, 1, Sent::Whole),
+            (WORTH_US, held::CROWD, Sent::No),
+            (1, 0, Sent::Whole),
+            (1, 1, Sent::No),
+        ] {
             let (mut job, _ours, mut theirs) = job(us, b"answer", &claims);
-            finish(&mut job, &claims, more);
-            assert_eq!(job.sent, sent, "{us} {more}");
+            finish(&mut job, &claims, waiting);
+            assert_eq!(job.sent, sent, "{us} {waiting}");
             if sent == Sent::Whole {
                 let mut got = [0; 6];
                 theirs.read_exact(&mut got).expect("sent");
@@ -215,14 +221,14 @@ mod tests {
 
     #[test]
     fn the_end_of_a_connection_comes_with_the_last_answer() {
-        for (keep_alive, more, ended) in [(false, false, true), (false, true, false), (true, false, false)] {
+        for (keep_alive, waiting, ended) in [(false, 0, true), (false, 1, false), (true, 0, false)] {
             let claims = Claims::new(1);
             let (mut job, _ours, mut theirs) = job(WORTH_US, b"answer", &claims);
             job.keep_alive = keep_alive;
-            finish(&mut job, &claims, more);
+            finish(&mut job, &claims, waiting);
             theirs.read_exact(&mut [0; 6]).expect("sent");
             theirs.set_nonblocking(true).expect("set");
-            assert_eq!(theirs.read(&mut [0]).is_ok(), ended, "{keep_alive} {more}");
+            assert_eq!(theirs.read(&mut [0]).is_ok(), ended, "{keep_alive} {waiting}");
         }
     }
 
@@ -244,7 +250,7 @@ mod tests {
         theirs.read_exact(&mut got).expect("sent");
         got.extend(&job.out);
         assert!(got.iter().enumerate().all(|(n, byte)| usize::from(*byte) == n % 251));
-        finish(&mut job, &claims, false);
+        finish(&mut job, &claims, 0);
         assert_eq!(job.sent, Sent::Whole, "there is room again");
     }
 
@@ -286,13 +292,13 @@ mod tests {
         let claims = Claims::new(1);
         let (mut late, _ours, theirs) = job(100, b"too late", &claims);
         assert!(claims.take(0, 7));
-        finish(&mut late, &claims, false);
+        finish(&mut late, &claims, 0);
         assert_eq!((late.sent, late.out.as_slice()), (Sent::No, &b"too late"[..]));
         theirs.set_nonblocking(true).expect("set");
         assert!((&theirs).read(&mut [0; 1]).is_err());
         let (mut lonely, _ours, theirs) = job(100, b"anybody?", &claims);
         drop(theirs);
-        finish(&mut lonely, &claims, false);
+        finish(&mut lonely, &claims, 0);
         assert_eq!(lonely.sent, Sent::Failed);
     }
 }

@@ -193,11 +193,6 @@ impl Handoff {
         self.requests.len()
     }
 
-    /// *Interpreter.* Whether another request waits.
-    pub fn has_requests(&self) -> bool {
-        !self.requests.is_empty()
-    }
-
     /// *Interpreter.* Answers. The ring thread is woken if it sleeps, unless it may hear of it `later` than this moment
     /// and is patient: then when [`LATER_US`] have gone by with such replies, or with the next one that is not.
     pub fn answer_by(&self, reply: Reply, later: Option<Micros>) {

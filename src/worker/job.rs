@@ -96,6 +96,8 @@ pub struct Job {
     pub lent: Option<RawFd>,
     /// The interpreter thread answers, nobody else does.
     pub claimed: bool,
+    /// Its answer is with those that are held.
+    pub held: bool,
     /// What became of that.
     pub sent: Sent,
 }

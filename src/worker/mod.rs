@@ -14,6 +14,7 @@ mod gate;
 mod handoff;
 mod harakiri;
 mod health;
+mod held;
 mod job;
 mod logbook;
 pub mod modified;
@@ -169,6 +170,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
         rules: rules::Rules::new(&plan.settings, plan.id, &plan.area),
         pages: pages::Pages::read(&plan.settings.request.error_pages),
         claims: direct::Claims::new(plan.settings.process.threads),
+        held: held::Held::new(plan.settings.process.threads),
         plan: Arc::clone(&plan),
     }));
     let api: &'static _ = Box::leak(Box::new(host::api(desk, plan.id)));

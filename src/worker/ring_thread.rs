@@ -157,6 +157,7 @@ impl<R: Reactor> Ring<R> {
 
     fn turn(&mut self) -> io::Result<()> {
         self.read_replies();
+        self.take_held();
         self.relay_waiting();
         self.take_relayed();
         self.hand_over();
@@ -242,7 +243,7 @@ impl<R: Reactor> Ring<R> {
         let stop = self.stop_poll();
         let log = self.logbook.number_due(self.now);
         let (full, queue) = (self.look_in(), self.queue_look_in());
-        let untold = self.is_patient().then_some(UNTOLD_MS);
+        let untold = (self.is_patient() || self.desk.held.is_any()).then_some(UNTOLD_MS);
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
         // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
         let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);

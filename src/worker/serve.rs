@@ -10,6 +10,7 @@ use super::channel::{Channel, FilePart};
 use super::direct::{self, Claims, Sent};
 use super::filter::{Filter, Kept};
 use super::handoff::{Handoff, Reply};
+use super::held::{self, Held};
 use super::job::{Job, Parcel, Pending, Stage};
 use super::pages::Pages;
 use super::rules::Rules;
@@ -30,6 +31,8 @@ pub struct Desk {
     pub plan: Arc<Plan>,
     /// Who answers.
     pub claims: Claims,
+    /// Answers that wait for others.
+    pub held: Held,
     /// What the configuration does to requests and answers by itself.
     pub rules: Option<Rules>,
     /// `error-page-…`.
@@ -133,9 +136,13 @@ impl Desk {
         Ok(())
     }
 
-    /// Sends what is in `out`, or passes it to the ring thread.
+    /// Sends what is in `out`, or passes it to the ring thread, or holds it.
     fn stream(&self, job: &mut Job) -> Result<(), Refusal> {
-        let sent = direct::stream(job, &self.claims, clock::now());
+        let now = clock::now();
+        if job.held || self.held.hold(job, self.handoff.waiting(), now) {
+            return Ok(());
+        }
+        let sent = direct::stream(job, &self.claims, now);
         let direct = sent.inspect_err(|_| job.stage = Stage::Broken)?;
         if direct {
             return Ok(());
@@ -330,14 +337,17 @@ impl Host for Desk {
         }
         job.outcome = outcome;
         job.app = app;
+        self.held.fetch(job);
         self.complete(job, outcome);
         if job.channel.is_some() && !job.out.is_empty() && self.stream(job).is_err() {
             job.stage = Stage::Broken;
         }
         job.finished = clock::now();
-        let more = self.handoff.has_requests();
-        direct::finish(job, &self.claims, more);
-        let (later, now) = (more && job.sent == Sent::Whole, job.finished);
+        let waiting = self.handoff.waiting();
+        direct::finish(job, &self.claims, waiting);
+        let us = job.finished.since(job.started);
+        let is_held = job.channel.is_none() && held::is_worth(us, waiting);
+        let (later, now) = (waiting > 0 && (job.sent == Sent::Whole || is_held), job.finished);
         self.handoff.answer_by(Reply::Done(exchange), later.then_some(now));
     }
 

@@ -1,0 +1,182 @@
+//! Complete answers that wait for the end of their requests, to go out with those of others.
+//!
+//! Each answer that an interpreter thread sends wakes a client, and a client that has nothing else to do sleeps: waking
+//! it is the most expensive part of a short answer. While many requests wait, then, the ring thread sends several
+//! answers with one system call, a moment later ([`LATER_US`]). Nothing is gained for whoever waits in a
+//! short queue, and nothing is held there.
+//!
+//! An application can still be busy when its answer is complete (`close()`), for any time. So the answer does not wait
+//! with the request: it is here, and the ring thread takes what is not fetched soon.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::channel::Channel;
+use super::direct::WORTH_US;
+use super::handoff::LATER_US;
+use super::job::{Job, Stage};
+use super::ring_thread::Ring;
+use crate::base::clock::Micros;
+use crate::engine::{Reactor, Token};
+
+/// With so many requests waiting answers are held.
+pub const CROWD: usize = 8;
+
+/// Whether the answer to a request that took `us` microseconds is left to the ring thread, where `waiting` others wait.
+/// What takes longer does not come in numbers, and a shorter one is left to it anyway.
+pub fn is_worth(us: u64, waiting: usize) -> bool {
+    waiting >= CROWD && (WORTH_US..LATER_US).contains(&us)
+}
+
+/// For each interpreter thread, the answer of the request it works on.
+#[derive(Debug)]
+pub struct Held {
+    slots: Box<[Mutex<Slot>]>,
+    /// How many are held.
+    count: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+enum Slot {
+    #[default]
+    Empty,
+    /// All of it, complete since then.
+    Answer { token: Token, bytes: Vec<u8>, since: Micros },
+    /// The ring thread sends it.
+    Taken(Arc<Channel>),
+}
+
+impl Held {
+    /// For so many threads.
+    pub fn new(threads: u32) -> Held {
+        Held { slots: (0..threads).map(|_| Mutex::default()).collect(), count: AtomicUsize::new(0) }
+    }
+
+    fn slot(&self, thread: u32) -> MutexGuard<'_, Slot> {
+        // A thread that panicked ends the process (panic = "abort"), so poison cannot be seen.
+        self.slots[thread as usize].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// *Interpreter.* Holds the answer in `job.out`, if it is complete and `waiting` requests are a crowd.
+    pub fn hold(&self, job: &mut Job, waiting: usize, now: Micros) -> bool {
+        let is_whole = matches!(&job.stage, Stage::Started(body) if body.is_whole());
+        let is_free = !job.claimed && job.channel.is_none() && job.filter.is_none();
+        if !is_whole || !is_free || !is_worth(now.since(job.started), waiting) {
+            return false;
+        }
+        let Some(token) = job.token else { return false };
+        *self.slot(job.thread) = Slot::Answer { token, bytes: std::mem::take(&mut job.out), since: now };
+        self.count.fetch_add(1, Ordering::Relaxed);
+        job.held = true;
+        true
+    }
+
+    /// *Interpreter.* The request is over: the answer goes with it, or what the ring thread made of it.
+    pub fn fetch(&self, job: &mut Job) {
+        if !std::mem::take(&mut job.held) {
+            return;
+        }
+        match std::mem::take(&mut *self.slot(job.thread)) {
+            Slot::Answer { bytes, .. } => {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                job.out = bytes;
+            }
+            Slot::Taken(channel) => job.channel = Some(channel),
+            Slot::Empty => {}
+        }
+    }
+
+    /// *Ring.* Whether there are any.
+    pub fn is_any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// *Ring.* Takes one that is complete for longer than the moment.
+    fn take_late(&self, now: Micros) -> Option<(Token, Arc<Channel>)> {
+        if !self.is_any() {
+            return None;
+        }
+        (0..self.slots.len()).find_map(|thread| {
+            let mut slot = self.slot(u32::try_from(thread).ok()?);
+            let Slot::Answer { token, bytes, since } = &mut *slot else { return None };
+            if now.since(*since) < LATER_US {
+                return None;
+            }
+            let (token, bytes) = (*token, std::mem::take(bytes));
+            let channel = Arc::new(Channel::default());
+            // Nobody has broken it off: it is new.
+            let _ = channel.write(&bytes);
+            *slot = Slot::Taken(Arc::clone(&channel));
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            Some((token, channel))
+        })
+    }
+}
+
+impl<R: Reactor> Ring<R> {
+    /// Sends the answers whose requests do not end.
+    pub(super) fn take_held(&mut self) {
+        while let Some((token, channel)) = self.desk.held.take_late(self.now) {
+            self.output(token, channel);
+            self.recount(token);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::head::{BodyOut, Delimiter, Framing};
+    use crate::worker::channel::Output;
+
+    fn job(body: Delimiter) -> Job {
+        let framing = Framing { body, keep_alive: true };
+        let stage = Stage::Started(BodyOut::new(framing));
+        Job { token: Some(Token(7)), thread: 1, out: b"answer".to_vec(), stage, ..Job::default() }
+    }
+
+    const LATE: Micros = Micros(WORTH_US);
+
+    #[test]
+    fn an_answer_goes_with_its_request() {
+        let held = Held::new(2);
+        let mut job = job(Delimiter::Sized(0));
+        assert!(held.hold(&mut job, CROWD, LATE));
+        assert!(job.out.is_empty() && held.is_any());
+        assert!(held.take_late(LATE).is_none(), "it was held just now");
+        held.fetch(&mut job);
+        assert_eq!((job.out.as_slice(), job.channel.is_none()), (&b"answer"[..], true));
+        assert!(!held.is_any() && held.take_late(Micros(u64::MAX)).is_none());
+    }
+
+    #[test]
+    fn one_whose_request_does_not_end_is_sent_before() {
+        let held = Held::new(2);
+        let mut job = job(Delimiter::Sized(0));
+        assert!(held.hold(&mut job, CROWD, LATE));
+        let (token, channel) = held.take_late(Micros(WORTH_US + LATER_US)).expect("late");
+        assert_eq!(token, Token(7));
+        assert!(matches!(channel.output(&mut Vec::new()), Output::Bytes(bytes) if bytes == b"answer"));
+        assert!(!held.is_any());
+        held.fetch(&mut job);
+        assert!(job.out.is_empty() && job.channel.is_some_and(|known| Arc::ptr_eq(&known, &channel)));
+    }
+
+    #[test]
+    fn only_complete_answers_are_held_and_only_in_a_crowd() {
+        let held = Held::new(2);
+        for (body, waiting, now) in [
+            (Delimiter::Sized(0), CROWD - 1, LATE),
+            (Delimiter::Sized(0), CROWD, Micros(WORTH_US - 1)),
+            (Delimiter::Sized(0), CROWD, Micros(LATER_US)),
+            (Delimiter::Sized(1), CROWD, LATE),
+            (Delimiter::Chunked, CROWD, LATE),
+            (Delimiter::Close, CROWD, LATE),
+        ] {
+            assert!(!held.hold(&mut job(body), waiting, now), "{body:?} {waiting} {now:?}");
+        }
+        let mut claimed = job(Delimiter::Sized(0));
+        claimed.claimed = true;
+        assert!(!held.hold(&mut claimed, CROWD, LATE), "part of it has gone");
+    }
+}
