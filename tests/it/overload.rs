@@ -1,8 +1,8 @@
-//! More clients than the server can take at once: they wait, and none is refused.
+//! More clients than the server can take at once: they wait, and none is refused, or longer than it must.
 
 use std::process::Command;
 
-use crate::support::{Nginx, Server, Target, has, target};
+use crate::support::{Gate, Nginx, Packet, Server, Target, has, target};
 
 /// nginx in front of 4 processes × 2 threads, kernel defaults, no `listen`: uWSGI's backlog of 100 overflows.
 #[test]
@@ -34,4 +34,33 @@ fn thousand_clients_at_once_are_all_served() {
     }
     assert_eq!(number("Complete requests:").to_string(), requests, "{report}");
     assert_eq!(failed, 0, "{report}");
+}
+
+/// Answers to a crowd go out several at a time; one that is complete does not wait for what its application still does.
+#[test]
+fn an_answer_to_one_of_many_does_not_wait_for_its_close() {
+    let server = Server::app("lingers").start();
+    let (gate, close) = (Gate::new(server.path("gate")), Gate::new(server.path("close")));
+    let mut first = server.in_flight(&gate);
+    let ask = |packet: &Packet| {
+        let mut client = server.socket().connect();
+        client.send(packet.bytes());
+        client
+    };
+    let mut lingering = ask(&Packet::get("/close").var("QUERY_STRING", close.query()));
+    let mut crowd: Vec<_> = (0..12).map(|_| ask(&Packet::get("/"))).collect();
+    if target() == Target::Uwring {
+        while server.status()["workers"][0]["in_flight"] != 14 {
+            std::thread::yield_now();
+        }
+    }
+    gate.open();
+    assert_eq!(first.response("GET").expect(200).text(), "done");
+    // Its close() waits for what comes behind.
+    lingering.head();
+    assert_eq!(lingering.exactly(4), b"done");
+    close.open();
+    for client in &mut crowd {
+        assert_eq!(client.response("GET").expect(200).text(), "done");
+    }
 }
