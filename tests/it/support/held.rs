@@ -17,8 +17,12 @@ pub fn held(pid: i32) -> Held {
         std::fs::read_dir(format!("/proc/{pid}/fd")).expect("our own server's descriptors").count();
     let memory =
         std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).expect("our own server's memory");
-    let line = memory.lines().find_map(|line| line.strip_prefix("Pss:")).expect("Pss");
-    let kilobytes = line.trim_end_matches("kB").trim().parse().expect("a number");
+    // Without the pages of programs: its part of those grows when the template lets go of them.
+    let of = |name: &str| -> usize {
+        let line = memory.lines().find_map(|line| line.strip_prefix(name)).expect("a line of each kind");
+        line.trim_end_matches("kB").trim().parse().expect("a number")
+    };
+    let kilobytes = of("Pss_Anon:") + of("Pss_Shmem:");
     Held { descriptors, kilobytes }
 }
 
