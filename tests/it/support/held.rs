@@ -7,7 +7,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 pub struct Held {
     /// Open ones.
     pub descriptors: usize,
-    /// Proportional set size.
+    /// Of memory that is no file: what is its own, and its part of what it shares.
     pub kilobytes: usize,
 }
 
