@@ -340,3 +340,43 @@ fn an_application_is_a_word() {
         server.socket().uwsgi(&Packet::get("/")).expect(200);
     }
 }
+
+/// What magic variables say of machine, user, file and time.
+#[test]
+fn magic_variables_tell_the_surroundings() {
+    use std::os::unix::fs::MetadataExt;
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use nix::unistd::{Group, SysconfVar, User, getgid, getuid, sysconf};
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().canonicalize().expect("our folder").join("app.ini");
+    std::fs::write(
+        &file,
+        "[uwsgi]\na = %u %U %g %G %k\nb = %[ %h\nc = %i %j %v\nd = %t %T\ne = %b\nf = %V\n",
+    )
+    .expect("write");
+    let seconds = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let before = seconds();
+    let found = shown(&[], &["--ini", file.to_str().expect("plain")], &[]);
+    let (user, group) = (getuid(), getgid());
+    let user_name = User::from_uid(user).expect("users").expect("one").name;
+    let group_name = Group::from_gid(group).expect("groups").expect("one").name;
+    let cores = sysconf(SysconfVar::_NPROCESSORS_ONLN).expect("asked").expect("known");
+    let host = nix::unistd::gethostname().expect("asked").into_string().expect("plain");
+    let inode = std::fs::metadata(&file).expect("there").ino();
+    let path = file.as_os_str().as_encoded_bytes();
+    let hash = path.iter().fold(5381_u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(*byte));
+    let hash = format!("{:08X}", hash.swap_bytes());
+    let said = |name: &str| {
+        found.iter().find_map(|line| line.strip_prefix(format!("{name}=").as_str())).expect(name)
+    };
+    assert_eq!(said("a"), format!("{user} {user_name} {group} {group_name} {cores}"));
+    assert_eq!(said("b"), format!("\u{1b} {host}"));
+    assert_eq!(said("c"), format!("{inode} {hash} {{dir}}"));
+    let (at, micros) = said("d").split_once(' ').expect("two");
+    let (at, micros): (u64, u64) = (at.parse().expect("seconds"), micros.parse().expect("microseconds"));
+    assert!((before..=seconds()).contains(&at) && micros / 1_000_000 >= at, "{before} {at} {micros}");
+    assert!(said("e").starts_with('/'), "{}", said("e"));
+    assert!(said("f").starts_with("2.0."), "{}", said("f"));
+}
