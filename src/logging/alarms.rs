@@ -96,4 +96,12 @@ mod tests {
             assert_eq!(alarms.look(line.as_bytes(), Millis(ms)), said, "{line} {ms}");
         }
     }
+
+    #[test]
+    fn the_same_is_told_once_in_the_time_of_alarm_freq() {
+        let declared = vec![("a".to_owned(), "log:".to_owned())];
+        let mut alarms = Alarms::new(&alarms::Alarms { declared, freq: 10, ..alarms::Alarms::default() });
+        let told = [0, 3_000, 9_999, 10_000].map(|ms| alarms.raise("a", "it fails", Millis(ms)).len());
+        assert_eq!(told, [1, 0, 0, 1]);
+    }
 }

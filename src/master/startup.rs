@@ -432,6 +432,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn applications_metrics_have_room_unless_they_are_not_wanted() {
+        let mut settings = Settings::default();
+        let room = |settings: &Settings| shape(settings, 1).ledger_bytes;
+        assert_eq!(room(&settings), 0, "nobody looks");
+        settings.monitor.metrics = Some(":9100".to_owned());
+        assert_eq!(room(&settings), LEDGER_BYTES);
+        settings.monitor.metrics_no_app = true;
+        assert_eq!(room(&settings), 0, "metrics-no-app");
+    }
+
+    #[test]
     fn an_error_says_what_to_try() {
         let cause = std::io::Error::from_raw_os_error(crate::sys::errno::EACCES);
         let error = Error::Sys(SysError::call("bind", "127.0.0.1:80", cause)).to_string();

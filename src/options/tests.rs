@@ -1,5 +1,7 @@
 //! From what is written to what is understood.
 
+mod meanings;
+
 use std::path::Path;
 
 use super::settings::SocketProtocol;

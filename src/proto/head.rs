@@ -1,5 +1,4 @@
 //! What all response heads share, and the framing of the body behind them (RFC 9112 §6).
-//!
 //! Over the uwsgi protocol the response is what uWSGI sends: status line, the application's fields, nothing added;
 //! it ends with the connection. Over HTTP the server adds what the connection needs.
 

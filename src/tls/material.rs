@@ -160,6 +160,7 @@ mod tests {
         let tls = Tls {
             sockets: vec![identity(folder.path(), "a")],
             folder: Some(folder.path().to_owned()),
+            folder_ciphers: Some("HIGH".to_owned()),
             ..Tls::default()
         };
         let read = Material::read(&tls).unwrap();
@@ -169,6 +170,8 @@ mod tests {
         assert_eq!((again.sockets[0].key.as_str(), again.names.len()), ("text of a.key", 2));
         let (name, pem) = &again.names[1];
         assert!(name.is("B") && pem.clients.as_deref() == Some("text of b.ca"));
+        assert_eq!(pem.identity.ciphers.as_deref(), Some("HIGH"), "those of sni-dir-ciphers");
+        assert_eq!(again.sockets[0].identity.ciphers, None);
     }
 
     #[test]

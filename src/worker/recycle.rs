@@ -179,6 +179,13 @@ mod tests {
         assert!(all.iter().all(|b| (60_000..=66_000).contains(&ends(b))));
         let exact = Recycling { max_requests_delta: Some(0), ..rules };
         assert_eq!(Bounds::new(exact, now).requests_max, 1000);
+        let deltas = Recycling { max_requests_delta: Some(5000), max_lifetime_delta: Some(600), ..rules };
+        let all: Vec<Bounds> = (0..50).map(|_| Bounds::new(deltas, now)).collect();
+        assert!(all.iter().all(|b| b.requests_max <= 6000 && ends(b) <= 660_000));
+        // Without the options nobody gets so far.
+        assert!(all.iter().any(|b| b.requests_max > 1100) && all.iter().any(|b| ends(b) > 66_000));
+        let exact = Recycling { max_lifetime_delta: Some(0), ..rules };
+        assert_eq!(ends(&Bounds::new(exact, now)), 60_000);
 
         let rules = Recycling { rss_mb: 10, evil_as_mb: 100, ..Recycling::default() };
         let bounds = Bounds::new(rules, now);

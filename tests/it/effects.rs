@@ -63,6 +63,12 @@ fn python_is_set_up_as_asked_for() {
         .ini("socket = {dir}/app.sock\npythonpath = {dir}\nshared-import = first\nwsgi-file = {dir}/app.py")
         .start();
     assert_eq!(ask(&server, "/").expect(200).text(), "first");
+    let flag = "str(__import__('sys').flags.optimize).encode()";
+    let server = Server::bare()
+        .folder(of_mine(&HELLO.replace("b'hello'", flag)))
+        .ini("socket = {dir}/app.sock\nwsgi-file = {dir}/app.py\noptimize = 2")
+        .start();
+    assert_eq!(ask(&server, "/").expect(200).text(), "2");
 }
 
 #[test]

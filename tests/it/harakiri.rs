@@ -228,8 +228,10 @@ fn the_log_and_the_count_say_504() {
     if uwring_only("no answer, no line") {
         return;
     }
-    let server = late("harakiri = 1\nharakiri-graceful-timeout = 60").start();
+    let told = "harakiri-graceful-signal = 14";
+    let server = late("harakiri = 1\nharakiri-graceful-timeout = 60").ini(told).start();
     ask(&server, "/sleep?60").response("GET").expect(504);
+    server.log().wait_for("told by SIGALRM");
     server.log().wait_for(" GET /sleep?60 => generated 0 bytes in ");
     assert!(
         server

@@ -56,7 +56,7 @@ fn statsd_hears_uwsgis_names() {
 fn a_file_gets_document_after_document() {
     let server = Server::app("hello")
         .uwsgi_needs("plugin = stats_pusher_file")
-        .ini("stats-push = file:path={dir}/stats,freq=1,separator=@@")
+        .ini("stats-push = file:path={dir}/stats,freq=1,separator=@@\nmetrics-no-cores = true")
         .start();
     let begun = Instant::now();
     let documents = loop {
@@ -70,6 +70,9 @@ fn a_file_gets_document_after_document() {
     for document in documents.split("@@").take(2) {
         let read: serde_json::Value = serde_json::from_str(document).expect("JSON");
         assert_eq!(read["pid"], server.process.pid.as_raw());
+        let metrics = read["metrics"].as_object().expect("metrics");
+        assert!(metrics.contains_key("worker.1.requests"), "{document}");
+        assert!(!metrics.contains_key("worker.1.core.0.requests"), "{document}");
     }
 }
 

@@ -283,6 +283,14 @@ fn rules_of_answers_look_at_what_their_option_says() {
              {phase}-route-run = addheader:X-{phase}-there: 1\n"
         ));
     }
+    ini.push_str(
+        "final-route-status = 404 log:final not found\n\
+         final-route-status = 200 log:final found\n\
+         final-route-if-not = empty:${HTTP_X_GO} goto:there\n\
+         final-route-run = log:passed [${HTTP_X_GO}]\n\
+         final-route-label = there\n\
+         final-route-run = log:there [${HTTP_X_GO}]",
+    );
     let server = server(&ini);
     for (kind, name, value) in [
         ("host", "HTTP_HOST", "rule.test"),
@@ -310,6 +318,12 @@ fn rules_of_answers_look_at_what_their_option_says() {
         assert_eq!(answer.header(&format!("X-{phase}-passed")), None, "{phase}");
         assert_eq!(answer.header(&format!("X-{phase}-there")), Some("1"), "{phase}");
     }
+    let log = server.log();
+    log.wait_for("there [1]");
+    // uWSGI shows the rules at its start.
+    let said = |text: &str| log.count(|line| line.starts_with(text));
+    assert!(said("final not found") > 0 && said("passed []") > 0, "{}", log.text());
+    assert_eq!((said("final found"), said("passed [1]")), (0, 0), "{}", log.text());
 }
 
 #[test]

@@ -158,21 +158,27 @@ fn changed_modules_are_loaded_again() {
         std::fs::rename(file.with_extension("new"), &file).expect("put it in place");
     };
     write("one");
+    let ignored = folder.path().join("ignored.py");
+    std::fs::write(&ignored, "").expect("written");
     let server = Server::bare()
         .folder(folder)
         .ini("wsgi-file = {dir}/site.py\nsocket = {dir}/app.sock\npy-auto-reload = 1\nenv = PYTHONDONTWRITEBYTECODE=1")
+        .ini("pythonpath = {dir}\nimport = ignored\npy-auto-reload-ignore = ignored")
         .start();
     assert_eq!(get(&server, "/").expect(200).text(), "one");
     server.log().wait_for("Python auto-reloader enabled");
     let deadline = std::time::Instant::now() + crate::support::PATIENCE;
     // uWSGI looks for the first time after a second, and in whole seconds.
     while server.log().count(|line| line.starts_with("[uwsgi-python-reloader] module/file ")) == 0 {
+        // First, so that it would be the first that is seen.
+        std::fs::write(&ignored, "").expect("written");
         write("two");
         assert!(std::time::Instant::now() < deadline, "never seen: {}", server.log().text());
     }
     while get(&server, "/").text() != "two" {
         assert!(std::time::Instant::now() < deadline, "never reloaded: {}", server.log().text());
     }
+    assert_eq!(server.log().count(|line| line.contains("-reloader] module/file ignored")), 0);
 }
 
 /// The server may not let go of a connection while the application is to answer there: its number would be a

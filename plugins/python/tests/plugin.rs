@@ -37,6 +37,8 @@ const SCENARIOS: &[Scenario] = &[
     ("import_failure", import_failure),
     ("mounts", mounts),
     ("several_apps", several_apps),
+    ("one_app_for_all", one_app_for_all),
+    ("spared_hook", spared_hook),
     ("factories", factories),
     ("hooks", hooks),
     ("lazy_apps", lazy_apps),
@@ -484,6 +486,28 @@ fn several_apps() {
         let reply = ask(plugin, Request::get("/x").var("SCRIPT_NAME", script_name.as_bytes()));
         assert_eq!(reply.text(), answer);
     }
+}
+
+/// `ignore-script-name`.
+fn one_app_for_all() {
+    let mut settings = settings();
+    settings.python.modules = vec!["several".to_owned()];
+    settings.python.ignore_script_name = true;
+    let (plugin, loaded) = start(&settings);
+    assert_eq!(loaded, 2, "{}", fake::log_lines());
+    let reply = ask(plugin, Request::get("/x").var("SCRIPT_NAME", b"/two"));
+    assert_eq!(reply.text(), "one /two /x");
+}
+
+/// `harakiri-no-arh`: no deadline holds any more when the hook is called.
+fn spared_hook() {
+    let mut settings = settings();
+    settings.python.modules = vec!["hooked:fast".to_owned()];
+    settings.harakiri.without_hook = true;
+    let (plugin, _) = start(&settings);
+    fake::log_lines();
+    ask(plugin, Request::get("/x"));
+    assert_eq!(fake::log_lines(), "disarmed\nafter the request");
 }
 
 fn factories() {

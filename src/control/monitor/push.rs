@@ -69,8 +69,7 @@ fn push(to: &Push, desk: &Desk, figures: &[Figure], told: &mut HashMap<String, i
             send(address, format!("{prefix}{}", desk.statistics()).as_bytes())
         }
         Push::Statsd { address, prefix, gauges, totals } => {
-            for figure in figures.iter().filter(|figure| !totals || !is_of_one(&figure.name)) {
-                let words = if *gauges { stand(figure, prefix) } else { words(figure, prefix, told) };
+            for words in messages(figures, prefix, (*gauges, *totals), told) {
                 send(address, words.as_bytes())?;
             }
             *told = counters(figures);
@@ -93,6 +92,17 @@ fn send(address: &str, bytes: &[u8]) -> io::Result<()> {
     } else {
         UnixDatagram::unbound()?.send_to(bytes, Path::new(address)).map(drop)
     }
+}
+
+/// What StatsD is told: `statsd-all-gauges` and `statsd-no-workers` choose.
+fn messages(
+    figures: &[Figure],
+    prefix: &str,
+    (gauges, totals): (bool, bool),
+    told: &HashMap<String, i64>,
+) -> impl Iterator<Item = String> {
+    let figures = figures.iter().filter(move |figure| !totals || !is_of_one(&figure.name));
+    figures.map(move |figure| if gauges { stand(figure, prefix) } else { words(figure, prefix, told) })
 }
 
 /// What StatsD wants: of a counter, what came since the last time.
@@ -161,6 +171,19 @@ mod tests {
         assert_eq!(words(&figure(Kind::Counter, 3), "x", &told), "x.a.b:0|c");
         assert_eq!(words(&figure(Kind::Absolute, 12), "x", &told), "x.a.b:12|g");
         assert_eq!(words(&figure(Kind::Counter, 12), "x", &HashMap::new()), "x.a.b:12|c");
+    }
+
+    #[test]
+    fn statsd_is_told_what_is_chosen() {
+        let figure =
+            |name: &str| Figure { name: name.to_owned(), oid: String::new(), kind: Kind::Counter, value: 7 };
+        let figures = ["worker.0.tx", "worker.1.tx", "own"].map(figure);
+        let told = HashMap::from([("own".to_owned(), 5)]);
+        let said =
+            |gauges, totals| -> Vec<String> { messages(&figures, "x", (gauges, totals), &told).collect() };
+        assert_eq!(said(false, false), ["x.worker.0.tx:7|c", "x.worker.1.tx:7|c", "x.own:2|c"]);
+        assert_eq!(said(true, false), ["x.worker.0.tx:7|g", "x.worker.1.tx:7|g", "x.own:7|g"]);
+        assert_eq!(said(false, true), ["x.worker.0.tx:7|c", "x.own:2|c"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ def at_end():
 done = threading.Event()
 uwsgi.post_fork_hook = post_fork
 uwsgi.atexit = at_end
+uwsgi.after_req_hook = lambda: uwsgi.log('after the request')
 atexit.register(uwsgi.log, 'atexit')
 
 

@@ -8,9 +8,9 @@ use std::os::fd::RawFd;
 use std::sync::Mutex;
 
 use uwring_abi::{
-    ABI_VERSION, CONTROL_IS_LOCKED, CONTROL_LOCK, CONTROL_PID, CONTROL_SOCKET, CONTROL_TOTAL_REQUESTS,
-    CONTROL_UNLOCK, ERR_GONE, ERR_MISUSE, ERR_TIMEOUT, HostApi, OK, PROTOCOL_HTTP, PROTOCOL_UWSGI,
-    RequestView, ResponseHead, SignalCall, Slice, VAR_FIELD, VAR_PLAIN, Var,
+    ABI_VERSION, CONTROL_DISARM, CONTROL_IS_LOCKED, CONTROL_LOCK, CONTROL_PID, CONTROL_SOCKET,
+    CONTROL_TOTAL_REQUESTS, CONTROL_UNLOCK, ERR_GONE, ERR_MISUSE, ERR_TIMEOUT, HostApi, OK, PROTOCOL_HTTP,
+    PROTOCOL_UWSGI, RequestView, ResponseHead, SignalCall, Slice, VAR_FIELD, VAR_PLAIN, Var,
 };
 
 /// The master's process id that the host pretends to have.
@@ -346,6 +346,10 @@ unsafe extern "C" fn control(_: *const c_void, what: u32, arg: u64) -> i64 {
         CONTROL_LOCK | CONTROL_UNLOCK => i64::from(arg == 0),
         CONTROL_IS_LOCKED if arg != 0 => -1,
         CONTROL_TOTAL_REQUESTS => 77,
+        CONTROL_DISARM => {
+            LOG.lock().unwrap().push("disarmed".to_owned());
+            0
+        }
         CONTROL_SOCKET if arg > 0 => -1,
         _ => 0,
     }
