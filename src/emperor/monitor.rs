@@ -154,5 +154,13 @@ mod tests {
         assert_eq!(stamp(&link, &policy), itself);
         policy.nofollow = false;
         assert_ne!(stamp(&link, &policy), followed);
+        // Root's file by somebody else's link.
+        let link = folder.path().join("b.ini");
+        std::os::unix::fs::symlink("/etc/passwd", &link).expect("linked");
+        // Fails for those who are not root: theirs is somebody else's already.
+        let _ = std::os::unix::fs::lchown(&link, Some(65_534), Some(65_534));
+        assert_eq!(stamp(&link, &policy).expect("a file").owner, (0, 0));
+        policy.tyrant_nofollow = true;
+        assert_ne!(stamp(&link, &policy).expect("a file").owner.0, 0);
     }
 }

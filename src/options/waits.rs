@@ -63,3 +63,23 @@ impl Patience {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_is_waited_for_as_long_as_its_own_option_says() {
+        let patience = Patience { paths: 1, interfaces: 2, sockets: 3 };
+        for (thing, seconds) in [
+            (Thing::Path, 1),
+            (Thing::File, 1),
+            (Thing::Folder, 1),
+            (Thing::Mount, 1),
+            (Thing::Interface, 2),
+            (Thing::Socket, 3),
+        ] {
+            assert_eq!(patience.with(thing), seconds, "{}", thing.name());
+        }
+    }
+}

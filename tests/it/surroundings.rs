@@ -158,8 +158,17 @@ fn a_server_waits_for_what_it_needs() {
 
 #[test]
 fn a_server_does_not_wait_for_ever() {
-    let server = Server::app("hello").ini("wait-for-file = {dir}/none\nwait-for-fs-timeout = 1").launch();
-    assert_eq!(server.process.expect_end().code(), Some(1));
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|gone| gone.local_addr()).expect("an address");
+    let socket = format!("wait-for-socket = {port}\nwait-for-socket-timeout = 1");
+    let servers = [
+        "wait-for-file = {dir}/none\nwait-for-fs-timeout = 1",
+        "wait-for-interface = none0\nwait-for-interface-timeout = 1",
+        &socket,
+    ]
+    .map(|ini| Server::app("hello").ini(ini).launch());
+    for server in servers {
+        assert_eq!(server.process.expect_end().code(), Some(1));
+    }
 }
 
 #[test]

@@ -54,6 +54,12 @@ fn what_is_touched_reloads_and_what_is_removed_ends() {
     assert_eq!(play.pass(1), [Action::Kill]);
     assert_eq!(play.done(Event::Ended(Status::Killed(9))), [Action::Buried]);
     assert!(play.vassal.is_over());
+    // emperor-curse-tolerance
+    let mut play = Play::started();
+    play.policy.curse = 5;
+    play.done(Event::Gone);
+    assert_eq!(play.pass(4_999), []);
+    assert_eq!(play.pass(1), [Action::Kill]);
 }
 
 #[test]

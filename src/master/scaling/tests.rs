@@ -221,6 +221,21 @@ fn busyness_is_the_time_in_requests() {
 }
 
 #[test]
+fn busyness_keeps_to_the_bounds_it_is_given() {
+    // One of three works: 33 %.
+    for (max, min, advised) in [(50, 25, Advice::Stay), (30, 25, Advice::More(1)), (50, 40, Advice::Fewer)] {
+        let mut rules = busyness(1);
+        (rules.busyness.max, rules.busyness.min) = (max, min);
+        let mut play = Play::new(rules, 3);
+        play.after(1_000);
+        play.busy(1);
+        let advice = play.seconds(12);
+        assert_eq!(advice.contains(&Advice::More(1)), advised == Advice::More(1), "{max} {min}: {advice:?}");
+        assert_eq!(advice.contains(&Advice::Fewer), advised == Advice::Fewer, "{max} {min}: {advice:?}");
+    }
+}
+
+#[test]
 fn a_request_that_never_ends_is_not_load_for_ever() {
     let mut play = Play::new(busyness(1), 4);
     play.after(1_000);
@@ -247,6 +262,7 @@ fn busyness_says_what_it_does_and_learns() {
     let mut rules = busyness(1);
     rules.busyness.verbose = true;
     rules.busyness.multiplier = 2;
+    rules.busyness.penalty = 3;
     let mut play = Play::new(rules, 4);
     assert_eq!(play.seconds(3).last(), Some(&Advice::Fewer));
     assert!(
@@ -254,11 +270,11 @@ fn busyness_says_what_it_does_and_learns() {
             .iter()
             .any(|line| line == "[busyness] 1s average busyness is at 0%, cheap one of 4 running workers")
     );
-    // It was wrong: the next one has to wait for longer (2 + 2 intervals).
+    // It was wrong: the next one has to wait for longer (2 + 3 intervals).
     play.busy(4);
     assert_eq!(play.seconds(1), [Advice::More(1)]);
     play.busy(0);
-    assert_eq!(play.seconds(4), [&[Advice::Stay; 3][..], &[Advice::Fewer]].concat());
+    assert_eq!(play.seconds(5), [&[Advice::Stay; 4][..], &[Advice::Fewer]].concat());
 }
 
 #[test]
@@ -276,6 +292,19 @@ fn a_long_listen_queue_is_an_emergency() {
     play.waiting = 6;
     assert_eq!(play.seconds(1), [Advice::More(3)]);
     assert!(play.lines.iter().any(|line| line.contains("6 requests in listen queue, spawning 3 emergency")));
+    // Who came in an emergency need not stay as long as the others.
+    for (emergency, intervals) in [(false, 7), (true, 4)] {
+        let mut rules = busyness(1);
+        rules.busyness.multiplier = 7;
+        rules.busyness.backlog_multiplier = 4;
+        rules.busyness.backlog_alert = 5;
+        let mut play = Play::new(rules, 4);
+        play.waiting = if emergency { 6 } else { 0 };
+        play.after(1_000);
+        play.waiting = 0;
+        let advice = play.seconds(10);
+        assert_eq!(advice.iter().position(|one| *one == Advice::Fewer), Some(intervals - 1), "{advice:?}");
+    }
 }
 
 #[test]

@@ -204,6 +204,22 @@ fn workers_that_die_of_their_start_are_tried_less_and_less_often() {
     play.on(Event::Ready { pid });
     play.after(1_000);
     assert_eq!(play.on(exited(pid, 1)), [crashed(pid, 1), fork(1, 1)]);
+    // The pauses begin with forkbomb-delay; 0: there are none.
+    for delay_ms in [7_000, 0] {
+        let mut play = Play::serving();
+        play.state.policy.forkbomb_delay_ms = delay_ms;
+        for pid in [11, 111] {
+            assert_eq!(play.on(exited(pid, 1)), [crashed(pid, 1), fork(1, 1)]);
+            play.on(Event::Forked { generation: 1, worker: 1, pid: pid + 100 });
+        }
+        if delay_ms == 0 {
+            assert_eq!(play.on(exited(211, 1)), [crashed(211, 1), fork(1, 1)]);
+            continue;
+        }
+        assert_eq!(play.on(exited(211, 1)), [crashed(211, 1)]);
+        assert_eq!(play.after(delay_ms - 1), []);
+        assert_eq!(play.after(1), [fork(1, 1)]);
+    }
 }
 
 #[test]
