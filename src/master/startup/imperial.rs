@@ -69,7 +69,8 @@ fn unheard(settings: &Settings) -> Result<Vec<String>, Error> {
         );
         return Err(Error::Said(1));
     }
-    let own = |key: &str| key.starts_with("emperor") || key.starts_with("vassal");
+    // `emperor…`, `vassals-…`, and its hooks: `hook-emperor-…`, `exec-as-emperor`, `hook-as-vassal`…
+    let own = |key: &str| key.contains("emperor") || key.contains("vassal");
     let known = |key: &str| crate::options::catalogue::verdict(key).is_some();
     let block =
         |key: &str| crate::options::catalogue::shape(key).is_some_and(|(_, shape)| shape == Shape::Reading);
