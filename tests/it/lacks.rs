@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Load, Server, has, is_root, parent_of, program, skipped, uwring_only};
+use crate::support::{Load, Server, can_become_another, has, parent_of, program, skipped, uwring_only};
 
 fn script(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
@@ -24,8 +24,8 @@ fn a_worker_that_cannot_be_forked_is_forked_later() {
     if uwring_only("its master forks, and ends where it cannot") || !has(&["prlimit"]) {
         return;
     }
-    if !is_root() {
-        return skipped("only root can serve as a user of its own");
+    if !can_become_another() {
+        return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");
     std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).expect("open the folder");

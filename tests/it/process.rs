@@ -6,7 +6,9 @@ use std::path::Path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{Gate, Packet, Server, Target, has, is_root, skipped, target, uwring_only};
+use crate::support::{
+    Gate, Packet, Server, Target, can_become_another, has, is_root, skipped, target, uwring_only,
+};
 
 #[test]
 fn sigterm_finishes_requests_in_flight_and_exits_0() {
@@ -320,8 +322,7 @@ fn chmod_socket_sets_the_mode() {
 
 #[test]
 fn uid_and_gid_are_given_up() {
-    if !is_root() {
-        skipped("not run by root");
+    if !can_become_another() {
         return;
     }
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -124,6 +124,23 @@ pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Whether servers can be started that become another user. False, and says so, where this process is not root, or that
+/// user could not read what it needs: a clone below /root.
+pub fn can_become_another() -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    if !is_root() {
+        skipped("not run by root");
+        return false;
+    }
+    let is_open =
+        |folder: &Path| std::fs::metadata(folder).is_ok_and(|at| at.permissions().mode() & 0o5 == 0o5);
+    let closed = root().ancestors().find(|folder| !is_open(folder));
+    if let Some(folder) = closed {
+        skipped(&format!("others cannot read {}", folder.display()));
+    }
+    closed.is_none()
+}
+
 /// A fifo: an application that reads it waits until the test opens the gate.
 pub struct Gate(PathBuf);
 
