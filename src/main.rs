@@ -108,8 +108,8 @@ fn run(
 
 /// As an Emperor, which has vassals and serves nothing itself.
 fn rule(settings: &Settings, notes: &[String], warnings: &[String], argv: &[OsString]) -> ExitCode {
-    let vacuum = match master::startup::prepare_emperor(settings, notes, warnings) {
-        Ok(vacuum) => vacuum,
+    let (vacuum, _locks) = match master::startup::prepare_emperor(settings, notes, warnings) {
+        Ok(made) => made,
         Err(error) => return fail(&error),
     };
     let program = match settings

@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::options::hooks::{Action, Hook, Moment};
-use crate::sys::{Error, files, identity, process, shell};
+use crate::options::mounts::{Mount, Unmount};
+use crate::sys::{Error, files, host, identity, mounts, process, shell};
 
 /// Why a process ends instead of going on.
 #[derive(Debug)]
@@ -61,7 +62,19 @@ pub fn perform(action: &Action) -> Result<(), Stop> {
             files::chown(Path::new(path), user, group).map_err(failed("chown", path))
         }
         Action::Write { path, text, append } => write(path, text, *append).map_err(failed("write", path)),
+        Action::Sticky(path) => files::make_sticky(Path::new(path)).map_err(failed("chmod", path)),
         Action::Unlink(path) => std::fs::remove_file(path).map_err(failed("unlink", path)),
+        Action::Mount(mount) => {
+            let Mount { kind, source, target, flags, data } = mount;
+            crate::log!("mounting {source} on {target}");
+            let on = format!("{source} on {target}");
+            mounts::mount(kind, source, Path::new(target), flags, data).map_err(failed("mount", &on))
+        }
+        Action::Unmount(Unmount { target, flags }) => {
+            crate::log!("un-mounting {target}");
+            mounts::unmount(Path::new(target), flags).map_err(failed("unmount", target))
+        }
+        Action::NameHost(name) => host::set_name(name).map_err(failed("set the name of this host to", name)),
         Action::WaitFor(thing, on, seconds) => {
             if waiting::wait(*thing, on, *seconds) {
                 return Ok(());
@@ -119,5 +132,25 @@ mod tests {
         assert!(run(&end, Moment::AsUserAtExit).is_ok());
         assert!(!Path::new(&log).exists());
         assert!(matches!(run(&[hook(Moment::PostFork, "exit:3")], Moment::PostFork), Err(Stop::Exit(3))));
+    }
+
+    #[test]
+    fn each_word_that_the_options_take_is_known_to_whoever_mounts() {
+        use crate::options::mounts::{HOW, HOW_OFF};
+        let folder = tempfile::tempdir().expect("a folder");
+        // Nothing is there to mount on, so that is what is wrong, and not the word.
+        let nowhere = folder.path().join("none");
+        let known = |result: io::Result<()>| {
+            result.expect_err("nothing is there").kind() != io::ErrorKind::InvalidInput
+        };
+        let flags = |word: &str| [word.to_owned()];
+        for word in HOW {
+            assert!(known(mounts::mount("none", "none", &nowhere, &flags(word), "")), "{word}");
+        }
+        for word in HOW_OFF {
+            assert!(known(mounts::unmount(&nowhere, &flags(word))), "{word}");
+        }
+        assert!(!known(mounts::mount("none", "none", &nowhere, &flags("bogus"), "")));
+        assert!(!known(mounts::unmount(&nowhere, &flags("ro"))));
     }
 }

@@ -31,7 +31,7 @@ use crate::stats::snapshot::View;
 use crate::sys::exec::{self, Handed};
 use crate::sys::process::{self, Fork};
 use crate::sys::shell;
-use crate::sys::signals::Signal;
+use crate::sys::signals::{self, Signal};
 use crate::sys::{cgroup, event, memory, packets, trim};
 
 /// What came of an action.
@@ -388,6 +388,7 @@ impl Office {
             Action::Answer { client, answer, keep } => self.answer(client, &answer, keep),
             Action::Report { client, picture } => self.report(client, picture),
             Action::Look { client } => self.look(client),
+            Action::Hurry { seconds } => signals::die_in(seconds),
             Action::Exit(code) => return Outcome::Exit(code),
         }
         Outcome::Done

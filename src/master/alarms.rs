@@ -111,7 +111,8 @@ impl Watch {
         }
     }
 
-    fn raise(&mut self, names: &[String], message: &str, now: Millis) {
+    /// Raises these.
+    pub fn raise(&mut self, names: &[String], message: &str, now: Millis) {
         for line in names.iter().flat_map(|name| self.alarms.raise(name, message, now)).collect::<Vec<_>>() {
             crate::log!("{line}");
         }

@@ -8,12 +8,15 @@ use std::time::Instant;
 use super::actions::Office;
 use super::alarms::Watch;
 use super::channel::Report;
+use super::descriptors::Descriptors;
 use super::fifo::{self, Fifos, Letter};
 use super::herald::Summary;
 use super::jobs::Ended;
+use super::lines;
 use super::logs::Logs;
 use super::lord::Lord;
 use super::monitor::Monitor;
+use super::mountpoints::Mountpoints;
 use super::pulse::Pulse;
 use super::raises::Raises;
 use super::scaling::sampler::Sampler;
@@ -45,6 +48,8 @@ pub struct Ears {
     lord: Option<Lord>,
     alarms: Watch,
     raises: Raises,
+    descriptors: Descriptors,
+    mountpoints: Mountpoints,
 }
 
 /// What the state machine waits for.
@@ -82,12 +87,19 @@ impl Ears {
             lord: None,
             alarms: Watch::default(),
             raises: Raises::default(),
+            descriptors: Descriptors::default(),
+            mountpoints: Mountpoints::default(),
         })
     }
 
     /// Tells somebody of what happens.
     pub fn with_alarms(self, alarms: Watch) -> Ears {
         Ears { alarms, ..self }
+    }
+
+    /// Listens to descriptors that the server was started with, and to whether file systems answer.
+    pub fn with_others(self, descriptors: Descriptors, mountpoints: Mountpoints) -> Ears {
+        Ears { descriptors, mountpoints, ..self }
     }
 
     /// Listens to an Emperor as well.
@@ -115,6 +127,7 @@ impl Ears {
             sample,
             self.lord.as_ref().and_then(Lord::deadline),
             self.alarms.due(),
+            self.mountpoints.due(),
         ];
         let deadline = deadlines.into_iter().flatten().min();
         let patience_ms = deadline.map(|deadline| deadline.since(clock::now().millis()));
@@ -132,6 +145,8 @@ impl Ears {
         fds.extend(self.touched.fd());
         fds.extend(self.raises.fd());
         fds.extend(self.fifos.fd());
+        fds.extend(self.descriptors.fds());
+        fds.extend(self.mountpoints.fd());
         fds.extend(self.lord.as_ref().and_then(Lord::fd));
         fds.extend(office.channels().map(AsFd::as_fd));
         fds.extend(listeners.iter().filter(|_| needs.knocks).map(AsFd::as_fd));
@@ -210,6 +225,7 @@ impl Ears {
             monitor.restart();
             events.retain(|event| !matches!(event, Event::Exited { pid, .. } if monitor.ended(*pid)));
         }
+        events.retain(|event| !matches!(event, Event::Exited { pid, .. } if self.mountpoints.ended(*pid)));
         office.show_jobs();
         events.extend(wishes);
         events.extend(office.area().take_asked().map(|ask| Event::Wished(wish_of_application(ask))));
@@ -220,7 +236,25 @@ impl Ears {
         events.extend(touched.into_iter().map(|(path, what)| Event::Touched { path, what }));
         events.extend(self.letters(office));
         events.extend(self.lord_says(office));
+        events.extend(self.read_descriptors());
+        let lost = self.mountpoints.look(clock::now().millis());
+        events.extend(lost.map(|(path, why)| Event::Lost { path, why }));
         self.alarms.look(&events, clock::now().millis());
+        events
+    }
+
+    /// What descriptors that can be read lead to.
+    fn read_descriptors(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for on in self.descriptors.look() {
+            let Some(alarm) = on.alarm else {
+                crate::logging::line(&lines::fd_ready(on.fd, &on.message));
+                events.push(Event::Wished(Wish::Reload));
+                continue;
+            };
+            let message = if on.message.is_empty() { format!("fd {} ready", on.fd) } else { on.message };
+            self.alarms.raise(&[alarm], &message, clock::now().millis());
+        }
         events
     }
 

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::dumps::Waiting;
+use super::locks::{self, Locks};
 use super::pidfile::Vacuum;
 use super::state::State;
 use super::{jobs, listeners, logs, monitor};
@@ -102,6 +103,9 @@ pub struct Handover {
     /// Certificates and keys, sealed.
     #[serde(default)]
     tls: Option<Handed>,
+    /// `flock`.
+    #[serde(default)]
+    pub locks: Vec<locks::Left>,
 }
 
 /// Options that a reload does not change.
@@ -173,16 +177,19 @@ pub struct Leaving<'a> {
     pub listeners: &'a [Listener],
     /// Certificates and keys, sealed.
     pub tls: &'a Option<Arc<OwnedFd>>,
+    /// `flock`.
+    pub locks: &'a Locks,
 }
 
 /// Becomes the program that lies in the place of this one. Returns only if that was not possible, with the reason;
 /// nothing has changed then.
 pub fn become_new(image: &Image, leaving: Leaving<'_>) -> (State, io::Error) {
-    let Leaving { begin, state, office, vacuum, made, listeners, tls } = leaving;
+    let Leaving { begin, state, office, vacuum, made, listeners, tls, locks } = leaving;
     let listeners = listeners.iter().map(listeners::Left::of).collect();
     let (vacuum, made) = (vacuum.clone(), made.clone());
     let tls = tls.as_ref().map(|sealed| Handed::of(&**sealed));
-    let handover = Handover { form: FORM, begin, state, office, vacuum, made, listeners, tls };
+    let locks = locks.hand_over();
+    let handover = Handover { form: FORM, begin, state, office, vacuum, made, listeners, tls, locks };
     let error = match handover.go(image) {
         Ok(never) => match never {},
         Err(error) => error,
@@ -237,6 +244,7 @@ impl Handover {
         all.extend(monitor.iter().flat_map(monitor::Left::descriptors));
         all.extend(self.listeners.iter().map(listeners::Left::descriptor));
         all.extend(self.tls);
+        all.extend(self.locks.iter().map(locks::Left::descriptor));
         all
     }
 

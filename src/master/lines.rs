@@ -281,6 +281,29 @@ pub fn touched(path: &Path, what: &Touch) -> String {
     format!("*** {} has been touched... {what} ***", path.display())
 }
 
+/// `check-mount`: it is lost.
+pub fn detonation(path: &Path, why: &str) -> String {
+    format!("mountpoint {} failed, triggering detonation... ({why}) {}", path.display(), errors::FS_LOST)
+}
+
+/// `reload-on-fd`: from now on.
+pub fn fd_watched(fd: i32, bytes: usize) -> String {
+    format!("added graceful reload monitor for fd {fd} (read size: {bytes})")
+}
+
+/// The same: something can be read there.
+pub fn fd_ready(fd: i32, message: &str) -> String {
+    match message {
+        "" => format!("*** fd {fd} ready !!! ***"),
+        message => format!("*** fd {fd} ready: {message} ***"),
+    }
+}
+
+/// Nothing will.
+pub fn fd_done(fd: i32, why: &str) -> String {
+    format!("[uwring] i will stop monitoring fd {fd}: {why} {}", errors::FD_DONE)
+}
+
 /// TSTP.
 pub fn paused(paused: bool) -> String {
     let text = if paused { "*** PAUSE (send SIGTSTP again to go on) ***" } else { "*** going on ***" };

@@ -11,6 +11,7 @@ pub mod actions;
 pub mod alarms;
 pub mod certificates;
 pub mod channel;
+pub mod descriptors;
 pub mod dumps;
 mod ending;
 pub mod events;
@@ -21,9 +22,11 @@ pub mod herald;
 pub mod jobs;
 pub mod lines;
 pub mod listeners;
+pub mod locks;
 pub mod logs;
 pub mod lord;
 pub mod monitor;
+pub mod mountpoints;
 pub mod pidfile;
 mod processes;
 pub mod pulse;
@@ -47,12 +50,15 @@ use std::sync::Arc;
 use actions::{Office, Outcome};
 use alarms::Watch;
 use channel::TemplateEnd;
+use descriptors::Descriptors;
 use events::{Ears, Needs};
 use fifo::Fifos;
 use handover::{Handover, Image, Leaving, Made};
 use jobs::Jobs;
+use locks::Locks;
 use lord::Lord;
 use monitor::{Monitor, Source};
+use mountpoints::Mountpoints;
 use pidfile::Vacuum;
 use scaling::sampler::Sampler;
 use seat::Seat;
@@ -120,7 +126,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     }
     let policy = policy(&settings, std::process::id());
     let left = handover.as_ref().map(|left| left.jobs());
-    let House { mut office, listeners, tls, vacuum, doors, state, first } = match handover {
+    let House { mut office, listeners, tls, locks, vacuum, doors, state, first } = match handover {
         None => move_in(&settings, &notes, &warnings, image, policy)?,
         Some(handover) => take_over(*handover, &mut settings, image, policy)?,
     };
@@ -144,7 +150,8 @@ fn run(start: Start) -> Result<i32, startup::Error> {
     let mut ears = Ears::new(touch::Touched::new(&settings.process.touch), fifos, &settings, sampler)
         .map_err(failed("listen to signals"))?
         .with_lord(Lord::find(settings.process.heartbeat, &hooks, clock::now().millis()))
-        .with_alarms(Watch::new(&settings.logging.alarms, &settings.monitor.thresholds));
+        .with_alarms(Watch::new(&settings.logging.alarms, &settings.monitor.thresholds))
+        .with_others(Descriptors::new(&settings.process.on_fds), Mountpoints::new(&settings.process));
     let turn = Turn {
         office: &mut office,
         ears: &mut ears,
@@ -152,6 +159,7 @@ fn run(start: Start) -> Result<i32, startup::Error> {
         made: &made,
         listeners: &listeners,
         tls: &tls,
+        locks: &locks,
     };
     match turn.run(state, first) {
         Over::Exit(code) => {
@@ -198,6 +206,8 @@ struct House {
     listeners: Vec<Listener>,
     /// Certificates and keys, sealed.
     tls: Option<Arc<OwnedFd>>,
+    /// `flock`, as long as the master lives.
+    locks: Locks,
     vacuum: Vacuum,
     doors: Doors,
     state: State,
@@ -227,14 +237,14 @@ fn move_in(
     mut policy: Policy,
 ) -> Result<House, startup::Error> {
     let failed = |what: &'static str| move |cause: io::Error| SysError::call(what, "for the master", cause);
-    let Prepared { listeners, tls, area, vacuum, control, doors, logs } =
+    let Prepared { listeners, tls, locks, area, vacuum, control, doors, logs } =
         startup::prepare(settings, notes, warnings)?;
     process::adopt_orphans().map_err(failed("adopt orphans"))?;
     let office = Office::new(area, control, logs, image).map_err(failed("make pipes"))?;
     // In the background it is another process than the one that was started.
     policy.master_pid = std::process::id();
     let (state, first) = (State::new(policy), First::Event(Event::Start));
-    Ok(House { office, listeners, tls, vacuum, doors: Doors::Opened(doors), state, first })
+    Ok(House { office, listeners, tls, locks, vacuum, doors: Doors::Opened(doors), state, first })
 }
 
 /// The program was replaced, and this is the new one.
@@ -254,14 +264,15 @@ fn take_over(
     // Should the log process die. Without (its options are wrong now), it is not replaced.
     let original = handover.office.logs.as_ref().and_then(|left| left.original()).and_then(Result::ok);
     let setup = original.and_then(|original| startup::log_setup(settings, original).ok().flatten());
-    let Handover { begin, mut state, mut office, vacuum, made, .. } = handover;
+    let Handover { begin, mut state, mut office, vacuum, made, locks, .. } = handover;
+    let locks = Locks::take_over(locks).map_err(failed)?;
     let doors = office.monitor.take().map_or(Doors::Opened(Vec::new()), Doors::Left);
     settings.process.processes = made.processes;
     settings.sockets = made.sockets;
     let office = Office::take_over(office, setup, image, &state.pids()).map_err(failed)?;
     state.adopt(policy);
     let first = First::Action(Action::StartTemplate { generation: begin });
-    Ok(House { office, listeners, tls, vacuum, doors, state, first })
+    Ok(House { office, listeners, tls, locks, vacuum, doors, state, first })
 }
 
 /// Why the loop is over in this process.
@@ -280,6 +291,7 @@ struct Turn<'a> {
     made: &'a Made,
     listeners: &'a [Listener],
     tls: &'a Option<Arc<OwnedFd>>,
+    locks: &'a Locks,
 }
 
 impl Turn<'_> {
@@ -329,8 +341,9 @@ impl Turn<'_> {
 
     /// Returns if that was not possible: then this program goes on with the reload.
     fn become_new(&mut self, state: State, begin: u32) -> State {
-        let Turn { vacuum, made, listeners, tls, .. } = *self;
-        let leaving = Leaving { begin, state, office: self.office.hand_over(), vacuum, made, listeners, tls };
+        let Turn { vacuum, made, listeners, tls, locks, .. } = *self;
+        let office = self.office.hand_over();
+        let leaving = Leaving { begin, state, office, vacuum, made, listeners, tls, locks };
         let (state, error) = handover::become_new(self.office.image(), leaving);
         crate::log!("{}", lines::old_program(&error));
         self.office.stay();

@@ -16,6 +16,7 @@ use super::certificates;
 use super::foreground;
 use super::lines;
 use super::listeners;
+use super::locks::{self, Locks};
 use super::logs::Logs;
 use super::pidfile::{self, Kept, Vacuum};
 use crate::base::engine::Kind as Engine;
@@ -69,6 +70,9 @@ pub enum Error {
     /// Certificates.
     #[error("{0} {id}", id = errors::TLS)]
     Tls(#[from] crate::tls::Error),
+    /// `flock`.
+    #[error("uWSGI ERROR: {} is locked by another instance {id}", .0.display(), id = errors::LOCKED)]
+    Locked(PathBuf),
     /// A hook says so.
     #[error("a hook ends the server with code {0} {id}", id = errors::HOOK)]
     Exit(i32),
@@ -98,7 +102,11 @@ pub fn hook(all: &[Hook], moment: Moment) -> Result<(), Error> {
 /// What to try, where that is known.
 fn hint(error: &SysError) -> &'static str {
     let bind = matches!(error, SysError::Call { attempt: "bind", .. });
+    let mount = matches!(error, SysError::Call { attempt: "mount" | "unmount", .. });
     match error.errno() {
+        Some(crate::sys::errno::EPERM | crate::sys::errno::EACCES) if mount => {
+            " (mounting needs root or CAP_SYS_ADMIN, which containers rarely give: mount it outside, before the start)"
+        }
         Some(crate::sys::errno::EACCES) if bind => {
             " (ports below 1024 need root or CAP_NET_BIND_SERVICE, a unix socket needs a writable folder)"
         }
@@ -131,6 +139,8 @@ pub struct Prepared {
     pub vacuum: Vacuum,
     /// Certificates and keys, sealed.
     pub tls: Option<Arc<OwnedFd>>,
+    /// `flock`.
+    pub locks: Locks,
     /// Where `uwring ctl` asks.
     pub control: Option<Server>,
     /// Where the server is looked at.
@@ -141,6 +151,7 @@ pub struct Prepared {
 
 /// Does it all. `notes` and `warnings` are what reading the options had to say.
 pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {
+    locks::try_early(&settings.process)?;
     let mut setup = open_log(settings)?;
     let made = make(settings, notes, warnings).and_then(|made| {
         if let Some(file) = &settings.logging.logto2 {
@@ -179,6 +190,8 @@ pub use rights::give_up;
 
 /// All of it but the log.
 fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {
+    // Before anything that another server would notice.
+    let locks = Locks::take(&settings.process)?;
     banner();
     notes.iter().chain(warnings).for_each(|line| crate::logging::line(line));
     let hooks = &settings.process.hooks;
@@ -238,7 +251,7 @@ fn make(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Pr
     preload::store(&area, &settings.preloads)?;
     log!("{}", lines::mode(process.processes, process.threads));
     let vacuum = Vacuum::new(pidfiles, &listeners, &doors);
-    Ok(Prepared { vacuum, listeners, tls, area, control, doors, logs: None })
+    Ok(Prepared { vacuum, listeners, tls, locks, area, control, doors, logs: None })
 }
 
 /// What the shared area has room for.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::cache::Cache;
 use super::expand::magic;
-use super::hooks::Action;
+use super::hooks::{Action, Hook, Turn};
 use super::monitor::{Carbon, Push};
 use super::settings::{Cover, Settings, SocketProtocol, SocketSpec};
 use super::waits::Patience;
@@ -39,6 +39,12 @@ pub struct Draft {
     pub greenlets: Option<u32>,
     /// `http-to`: who answers in place of this server, if it is another.
     pub http_to: Vec<String>,
+    /// `hook-…`, `mount-…`, `umount-…` and `exec-…`.
+    pub hooks: Vec<(Turn, Hook)>,
+    /// Those whose moment is `as-emperor`.
+    pub as_emperor: Vec<(Turn, Action)>,
+    /// Those whose moment is `as-vassal`: commands.
+    pub as_vassal: Vec<(Turn, String)>,
     /// `wait-for-…-timeout`.
     pub patience: Patience,
     /// `daemons-honour-stdin`.
@@ -137,6 +143,9 @@ impl Draft {
             settings.caches.insert(0, cache);
         }
         settings.emperor.socket_mode = settings.sockets.chmod;
+        settings.process.hooks = in_turn(self.hooks);
+        settings.emperor.as_emperor = in_turn(self.as_emperor);
+        settings.emperor.as_vassal = in_turn(self.as_vassal);
         for hook in &mut settings.process.hooks {
             if let Action::WaitFor(thing, _, seconds) = &mut hook.action {
                 *seconds = self.patience.with(*thing);
@@ -159,6 +168,12 @@ impl Draft {
     }
 }
 
+/// Without their turns, in the order of those.
+fn in_turn<T>(mut list: Vec<(Turn, T)>) -> Vec<T> {
+    list.sort_by_key(|(turn, _)| *turn);
+    list.into_iter().map(|(_, one)| one).collect()
+}
+
 /// Puts a shared socket's address in the place of `=N`; makes unix sockets abstract. (A number nobody has stays, and the
 /// start fails on it.)
 fn resolve(address: &mut String, shared: &[String], abstract_names: bool) {
@@ -179,6 +194,7 @@ fn or_never(ms: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::{self, Known};
     use super::*;
 
     #[test]
@@ -190,6 +206,26 @@ mod tests {
         let specs = draft.finish().sockets.specs;
         assert_eq!((specs[0].protocol, specs[0].faces_clients), (SocketProtocol::Http, true));
         assert_eq!((specs[1].protocol, specs[1].faces_clients), (SocketProtocol::Uwsgi, false));
+    }
+
+    #[test]
+    fn of_one_moment_hooks_come_first_and_commands_last() {
+        let mut draft = Draft::default();
+        for (name, value) in [
+            ("exec-asap", "one"),
+            ("umount-asap", "/a"),
+            ("hook-asap", "print:two"),
+            ("mount-asap", "tmpfs none /a"),
+            ("hook-asap", "print:three"),
+        ] {
+            let Some(Known::Row(row)) = table::find(name) else { panic!("{name}") };
+            row.set(&mut draft, Some(value)).expect("read");
+        }
+        let said: Vec<String> =
+            draft.finish().process.hooks.iter().map(|hook| format!("{:?}", hook.action)).collect();
+        let begins = ["Say(\"two\")", "Say(\"three\")", "Mount(", "Unmount(", "Run(\"one\")"];
+        assert!(said.iter().zip(begins).all(|(said, begin)| said.starts_with(begin)), "{said:?}");
+        assert_eq!(said.len(), begins.len());
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::mounts::{Mount, Unmount};
 use super::waits::{PATIENCE_S, Thing};
 
 /// A moment, in the order in which they come.
@@ -83,16 +84,37 @@ pub enum Action {
         /// Behind what is there.
         append: bool,
     },
+    /// `sticky`: only who made a file in this folder may remove it.
+    Sticky(String),
     /// `unlink`.
     Unlink(String),
+    /// `mount`.
+    Mount(Mount),
+    /// `umount`.
+    Unmount(Unmount),
     /// `wait_for_fs` and the like: what, which, and the seconds it may take.
     WaitFor(Thing, String, u64),
+    /// `hostname`.
+    NameHost(String),
     /// `print`, `log`.
     Say(String),
     /// `exit`.
     Exit(i32),
     /// `unix_signal` with what the signal does in any case.
     AlwaysSo,
+}
+
+/// What an option of a moment is: those of one moment are done in this order, as in uWSGI, wherever they stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// `hook-…`.
+    Hook,
+    /// `mount-…`.
+    Mount,
+    /// `umount-…`.
+    Unmount,
+    /// `exec-…`.
+    Run,
 }
 
 /// An action and its moment.
@@ -141,13 +163,19 @@ pub fn parse(text: &str) -> Result<Action, String> {
         "writen" => write(false, "\n"),
         "append" => write(true, ""),
         "appendn" => write(true, "\n"),
+        "sticky" => Ok(Action::Sticky(own())),
         "unlink" => Ok(Action::Unlink(own())),
+        "mount" => Mount::parse(argument).map(Action::Mount).map_err(|form| format!("mount:{form}")),
+        "umount" => Unmount::parse(argument).map(Action::Unmount).map_err(|form| format!("umount:{form}")),
         "wait_for_fs" => wait(Thing::Path),
         "wait_for_file" => wait(Thing::File),
         "wait_for_dir" => wait(Thing::Folder),
         "wait_for_mountpoint" => wait(Thing::Mount),
         "wait_for_iface" => wait(Thing::Interface),
         "wait_for_socket" => wait(Thing::Socket),
+        // (uWSGI takes the name of the whole machine away.)
+        "hostname" if argument.is_empty() => Err("hostname:NAME".to_owned()),
+        "hostname" => Ok(Action::NameHost(own())),
         "print" | "log" => Ok(Action::Say(own())),
         "exit" => {
             let code = if argument.is_empty() { Ok(0) } else { argument.parse() };
@@ -155,9 +183,24 @@ pub fn parse(text: &str) -> Result<Action, String> {
         }
         "unix_signal" => signal(argument).map(|()| Action::AlwaysSo),
         other => Err(format!(
-            "an action: exec, safeexec, cd, mkdir, putenv, chmod, chown, create, write, writen, append, appendn, \
-             writefifo, unlink, wait_for_file, print, unix_signal or exit, and {other} is none of these here"
+            "an action: exec, safeexec, cd, mkdir, putenv, chmod, chown, sticky, create, write, writen, append, \
+             appendn, writefifo, unlink, mount, umount, wait_for_file, hostname, print, unix_signal or exit, and \
+             {other} is none of these here{}",
+            instead(other)
         )),
+    }
+}
+
+/// What to write in the place of an action that only uWSGI has.
+fn instead(action: &str) -> &'static str {
+    match action {
+        "call" | "callret" | "callint" | "callintret" => {
+            ": functions of C are not called, exec runs a command"
+        }
+        "rpc" | "retryrpc" => ": nothing registers functions for others to call, exec runs a command",
+        "alarm" => ": exec runs the command of the alarm",
+        "spinningfifo" => ": writefifo waits for a reader",
+        _ => "",
     }
 }
 
@@ -198,6 +241,10 @@ mod tests {
             ("appendn:/f x", write("/f", "x\n", true)),
             ("exit:", Ok(Action::Exit(0))),
             ("print:hello", Ok(Action::Say("hello".to_owned()))),
+            ("sticky:/d", Ok(Action::Sticky("/d".to_owned()))),
+            ("hostname:shop", Ok(Action::NameHost("shop".to_owned()))),
+            ("mount:tmpfs none /d ro", Mount::parse("tmpfs none /d ro").map(Action::Mount)),
+            ("umount: /d detach", Unmount::parse("/d detach").map(Action::Unmount)),
             ("unix_signal:15 gracefully_kill_them_all", Ok(Action::AlwaysSo)),
             ("unix_signal:2 kill_them_all", Ok(Action::AlwaysSo)),
             ("unix_signal:1 reap_them_all", Ok(Action::AlwaysSo)),
@@ -212,8 +259,23 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
-        for text in ["call:function", "chmod:/f", "chmod:/f rw", "write:/f", "putenv:A", "exit:now", ""] {
+        for text in ["chmod:/f", "chmod:/f rw", "write:/f", "putenv:A", "exit:now", "hostname:", ""] {
             assert!(parse(text).is_err(), "{text}");
+        }
+        for (text, says) in [
+            (
+                "call:function",
+                "call is none of these here: functions of C are not called, exec runs a command",
+            ),
+            ("retryrpc:x", "retryrpc is none of these here: nothing registers functions"),
+            ("alarm:a b", "exec runs the command of the alarm"),
+            ("spinningfifo:/f x", "writefifo waits for a reader"),
+            ("dance:", "dance is none of these here"),
+            ("mount:tmpfs none", "mount:TYPE SOURCE FOLDER"),
+            ("umount:", "umount:FOLDER"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.contains(says), "{text}: {error}");
         }
     }
 }

@@ -163,6 +163,7 @@ fn missing(settings: &Settings) -> Vec<Remark> {
         && python.files.is_empty()
         && python.paste.is_empty()
         && python.pecan.is_empty()
+        && python.sources.is_empty()
         && python.mounts.is_empty()
     {
         let why = "no application is named: say module = PACKAGE.MODULE:CALLABLE, wsgi-file = FILE or mount = PATH=APP";

@@ -17,8 +17,10 @@ pub use super::tls::Tls;
 use serde::{Deserialize, Serialize};
 
 use super::alarms::Alarms;
+use super::descriptors::OnFd;
 use super::hooks::{self, Hook};
 use super::jobs::{Cause, Cron, Daemon};
+use super::locks::Lock;
 use super::logger::{EncoderOf, Logger, Route};
 use crate::base::engine::Kind as Engine;
 use crate::base::pattern::Pattern;
@@ -160,8 +162,14 @@ pub struct Process {
     pub procname_master: Option<String>,
     /// `touch-reload`: reload when one of these changes.
     pub touch: Vec<(PathBuf, Touch)>,
-    /// `hook-…` and `exec-…`, in order.
+    /// `hook-…`, `mount-…`, `umount-…` and `exec-…`, those of a moment in their order.
     pub hooks: Vec<Hook>,
+    /// `flock` and its family.
+    pub file_locks: Vec<Lock>,
+    /// `reload-on-fd`, `alarm-fd`.
+    pub on_fds: Vec<OnFd>,
+    /// `check-mount`: the server ends when one of these file systems no longer answers.
+    pub mountpoints: Vec<PathBuf>,
     /// `attach-daemon` and its family.
     pub daemons: Vec<Daemon>,
     /// `cron` and its family.
@@ -238,6 +246,9 @@ impl Default for Process {
             procname_master: None,
             touch: Vec::new(),
             hooks: Vec::new(),
+            file_locks: Vec::new(),
+            on_fds: Vec::new(),
+            mountpoints: Vec::new(),
             daemons: Vec::new(),
             crons: Vec::new(),
             raises: Vec::new(),
@@ -323,6 +334,8 @@ pub struct Python {
     pub modules: Vec<String>,
     /// `wsgi-file`/`file`.
     pub files: Vec<String>,
+    /// `eval`: the application's source.
+    pub sources: Vec<String>,
     /// `pecan`: its configuration files.
     pub pecan: Vec<String>,
     /// `paste`: `config:FILE`, as paste.deploy names applications.

@@ -88,6 +88,7 @@ fn collect(settings: &Settings) -> Vec<(&'static str, String)> {
     for (name, values) in [
         ("module", &python.modules),
         ("file", &python.files),
+        ("eval", &python.sources),
         ("pecan", &python.pecan),
         ("paste", &python.paste),
         ("pythonpath", &python.pythonpath),

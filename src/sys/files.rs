@@ -128,6 +128,11 @@ pub fn chmod(path: &Path, mode: u32) -> io::Result<()> {
     std::fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
+/// Sets the sticky bit of `path`, beside the others.
+pub fn make_sticky(path: &Path) -> io::Result<()> {
+    chmod(path, path.metadata()?.permissions().mode() & 0o7777 | 0o1000)
+}
+
 /// Gives `path` to a user, a group or both.
 pub fn chown(path: &Path, uid: Option<Uid>, gid: Option<Gid>) -> io::Result<()> {
     Ok(nix::unistd::chown(path, uid, gid)?)

@@ -11,6 +11,11 @@ pub fn node() -> String {
     nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
+/// Gives the machine, or this container, another name.
+pub fn set_name(name: &str) -> std::io::Result<()> {
+    Ok(nix::unistd::sethostname(name)?)
+}
+
 /// Processors this process may use.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)

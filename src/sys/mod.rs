@@ -10,7 +10,9 @@ pub mod futex;
 pub mod host;
 pub mod identity;
 pub mod limits;
+pub mod lock;
 pub mod memory;
+pub mod mounts;
 pub mod net;
 pub mod notify;
 pub mod output;
@@ -33,7 +35,7 @@ use std::io;
 pub mod errno {
     pub use libc::{
         EACCES, EADDRNOTAVAIL, EAGAIN, ECANCELED, ECONNABORTED, EINTR, EMFILE, ENFILE, ENOBUFS, ENOENT,
-        ENOMEM, ESRCH,
+        ENOMEM, EPERM, ESRCH,
     };
 }
 

@@ -118,6 +118,27 @@ impl Drop for Held {
     }
 }
 
+/// Signals that were blocked come as long as this lives, and do what they do to any program: around waiting that nothing
+/// else would end.
+#[derive(Debug)]
+pub struct Open(SigSet);
+
+impl Open {
+    /// From now on.
+    pub fn new() -> io::Result<Open> {
+        let mut before = SigSet::empty();
+        pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&masters()), Some(&mut before))?;
+        Ok(Open(before))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // Only a wrong first argument is refused.
+        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.0), None);
+    }
+}
+
 fn masters() -> SigSet {
     MASTER.into_iter().collect()
 }
@@ -258,6 +279,11 @@ pub fn send_to_number(pid: u32, signal: Signal) -> io::Result<()> {
     // 0 and negative numbers would mean groups of processes.
     let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal)?)
+}
+
+/// The kernel ends this process in so many seconds, whatever it waits for then.
+pub fn die_in(seconds: u32) {
+    nix::unistd::alarm::set(seconds);
 }
 
 #[cfg(test)]

@@ -106,3 +106,25 @@ fn callable_is_found_by_every_loader() {
         assert_eq!(server.socket().uwsgi(&Packet::get("/")).expect(200).text(), expected, "{ini}");
     }
 }
+
+#[test]
+fn source_in_the_configuration_is_an_application() {
+    const SOURCE: &str = "application = lambda e, s: (s('200 OK', []), [__name__.encode()])[1]";
+    let named = SOURCE.replace("application =", "site =");
+    // The last one counts.
+    for ini in [
+        &format!("eval = {SOURCE}"),
+        &format!("eval = {named}\ncallable = site"),
+        &format!("eval = 1\neval = {SOURCE}"),
+    ] {
+        let server = Server::bare().ini("socket = {dir}/app.sock").ini(ini).start();
+        assert_eq!(server.socket().uwsgi(&Packet::get("/")).expect(200).text(), "uwsgi_eval_config", "{ini}");
+    }
+    for (source, says) in
+        [("this is no Python", "SyntaxError"), ("x = 1", "unable to load app 0 (mountpoint='')")]
+    {
+        let server = Server::bare().ini(&format!("socket = {{dir}}/app.sock\neval = {source}")).launch();
+        assert_eq!(server.process.expect_end().code(), Some(22), "{source}");
+        server.log().wait_for(says);
+    }
+}

@@ -96,6 +96,9 @@ impl<'py> Loader<'_, 'py> {
         for file in self.config.values("file") {
             self.load_one("", |loader| loader.find_in_file(file));
         }
+        for source in self.config.values("eval") {
+            self.load_one("", |loader| loader.find_in_source(source));
+        }
         for file in self.config.values("pecan") {
             self.load_one("", |loader| Ok(Found::One(loader.deploy("pecan.deploy", "deploy", file)?)));
         }
@@ -246,6 +249,30 @@ impl<'py> Loader<'_, 'py> {
         if !found.is_callable() {
             log(&format!("\"{name}\" must be a callable object in file {path}"));
             return Err(Failure::Logged);
+        }
+        Ok(Found::One(found))
+    }
+
+    /// The source itself, run as the module that uWSGI calls so.
+    fn find_in_source(&self, source: &str) -> Result<Found<'py>, Failure> {
+        const NAME: &str = "uwsgi_eval_config";
+        let module = self.py.import("types")?.call_method1("ModuleType", (NAME,))?;
+        // Modules that ask where they come from look here, and pickle does.
+        self.py.import("sys")?.getattr("modules")?.set_item(NAME, &module)?;
+        module.setattr("__file__", NAME)?;
+        let builtins = self.py.import("builtins")?;
+        let code = builtins.call_method1("compile", (source, NAME, "exec"))?;
+        builtins.call_method1("exec", (code, module.getattr("__dict__")?))?;
+        if let Some(several) = self.several(&module)? {
+            return Ok(Found::Several(several, module));
+        }
+        let name = self.callable(&module);
+        let found = attribute(&module, name)?;
+        if !found.is_callable() {
+            return Err(PyTypeError::new_err(format!(
+                "\"{name}\" must be a callable object in the source of eval"
+            ))
+            .into());
         }
         Ok(Found::One(found))
     }

@@ -110,6 +110,11 @@ table! {
         without libpython, which serves as any other), or made for musl or another processor."
         "Choose a Python that is linked dynamically: `ldd /path/to/python` must name libc.so.6."
 
+    // Another server.
+    LOCKED "UWR-E035" "is locked by another instance"
+        "`flock` or one of its family is given, and another process has that file locked: mostly this server, started twice."
+        "`lslocks` shows who it is. `flock-wait` waits for it."
+
     // Application.
     NO_APP "UWR-E040" "no app loaded. GAME OVER"
         "`need-app` (the default) is on and no application could be loaded, or none is named. Which, stands above it."
@@ -153,6 +158,10 @@ table! {
     NO_CONTROL "UWR-E064" "no control socket"
         "The socket of `uwring ctl` could not be made; everything else works."
         "Look at the message; `control-socket = PATH` puts it elsewhere."
+
+    FS_LOST "UWR-E065" "triggering detonation"
+        "A file system of `check-mount` is gone, or has not answered for ten seconds. The server ends at once, with code 1."
+        "See why: the network, the server of NFS, the program behind FUSE. The service manager may start the server again."
 
     // Requests.
     HEAD_TOO_LARGE "UWR-E070" "raise buffer-size"

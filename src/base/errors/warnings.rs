@@ -152,6 +152,10 @@ table! {
     FIFO "UWR-W056" "master-fifo"
         "Somebody wrote something into the FIFO that uwring does not know or offer."
         "`uwring ctl` can do what it offers; docs/ctl.md."
+    FD_DONE "UWR-W057" "i will stop monitoring fd"
+        "A descriptor of `reload-on-fd` or `alarm-fd` is not open, cannot be read, or its other end was closed."
+        "The message says which. Whoever starts the server opens it, and keeps the other end open as long as the server lives. \
+        It is watched again after a restart."
 
     // Emperor.
     VASSAL_REFUSED "UWR-W060" "invalid permissions for vassal"

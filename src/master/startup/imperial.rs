@@ -34,6 +34,10 @@ const HEARD: &[&str] = &[
     "unenv",
     "die-on-term",
     "cap",
+    "flock",
+    "flock2",
+    "flock-wait",
+    "flock-wait2",
     "limit-as",
     "chmod-socket",
     "binsh",
@@ -79,14 +83,16 @@ fn unheard(settings: &Settings) -> Result<Vec<String>, Error> {
     Ok(unheard.map(str::to_owned).collect())
 }
 
-/// Does it. The result is what to remove at the end.
-pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Vacuum, Error> {
+/// Does it. The result is what to remove at the end, and what is locked until then.
+pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<(Vacuum, Locks), Error> {
     let failed = |what: &'static str| move |cause| SysError::call(what, "for the Emperor", cause);
     crate::sys::signals::block().map_err(failed("block signals"))?;
     let mut settings = settings.clone();
     // It has no log process: what it has to say goes to one file, or to standard error.
     settings.logging = Logging { logto: settings.logging.logto.take(), ..Logging::default() };
+    locks::try_early(&settings.process)?;
     open_log(&settings)?;
+    let locks = Locks::take(&settings.process)?;
     banner();
     notes.iter().chain(warnings).for_each(|line| crate::logging::line(line));
     for name in unheard(&settings)? {
@@ -103,5 +109,5 @@ pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Re
     if !settings.emperor.tyrant {
         rights::drop_privileges(&identity, &settings.process.capabilities)?;
     }
-    Ok(Vacuum::new(pidfiles, &[], &[]))
+    Ok((Vacuum::new(pidfiles, &[], &[]), locks))
 }

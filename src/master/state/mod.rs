@@ -161,6 +161,7 @@ impl State {
                     Touch::Hook(action) => actions.push(Action::Hook(action)),
                 }
             }
+            Event::Lost { path, why } => self.detonate(&path, &why, &mut actions),
             Event::PidfilesWanted => actions.push(Action::Pidfiles),
             Event::Sampled(sample) => self.sampled(&sample, now, &mut actions),
             Event::Knocked => self.knocked(now),

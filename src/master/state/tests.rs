@@ -1,6 +1,7 @@
 //! The table of decisions, played through with fake time.
 
 mod crowd;
+mod lost;
 mod replacing;
 
 use super::*;

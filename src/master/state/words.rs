@@ -165,6 +165,13 @@ pub enum Event {
     },
     /// The pidfiles shall be written anew.
     PidfilesWanted,
+    /// A file system of `check-mount` is gone, or does not answer.
+    Lost {
+        /// Where it is mounted.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// What the workers do, and who waits.
     Sampled(Sample),
     /// A connection waits, and there is no worker.
@@ -279,6 +286,11 @@ pub enum Action {
     Look {
         /// Whom.
         client: ClientId,
+    },
+    /// What is left to do may wait for ever: the master ends then, whatever it does.
+    Hurry {
+        /// When.
+        seconds: u32,
     },
     /// End the master.
     Exit(i32),

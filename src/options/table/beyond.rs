@@ -3,7 +3,8 @@
 
 use super::super::row::Verdict::{self, Accepted, Planned, Refused};
 
-/// A name, or the beginning of names where it ends in `*`. The longest that fits counts.
+/// A name, or the beginning of names where it ends in `*`. The longest that fits counts, and a name before a beginning
+/// as long as it.
 const VERDICTS: &[(&str, Verdict)] = &[
     // What this Emperor does not do.
     ("early-emperor", Accepted("an Emperor does nothing before it rules")),
@@ -130,7 +131,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("symcall*", Refused(OTHER)),
     ("dumbloop*", Refused(OTHER)),
     // Other ways to run code.
-    ("asyncio", Refused(LOOP)),
     ("tornado", Refused(LOOP)),
     ("stackless", Refused(LOOP)),
     ("loop", Refused(LOOP)),
@@ -167,13 +167,15 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("command-mode", Refused("run the command itself, or with attach-daemon")),
     ("dynamic-apps", Refused("load the applications with mount: a request does not choose code here")),
     ("early-python", Accepted("Python starts when there is something for it to do")),
-    ("reload-os-env", Accepted("a reload is a new interpreter, with the environment as it is then")),
+    (
+        "reload-os-env",
+        Accepted("os.environ has what options set before Python starts; in uWSGI this fails with Python 3"),
+    ),
     ("py-master-check-signals", Accepted("the master runs no Python")),
     ("skip-atexit-teardown", Accepted("a worker that ends runs its exit handlers and tears down nothing")),
     ("wsgi-strict", Accepted("an application that returns bytes is served all the same")),
     ("profiler", Refused("use py-spy, or cProfile as a middleware of the application")),
     ("mode", Accepted("uwsgi.mode has it")),
-    ("eval", Refused("write the code into a file, and name it with wsgi-file")),
     ("pyrun", Refused("run the script with Python itself")),
     ("pyshell*", Refused("run python -i with the application's virtualenv")),
     ("python-worker-override", Refused(PROGRAM)),
@@ -189,17 +191,16 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("pivot_root", Refused(ISOLATE)),
     ("refork*", Refused(ISOLATE)),
     ("re-fork*", Refused(ISOLATE)),
-    ("mount-*", Refused("mount it before the start: a .mount unit of systemd, or the container")),
-    ("mount-check", Refused(MOUNT)),
-    ("mountpoint-check", Refused(MOUNT)),
-    ("check-mount*", Refused(MOUNT)),
-    ("umount-*", Refused("unmount it before the start: a .mount unit of systemd, or the container")),
     ("cgroup*", Refused("MemoryMax=, CPUQuota= and the like in a systemd unit")),
     ("allowed-modifiers", Accepted("only modifiers 0 and 30 are served")),
     ("remap-modifier", Refused("set uwsgi_modifier1 in the web server in front")),
     ("raw-modifier*", Accepted("says nothing without raw-socket, which is refused")),
-    ("drop-after-init", Accepted("nothing between needs the rights of root")),
-    ("flock*", Refused("start it by `flock --nonblock FILE uwring …`")),
+    (
+        "drop-after-init",
+        Accepted(
+            "logs, sockets and pidfiles are opened before privileges are given up, and Python starts after",
+        ),
+    ),
     ("cron-curl-legion", Refused(LEGION)),
     ("curl-cron-legion", Refused(LEGION)),
     ("cron-legion", Refused(LEGION)),
@@ -209,9 +210,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("rpc-max", Accepted("nothing registers functions for others to call")),
     ("touch-mules-reload", Accepted("says nothing without a mule")),
     ("touch-spoolers-reload", Accepted("says nothing without a spooler")),
-    ("reload-on-fd", Refused("let whoever writes there call `uwring ctl reload`")),
-    ("brutal-reload-on-fd", Refused("let whoever writes there call `uwring ctl reload`")),
-    ("alarm-fd", Refused("let whoever writes there run the alarm's command")),
     ("propagate-touch", Accepted("a touch always reloads everything")),
     ("safe-fd", Accepted("descriptors that the server was started with stay open")),
     ("fd-safe", Accepted("descriptors that the server was started with stay open")),
@@ -220,17 +218,10 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("pty-connect", Refused(BINARY)),
     ("pty-uconnect", Refused(BINARY)),
     ("pty-exec", Refused("run the command with attach-daemon")),
-    // The internal router: rules that protect, redirect or rewrite.
-    ("route*", Refused(ROUTE)),
-    ("error-route*", Refused(ROUTE)),
-    ("response-route*", Refused(ROUTE)),
-    ("final-route*", Refused(ROUTE)),
     ("geoip-c*", Refused("let the web server in front look them up, and pass them on in a header")),
     ("geoip-use-disk", Accepted("says nothing without a database")),
     ("check-cache", Refused("write route-run = cache:key=${REQUEST_URI} in its place")),
     ("upload-progress", Refused("let the page show it: XMLHttpRequest has upload progress events")),
-    ("router-list", Accepted(LISTS)),
-    ("routers-list", Accepted(LISTS)),
     // Where a configuration is kept.
     ("ldap*", Refused("write the configuration to a file")),
     ("sqlite*", Refused("write the configuration to a file")),
@@ -272,7 +263,6 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("disable-async-warn-on-queue-full", Accepted("requests wait in a queue of their own")),
     ("wsgi-manage-chunked-input", Accepted("bodies in chunks are always decoded")),
     ("chunked-input-*", Accepted("bodies in chunks are read as others are: see limit-post, socket-timeout")),
-    ("write-errors-exception-only", Accepted("a client that is gone raises nothing in the application")),
     ("body-read-warning", Accepted("a body that is not read makes no trouble")),
     ("start_response-nodelay", Accepted("heads are sent with the first byte of the body")),
     ("so-send-timeout", Accepted(SLOW)),
@@ -281,7 +271,10 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("socket-write-timeout", Accepted(SLOW)),
     ("tcp-fast-open-client", Accepted("the server itself connects to nobody in a request")),
     ("tcp-fastopen-client", Accepted("the server itself connects to nobody in a request")),
-    ("die-on-no-workers", Accepted("a worker that ends is replaced")),
+    (
+        "die-on-no-workers",
+        Accepted("a worker that ends is replaced; where there is none while nobody comes, see die-on-idle"),
+    ),
     ("response-headers-limit", Accepted("heads of answers may be of any size")),
     ("websocket*", Accepted("says nothing without uwsgi.websocket_…, which is not there")),
     ("ksm", Accepted("what is imported once is shared by all workers anyway")),
@@ -318,10 +311,8 @@ const CALLABLE: &str = "only WSGI applications are called: name one with module,
 const PROGRAM: &str =
     "workers serve requests: run the program with attach-daemon, or as a service of its own";
 const ISOLATE: &str = "use a systemd unit (PrivateTmp=, RootDirectory=, ProtectSystem=…) or a container";
-const ROUTE: &str = "write the rule in the configuration of the web server in front";
 const ATTRIBUTE: &str = "write it into the vassal's configuration";
 const FUNCTION: &str = "functions of C are not called: use exec-… or hook-… with a command";
-const MOUNT: &str = "with systemd: BindsTo= the .mount unit";
 const LEGION: &str = "servers do not elect a lord among themselves: use cron on one of them";
 const SLOW: &str = "a client that takes nothing is given up after socket-timeout";
 const BINARY: &str = "this is a command of uWSGI's own binary";
@@ -330,38 +321,49 @@ const LISTS: &str = "nothing to list: `uwring options` shows what there is";
 
 /// The verdict for a name without a row.
 pub fn verdict(name: &str) -> Verdict {
+    found(name).map_or(Planned, |(_, verdict)| *verdict)
+}
+
+/// The line for it.
+fn found(name: &str) -> Option<&'static (&'static str, Verdict)> {
     let fits = |pattern: &str| match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
         None => name == pattern,
     };
-    let found = VERDICTS.iter().filter(|(pattern, _)| fits(pattern)).max_by_key(|(pattern, _)| pattern.len());
-    found.map_or(Planned, |(_, verdict)| *verdict)
+    let rank = |pattern: &str| (pattern.trim_end_matches('*').len(), !pattern.ends_with('*'));
+    VERDICTS.iter().filter(|(pattern, _)| fits(pattern)).max_by_key(|(pattern, _)| rank(pattern))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::super::{KNOWN, rows};
     use super::*;
 
     #[test]
-    fn the_longest_pattern_counts() {
-        assert_eq!(verdict("http-use-base"), Accepted(NO_ROUTER));
-        assert_eq!(verdict("http-use-pattern"), Refused(ROUTER));
-        assert_eq!(verdict("route-host"), Refused(ROUTE));
-        assert_eq!(verdict("router-list"), Accepted(LISTS));
+    fn the_longest_pattern_counts_and_a_name_before_a_beginning_as_long() {
+        for (name, expected) in [
+            ("http-use-base", Accepted(NO_ROUTER)),
+            ("http-use-pattern", Refused(ROUTER)),
+            (
+                "multicast",
+                Refused("servers do not announce themselves: name them in the web server in front"),
+            ),
+            ("multicast-ttl", Accepted("says nothing without udp, which is refused")),
+        ] {
+            assert_eq!(verdict(name), expected, "{name}");
+        }
     }
 
     #[test]
-    fn every_pattern_is_for_something() {
-        let known: Vec<&str> = KNOWN.lines().map(|line| line.trim_end_matches(['=', '?'])).collect();
+    fn every_line_is_the_verdict_on_something() {
+        let with_row: HashSet<&str> = rows().flat_map(|row| row.names).copied().collect();
+        let known = KNOWN.lines().map(|line| line.trim_end_matches(['=', '?']));
+        let reached: HashSet<&str> =
+            known.filter(|name| !with_row.contains(name)).filter_map(|name| Some(found(name)?.0)).collect();
         for (pattern, _) in VERDICTS {
-            let used = match pattern.strip_suffix('*') {
-                Some(beginning) => known.iter().any(|name| name.starts_with(beginning)),
-                None => known.contains(pattern) && !rows().any(|row| row.names.contains(pattern)),
-            };
-            // A row that others write meanwhile takes the place of a name here.
-            let taken = rows().any(|row| row.names.contains(pattern));
-            assert!(used || taken, "{pattern} fits nothing");
+            assert!(reached.contains(pattern), "{pattern} is the verdict on nothing");
         }
     }
 }

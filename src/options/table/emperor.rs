@@ -2,8 +2,10 @@
 
 use super::super::draft::Draft;
 use super::super::emperor::OnDemand;
-use super::super::hooks::{self, Action};
+use super::super::hooks::{self, Action, Turn};
+use super::super::mounts::{Mount, Unmount};
 use super::super::row::{Kind::*, Reading, Row, Takes, row};
+use super::hooks::{MOUNT, UNMOUNT};
 
 const FILE: Takes = Takes::Value("FILE");
 const HOOK: Takes = Takes::Value("ACTION:ARGUMENT");
@@ -129,26 +131,47 @@ pub const ROWS: &[Row] = &[
     ),
     row(
         &["hook-as-emperor"],
-        Set(HOOK, |s, text| hook(&mut s.emperor.as_emperor, text)),
+        Set(HOOK, |s, text| as_emperor(s, Turn::Hook, hooks::parse(text))),
         "do this after each start of a vassal",
     ),
     row(
         &["exec-as-emperor"],
         Set(Takes::Value("COMMAND"), |s, command| {
-            s.emperor.as_emperor.push(Action::Run(command.to_owned()));
-            Ok(None)
+            as_emperor(s, Turn::Run, Ok(Action::Run(command.to_owned())))
         }),
         "run this after each start of a vassal, with UWSGI_VASSAL_CONFIG, _PID, _UID and _GID",
     ),
     row(
+        &["mount-as-emperor"],
+        Set(MOUNT, |s, text| as_emperor(s, Turn::Mount, Mount::parse(text).map(Action::Mount))),
+        "mount this after each start of a vassal, after hook-as-emperor",
+    ),
+    row(
+        &["umount-as-emperor"],
+        Set(UNMOUNT, |s, text| as_emperor(s, Turn::Unmount, Unmount::parse(text).map(Action::Unmount))),
+        "unmount this after each start of a vassal, after mount-as-emperor",
+    ),
+    row(
         &["hook-as-vassal"],
-        Set(HOOK, as_vassal),
-        "do this in each vassal's own process before it starts: exec:COMMAND",
+        Set(HOOK, |s, text| as_vassal(s, Turn::Hook, hooks::parse(text))),
+        "do this in each vassal's own process before it starts: exec:, mount: or umount:",
     ),
     row(
         &["exec-as-vassal"],
-        List(|s| &mut s.emperor.as_vassal, "COMMAND"),
+        Set(Takes::Value("COMMAND"), |s, command| {
+            as_vassal(s, Turn::Run, Ok(Action::Run(command.to_owned())))
+        }),
         "run this in each vassal's own process before it starts",
+    ),
+    row(
+        &["mount-as-vassal"],
+        Set(MOUNT, |s, text| as_vassal(s, Turn::Mount, Mount::parse(text).map(Action::Mount))),
+        "mount this in each vassal's own process before it starts, after hook-as-vassal",
+    ),
+    row(
+        &["umount-as-vassal"],
+        Set(UNMOUNT, |s, text| as_vassal(s, Turn::Unmount, Unmount::parse(text).map(Action::Unmount))),
+        "unmount this in each vassal's own process before it starts, after mount-as-vassal",
     ),
     row(
         &["heartbeat"],
@@ -178,11 +201,20 @@ fn hook(list: &mut Vec<Action>, text: &str) -> Reading {
     Ok(None)
 }
 
-fn as_vassal(draft: &mut Draft, text: &str) -> Reading {
-    match hooks::parse(text)? {
-        Action::Run(command) => draft.emperor.as_vassal.push(command),
-        _ => return Err("exec:COMMAND".to_owned()),
-    }
+fn as_emperor(draft: &mut Draft, turn: Turn, action: Result<Action, String>) -> Reading {
+    draft.as_emperor.push((turn, action?));
+    Ok(None)
+}
+
+/// In the vassal's process there is a shell then, and nothing of ours.
+fn as_vassal(draft: &mut Draft, turn: Turn, action: Result<Action, String>) -> Reading {
+    let command = match action? {
+        Action::Run(command) => command,
+        Action::Mount(mount) => mount.command(),
+        Action::Unmount(unmount) => unmount.command(),
+        _ => return Err("exec:COMMAND, mount: or umount:".to_owned()),
+    };
+    draft.as_vassal.push((turn, command));
     Ok(None)
 }
 

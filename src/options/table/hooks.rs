@@ -1,7 +1,8 @@
 //! Rows: hooks, which are things to do at moments of the server's life.
 
 use super::super::draft::Draft;
-use super::super::hooks::{self, Action, Hook, Moment};
+use super::super::hooks::{self, Action, Hook, Moment, Turn};
+use super::super::mounts::{Mount, Unmount};
 use super::super::row::{Kind::*, Reading, Row, Takes, row};
 use super::super::settings::Touch;
 use super::super::waits::{PATIENCE_S, Thing};
@@ -9,6 +10,10 @@ use super::super::waits::{PATIENCE_S, Thing};
 const HOOK: Takes = Takes::Value("ACTION:ARGUMENT");
 const COMMAND: Takes = Takes::Value("COMMAND");
 const FILE: Takes = Takes::Value("PATH");
+/// What `mount-…` and `umount-…` take.
+pub const MOUNT: Takes = Takes::Value("TYPE SOURCE FOLDER [FLAGS]");
+/// See [`MOUNT`].
+pub const UNMOUNT: Takes = Takes::Value("FOLDER [FLAGS]");
 
 macro_rules! hook {
     ($name:literal, $moment:ident, $help:literal) => {
@@ -19,6 +24,18 @@ macro_rules! hook {
 macro_rules! exec {
     ($name:literal, $moment:ident, $help:literal) => {
         row(&[$name], Set(COMMAND, |s, command| run(s, Moment::$moment, command)), $help)
+    };
+}
+
+macro_rules! mount {
+    ($name:literal, $moment:ident, $help:literal) => {
+        row(&[$name], Set(MOUNT, |s, text| mount(s, Moment::$moment, text)), $help)
+    };
+}
+
+macro_rules! unmount {
+    ($name:literal, $moment:ident, $help:literal) => {
+        row(&[$name], Set(UNMOUNT, |s, text| unmount(s, Moment::$moment, text)), $help)
     };
 }
 
@@ -51,6 +68,28 @@ pub const ROWS: &[Row] = &[
         &["hook-touch"],
         Set(Takes::Value("FILE ACTION:ARGUMENT"), touch),
         "do this when the file is touched",
+    ),
+    mount!("mount-asap", Asap, "mount this before anything else, after hook-asap"),
+    mount!("mount-pre-jail", PreJail, "mount this before privileges are given up, after hook-pre-jail"),
+    mount!("mount-post-jail", PostJail, "mount this before privileges are given up, after hook-post-jail"),
+    mount!("mount-in-jail", InJail, "mount this before privileges are given up, after hook-in-jail"),
+    mount!(
+        "mount-as-root",
+        AsRoot,
+        "mount this as the last thing before privileges are given up, after hook-as-root"
+    ),
+    unmount!("umount-asap", Asap, "unmount this before anything else, after mount-asap"),
+    unmount!("umount-pre-jail", PreJail, "unmount this before privileges are given up, after mount-pre-jail"),
+    unmount!(
+        "umount-post-jail",
+        PostJail,
+        "unmount this before privileges are given up, after mount-post-jail"
+    ),
+    unmount!("umount-in-jail", InJail, "unmount this before privileges are given up, after mount-in-jail"),
+    unmount!(
+        "umount-as-root",
+        AsRoot,
+        "unmount this as the last thing before privileges are given up, after mount-as-root"
     ),
     exec!("exec-asap", Asap, "run a command before anything else"),
     exec!("exec-pre-jail", PreJail, "run a command before privileges are given up"),
@@ -110,7 +149,7 @@ pub const ROWS: &[Row] = &[
 fn write(draft: &mut Draft, pair: &str) -> Reading {
     let (path, text) = pair.split_once('=').ok_or("FILE=TEXT")?;
     let action = Action::Write { path: path.to_owned(), text: format!("{text}\n"), append: false };
-    draft.process.hooks.push(Hook { moment: Moment::First, action });
+    draft.hooks.push((Turn::Hook, Hook { moment: Moment::First, action }));
     Ok(None)
 }
 
@@ -118,18 +157,28 @@ fn write(draft: &mut Draft, pair: &str) -> Reading {
 fn wait(draft: &mut Draft, thing: Thing, on: &str) -> Reading {
     let moment = if thing == Thing::Socket { Moment::PreApp } else { Moment::First };
     let action = Action::WaitFor(thing, on.to_owned(), PATIENCE_S);
-    draft.process.hooks.push(Hook { moment, action });
+    draft.hooks.push((Turn::Hook, Hook { moment, action }));
     Ok(None)
 }
 
 fn add(draft: &mut Draft, moment: Moment, text: &str) -> Reading {
     let action = hooks::parse(text)?;
-    draft.process.hooks.push(Hook { moment, action });
+    draft.hooks.push((Turn::Hook, Hook { moment, action }));
     Ok(None)
 }
 
 fn run(draft: &mut Draft, moment: Moment, command: &str) -> Reading {
-    draft.process.hooks.push(Hook { moment, action: Action::Run(command.to_owned()) });
+    draft.hooks.push((Turn::Run, Hook { moment, action: Action::Run(command.to_owned()) }));
+    Ok(None)
+}
+
+fn mount(draft: &mut Draft, moment: Moment, text: &str) -> Reading {
+    draft.hooks.push((Turn::Mount, Hook { moment, action: Action::Mount(Mount::parse(text)?) }));
+    Ok(None)
+}
+
+fn unmount(draft: &mut Draft, moment: Moment, text: &str) -> Reading {
+    draft.hooks.push((Turn::Unmount, Hook { moment, action: Action::Unmount(Unmount::parse(text)?) }));
     Ok(None)
 }
 

@@ -1,6 +1,7 @@
 //! Rows: logs, alarms.
 
 use super::super::alarms;
+use super::super::descriptors::OnFd;
 use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, row};
 use crate::base::pattern::Pattern;
@@ -187,6 +188,11 @@ pub const ROWS: &[Row] = &[
             push(&mut s.logging.alarms.lines, alarms::of_lines(v, true))
         }),
         "what follows of log-alarm is not for lines that match",
+    ),
+    row(
+        &["alarm-fd"],
+        Set(Takes::Value("ALARM FD[:BYTES] [MESSAGE]"), |s, v| push(&mut s.process.on_fds, OnFd::alarm(v))),
+        "raise this alarm when something can be read from this descriptor, which the server was started with",
     ),
     row(
         &["alarm-freq"],

@@ -204,6 +204,8 @@ mod tests {
             ":1,a,b",
             "addr=:1,cert=a,key=b",
             "name a,b",
+            "tmpfs none /x",
+            "name 3",
         ];
         for row in rows() {
             let before = format!("{:?}", Draft::default());

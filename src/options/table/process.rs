@@ -1,6 +1,7 @@
 //! Rows: processes, signals, privileges, files of the master.
 
 use super::super::draft::Draft;
+use super::super::locks::Lock;
 use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row};
 use super::super::sources::envdir;
 use crate::base::engine::Kind as Engine;
@@ -170,6 +171,31 @@ pub const ROWS: &[Row] = &[
         Path(|s| &mut s.process.chroot, "FOLDER"),
         "make this folder the root of the file system before privileges are given up; Python and what a reload reads lie in it",
     ),
+    row(
+        &["flock"],
+        Set(Takes::Value("FILE"), |s, file| lock(s, file, false, false)),
+        "lock this file as long as the server lives, and end where another process has it locked",
+    ),
+    row(
+        &["flock2"],
+        Set(Takes::Value("FILE"), |s, file| lock(s, file, false, true)),
+        "the same, once the server is in the background and its log open",
+    ),
+    row(
+        &["flock-wait"],
+        Set(Takes::Value("FILE"), |s, file| lock(s, file, true, false)),
+        "lock this file as long as the server lives, and wait while another process has it locked",
+    ),
+    row(
+        &["flock-wait2"],
+        Set(Takes::Value("FILE"), |s, file| lock(s, file, true, true)),
+        "the same, once the server is in the background and its log open",
+    ),
+    row(
+        &["check-mount", "mount-check", "check-mountpoint", "mountpoint-check"],
+        Paths(|s| &mut s.process.mountpoints, "FOLDER"),
+        "end the server when this folder's file system is gone or no longer answers",
+    ),
     bare(&["pivot-root"], Takes::Value("FOLDERS"), "change the root of the file system")
         .refused("use RootDirectory= in a systemd unit, or a container"),
     bare(&["immediate-uid"], Takes::Value("USER"), "become this user while reading the configuration")
@@ -257,6 +283,11 @@ fn prio(draft: &mut Draft, value: &str) -> Reading {
 fn cap(draft: &mut Draft, value: &str) -> Reading {
     let names = value.split([',', ' ']).filter(|name| !name.is_empty());
     draft.process.capabilities.extend(names.map(str::to_owned));
+    Ok(None)
+}
+
+fn lock(draft: &mut Draft, file: &str, waits: bool, late: bool) -> Reading {
+    draft.process.file_locks.push(Lock { path: file.into(), waits, late });
     Ok(None)
 }
 

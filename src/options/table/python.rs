@@ -179,6 +179,11 @@ pub const ROWS: &[Row] = &[
         List(|s| &mut s.python.pecan, "FILE"),
         "load the application that this file describes, with pecan.deploy",
     ),
+    row(
+        &["eval"],
+        Set(Takes::Value("SOURCE"), source),
+        "run this Python source, and take the application from it",
+    ),
     bare(&["pypy-wsgi"], Takes::Value("MODULE"), "load the application into PyPy")
         .refused("use module, with CPython"),
     bare(&["psgi"], Takes::Value("FILE"), "load a Perl application").refused("only Python is served here"),
@@ -193,6 +198,12 @@ fn module(draft: &mut Draft, value: &str) -> Reading {
 /// One file counts, the last; an empty value takes it back.
 fn file(draft: &mut Draft, value: &str) -> Reading {
     draft.python.files = Some(value.to_owned()).filter(|v| !v.is_empty()).into_iter().collect();
+    Ok(None)
+}
+
+/// One source counts, the last; an empty value takes it back.
+fn source(draft: &mut Draft, value: &str) -> Reading {
+    draft.python.sources = Some(value.to_owned()).filter(|v| !v.is_empty()).into_iter().collect();
     Ok(None)
 }
 

@@ -1,5 +1,6 @@
 //! Rows: when workers are replaced.
 
+use super::super::descriptors::OnFd;
 use super::super::draft::Draft;
 use super::super::row::{Kind::*, Reading, Row, Takes, number, row};
 use super::super::settings::Touch;
@@ -109,6 +110,11 @@ pub const ROWS: &[Row] = &[
         "kill a worker with more address space, whatever it is doing",
     ),
     row(
+        &["reload-on-fd", "brutal-reload-on-fd"],
+        Set(Takes::Value("FD[:BYTES] [MESSAGE]"), |s, text| watch(s, OnFd::reload(text))),
+        "reload when something can be read from this descriptor, which the server was started with",
+    ),
+    row(
         &["worker-reload-mercy"],
         Seconds(|s| &mut s.process.worker_reload_mercy),
         "time a worker has to finish its requests when told to end (default 60)",
@@ -154,6 +160,11 @@ pub const ROWS: &[Row] = &[
         "time vassals have to end with their Emperor (workers have worker-reload-mercy)",
     ),
 ];
+
+fn watch(draft: &mut Draft, read: Result<OnFd, String>) -> Reading {
+    draft.process.on_fds.push(read?);
+    Ok(None)
+}
 
 fn megabytes(given: &str, field: &mut u64) -> Reading {
     let mut remark = None;
