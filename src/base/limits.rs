@@ -12,6 +12,10 @@ pub const FIELDS_MAX: usize = 100;
 pub const VARS_MAX: usize = 256;
 /// A request body up to this rides along in memory, bytes.
 pub const BODY_MEMORY_MAX: u64 = 64 * 1024;
+/// So does one up to this, bytes, where `post-buffering` says nothing else, as long as all of them together…
+pub const BODY_LARGE_MAX: u64 = 1024 * 1024;
+/// …have no more than this in one worker, bytes.
+pub const BODIES_MEMORY_MAX: u64 = 16 * 1024 * 1024;
 /// Unsent response bytes at which the application waits for the client.
 pub const OUTPUT_HIGH_WATER: usize = 256 * 1024;
 /// Bytes of answers a worker keeps for its clients. Beyond, those that took nothing for a second are closed.

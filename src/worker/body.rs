@@ -15,7 +15,7 @@ use crate::engine::{Chunk, Reactor, Token};
 use crate::proto::Error;
 use crate::request::{Body, Version};
 
-/// Body bytes received, or written to a spool file, at once.
+/// Body bytes received, or written to a spool file, at once; those kept in memory as many as have come, if that is more.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Where a request's body goes before the application sees it.
@@ -34,7 +34,7 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn sized_body(&mut self, token: Token, mut parcel: Parcel, len: u64) {
         let here = self.behind_head(&parcel.job).len();
         parcel.job.body_len = len;
-        match self.keep_where(&parcel.job, len, here) {
+        match self.keep_where(&mut parcel.job, len, here) {
             Keep::InHead => {
                 parcel.job.body_in_head = true;
                 let len = usize::try_from(len).expect("no longer than what was received");
@@ -69,7 +69,7 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
-    fn keep_where(&self, job: &Job, len: u64, here: usize) -> Keep {
+    fn keep_where(&self, job: &mut Job, len: u64, here: usize) -> Keep {
         if here as u64 >= len {
             return Keep::InHead;
         }
@@ -78,10 +78,11 @@ impl<R: Reactor> Ring<R> {
         let http = job.request.version != Version::Uwsgi;
         if len <= limits::BODY_MEMORY_MAX.max(buffering) {
             Keep::Memory
-        } else if buffering > 0 || faces_clients || http {
-            Keep::File
-        } else {
+        } else if buffering == 0 && !faces_clients && !http {
             Keep::Stream
+        } else {
+            job.granted = if buffering == 0 { self.allowance.grant(len) } else { None };
+            if job.granted.is_some() { Keep::Memory } else { Keep::File }
         }
     }
 
@@ -109,7 +110,9 @@ impl<R: Reactor> Ring<R> {
             return self.dispatch(token, parcel);
         }
         let buffer = std::mem::take(&mut job.body);
-        let max = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        // Memory grows with what has come, not with what is promised.
+        let at_once = if job.spool.is_some() { PIECE_BYTES } else { buffer.len().max(PIECE_BYTES) };
+        let max = usize::try_from(left).unwrap_or(usize::MAX).min(at_once);
         let deadline = self.body_patience(job.since, job.body_len - left);
         let Some(conn) = self.conn(token) else { return self.retire(parcel) };
         let Some(fd) = conn.raw() else { return self.retire(parcel) };

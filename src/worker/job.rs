@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use super::allowance::Granted;
 use super::channel::Channel;
 use super::direct::Sent;
 use super::filter::Filter;
@@ -42,6 +43,8 @@ pub struct Job {
     pub body_in_head: bool,
     /// The body, or what has come of it, otherwise.
     pub body: Vec<u8>,
+    /// Memory for a large one.
+    pub granted: Option<Granted>,
     /// The file a large body is kept in.
     pub spool: Option<Spool>,
     /// Takes a body apart that comes in chunks or records.

@@ -3,6 +3,7 @@
 
 mod acceptor;
 mod account;
+mod allowance;
 mod body;
 mod census;
 mod channel;

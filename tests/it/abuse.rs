@@ -395,8 +395,8 @@ fn a_body_that_finds_no_descriptor_is_refused_and_a_file_is_sent_all_the_same() 
     let mut client = server.http();
     get(&mut client, &format!("/lower-far?{}", gate.query())).expect(200);
     client.send(format!(
-        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n{}",
-        "x".repeat(100_000)
+        "POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1200000\r\n\r\n{}",
+        "x".repeat(1_200_000)
     ));
     client.response("POST").expect(503);
     server.log().wait_for("no room for the body");
@@ -621,4 +621,41 @@ fn idle_and_dripping_clients_cost_little_and_hold_up_nobody() {
         drip.response("GET").expect(200);
     }
     drop(clients);
+}
+
+/// Bodies of up to a mebibyte are kept in memory, 16 of that size in a worker; what is larger, or one too many, in files.
+#[test]
+fn bodies_beyond_the_memory_for_them_are_kept_in_files() {
+    if uwring_only("it reads bodies from their connections") {
+        return;
+    }
+    let server = Server::app("digest").http().start();
+    let links = |pid: i32| std::fs::read_dir(format!("/proc/{pid}/fd")).expect("its descriptors").flatten();
+    let files = || {
+        let targets = links(server.workers()[0]).filter_map(|link| std::fs::read_link(link.path()).ok());
+        let targets = targets.map(|target| target.to_string_lossy().into_owned());
+        targets.filter(|target| target.ends_with(" (deleted)") && !target.contains("memfd:")).count()
+    };
+    assert_eq!(files(), 0);
+    let begin = |len: usize| {
+        let mut client = server.http();
+        client.send(format!("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: {len}\r\n\r\n"));
+        client.send(vec![b'x'; len / 2]);
+        (client, len)
+    };
+    let lengths = std::iter::repeat_n(1 << 20, 17).chain([(1 << 20) + 1]);
+    let mut clients: Vec<_> = lengths.map(begin).collect();
+    until("two of them are in files", || files() == 2);
+    server.get("/").expect(200);
+    assert_eq!(files(), 2, "all others are not");
+    for (client, len) in &mut clients {
+        client.send(vec![b'x'; *len - *len / 2]);
+        let answer = client.response("POST").expect(200).text();
+        assert!(answer.starts_with(&format!("{len} ")), "{answer}");
+    }
+    until("the files are gone", || files() == 0);
+    let (again, _) = begin(1 << 20);
+    server.get("/").expect(200);
+    assert_eq!(files(), 0, "there is memory again");
+    drop(again);
 }
