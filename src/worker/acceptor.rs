@@ -134,10 +134,13 @@ impl<R: Reactor> Ring<R> {
             }
             let wanted = self.share_of(self.doors.doors[index].listener.protocol, armed, wanted);
             self.doors.reopened[index] |= armed == 0 && wanted > 0;
-            for _ in armed..wanted {
-                self.engine.accept(self.doors.doors[index].listener.fd.as_raw_fd(), token);
+            // Half of them are enough for who comes next: they are renewed several at a time.
+            if armed <= wanted / 2 {
+                for _ in armed..wanted {
+                    self.engine.accept(self.doors.doors[index].listener.fd.as_raw_fd(), token);
+                }
+                self.doors.armed[index] = wanted.max(armed);
             }
-            self.doors.armed[index] = armed.max(wanted);
             if wanted == 0 && armed > 0 && (paused || free == 0 || self.must_not_hold()) {
                 self.doors.cancelling[index] = true;
                 self.engine.cancel_accepts(token);
@@ -206,7 +209,6 @@ impl<R: Reactor> Ring<R> {
         self.doors.exhausted = false;
         let raw = fd.as_raw_fd();
         let mut conn = Conn::new(fd, listener);
-        conn.receiving = true;
         conn.arrived = self.now;
         if reopened && self.recorder.is_on() && self.doors.door(listener).listener.is_tcp() {
             conn.line_ms = queue::waited_ms(raw);
@@ -220,9 +222,10 @@ impl<R: Reactor> Ring<R> {
         conn.deadline = Some(self.now.millis().after(patience));
         let token = self.enter(conn);
         self.count_taken();
-        self.engine.recv(raw, token);
-        self.newcomers += 1;
-        self.fresh.push(token);
+        if !self.receive_at_once(token) {
+            self.receive_head(token);
+            self.newcomers += 1;
+        }
     }
 
     /// Puts a connection into the table.
