@@ -149,6 +149,8 @@ pub trait Host: Sync + 'static {
     fn wait(&self, thread: u32) -> Wake;
     /// Starts the response; `last`: `body` is all of it.
     fn respond(&self, job: &mut Self::Job, head: &Head<'_>, body: &[u8], last: bool) -> Result<(), Refusal>;
+    /// More of the body, if it can be put beside what is not sent yet. `false`: it is to be written.
+    fn join(&self, job: &mut Self::Job, body: &[u8]) -> bool;
     /// More of the body; may wait for the client.
     fn write(&self, job: &mut Self::Job, body: &[u8]) -> Result<(), Refusal>;
     /// A part of a file as more of the body; may wait for an earlier one.
@@ -231,6 +233,7 @@ pub fn api<H: Host>(host: &'static H, worker_id: u32) -> HostApi {
         take: take::<H>,
         wait: wait::<H>,
         respond: respond::<H>,
+        join: join::<H>,
         write: write::<H>,
         send_file: send_file::<H>,
         read_body: read_body::<H>,
@@ -272,6 +275,9 @@ impl<O: Office> Host for O {
         Wake::Over
     }
     fn respond(&self, job: &mut Infallible, _: &Head<'_>, _: &[u8], _: bool) -> Result<(), Refusal> {
+        match *job {}
+    }
+    fn join(&self, job: &mut Infallible, _: &[u8]) -> bool {
         match *job {}
     }
     fn write(&self, job: &mut Infallible, _: &[u8]) -> Result<(), Refusal> {
@@ -377,6 +383,15 @@ unsafe extern "C" fn respond<H: Host>(
         close: head.flags & abi::HEAD_CLOSE != 0,
     };
     code(host.respond(job, &head, body, last != 0))
+}
+
+unsafe extern "C" fn join<H: Host>(ctx: *const c_void, request: *mut RequestView, body: Slice) -> i32 {
+    // SAFETY: the plugin passes the table's own `ctx`.
+    let host = unsafe { host::<H>(ctx) };
+    // SAFETY: a request it took and has not finished.
+    let job = unsafe { job::<H>(request) };
+    // SAFETY: lent for this call.
+    i32::from(host.join(job, unsafe { body.as_bytes() }))
 }
 
 unsafe extern "C" fn write<H: Host>(ctx: *const c_void, request: *mut RequestView, body: Slice) -> i32 {

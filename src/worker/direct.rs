@@ -104,6 +104,11 @@ fn send_with(job: &mut Job, claims: &Claims, piece: &[u8]) -> Result<usize, Refu
     }
 }
 
+/// Whether a piece is sent from where it lies.
+pub fn is_large(piece: &[u8]) -> bool {
+    piece.len() >= UNCOPIED_MIN
+}
+
 /// Sends what is in `out` and as much of a large piece as the socket takes at once, without copying it. What is left of
 /// the piece is to be written as any other.
 pub fn send_uncopied<'a>(job: &mut Job, claims: &Claims, piece: &'a [u8]) -> Result<&'a [u8], Refusal> {
@@ -117,10 +122,11 @@ pub fn send_uncopied<'a>(job: &mut Job, claims: &Claims, piece: &'a [u8]) -> Res
     Ok(&piece[n..])
 }
 
-/// Sends the end of an answer, if that is worth it: `waiting` other requests wait for a thread.
-pub fn finish(job: &mut Job, claims: &Claims, waiting: usize) {
+/// Sends the end of an answer, if that is worth it: `waiting` other requests wait for a thread. Whether the ring thread
+/// may hear of it later.
+pub fn finish(job: &mut Job, claims: &Claims, waiting: usize) -> bool {
     if job.sent == Sent::Failed || job.channel.is_some() {
-        return;
+        return false;
     }
     let us = job.finished.since(job.started);
     let worth = job.claimed || waiting == 0 || us >= WORTH_US && !held::is_worth(us, waiting);
@@ -129,6 +135,7 @@ pub fn finish(job: &mut Job, claims: &Claims, waiting: usize) {
         job.sent = Sent::Whole;
         end_early(job, waiting > 0);
     }
+    waiting > 0 && (job.sent == Sent::Whole || held::is_worth(us, waiting))
 }
 
 /// Where this thread has nothing else to do, the client hears of the connection's end with the answer, and not when the

@@ -1,12 +1,13 @@
-//! Complete answers that wait for the end of their requests, to go out with those of others.
+//! Answers that wait for the end of their requests, to go out with those of others.
 //!
 //! Each answer that an interpreter thread sends wakes a client, and a client that has nothing else to do sleeps: waking
 //! it is the most expensive part of a short answer. While many requests wait, then, the ring thread sends several
 //! answers with one system call, a moment later ([`LATER_US`]). Nothing is gained for whoever waits in a
-//! short queue, and nothing is held there.
+//! short queue, and nothing is held there. The pieces of an answer that an application begins at once most often follow at
+//! once, too: while others wait, they are held as well.
 //!
-//! An application can still be busy when its answer is complete (`close()`), for any time. So the answer does not wait
-//! with the request: it is here, and the ring thread takes what is not fetched soon.
+//! An application can be busy for any time between two pieces, and when its answer is complete (`close()`). So the
+//! answer does not wait with the request: it is here, and the ring thread takes what is not fetched soon.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,8 @@ use crate::engine::{Reactor, Token};
 
 /// With so many requests waiting answers are held.
 pub const CROWD: usize = 8;
+/// Longer ones are not.
+const BYTES_MAX: usize = 16 * 1024;
 
 /// Whether the answer to a request that took `us` microseconds is left to the ring thread, where `waiting` others wait.
 /// What takes longer does not come in numbers, and a shorter one is left to it anyway.
@@ -40,7 +43,7 @@ pub struct Held {
 enum Slot {
     #[default]
     Empty,
-    /// All of it, complete since then.
+    /// So much of it, the first since then.
     Answer { token: Token, bytes: Vec<u8>, since: Micros },
     /// The ring thread sends it.
     Taken(Arc<Channel>),
@@ -57,11 +60,17 @@ impl Held {
         self.slots[thread as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// *Interpreter.* Holds the answer in `job.out`, if it is complete and `waiting` requests are a crowd.
+    /// *Interpreter.* Holds what is in `job.out`, if it is complete and `waiting` requests are a crowd, or if it came at
+    /// once and others wait; and what follows it.
     pub fn hold(&self, job: &mut Job, waiting: usize, now: Micros) -> bool {
+        if job.held {
+            return self.add(job);
+        }
         let is_whole = matches!(&job.stage, Stage::Started(body) if body.is_whole());
         let is_free = !job.claimed && job.channel.is_none() && job.filter.is_none();
-        if !is_whole || !is_free || !is_worth(now.since(job.started), waiting) {
+        let us = now.since(job.started);
+        let is_due = is_whole && is_worth(us, waiting) || us < WORTH_US && waiting > 0;
+        if !is_due || !is_free || job.out.len() > BYTES_MAX {
             return false;
         }
         let Some(token) = job.token else { return false };
@@ -71,14 +80,43 @@ impl Held {
         true
     }
 
-    /// *Interpreter.* The request is over: the answer goes with it, or what the ring thread made of it.
+    /// *Interpreter.* Frames a piece of the body behind what is held, if there is something and room beside it.
+    pub fn join(&self, job: &mut Job, piece: &[u8]) -> bool {
+        if !job.held {
+            return false;
+        }
+        let Stage::Started(body) = &mut job.stage else { return false };
+        match &mut *self.slot(job.thread) {
+            Slot::Answer { bytes, .. } if bytes.len() + piece.len() <= BYTES_MAX => {
+                job.body_sent += body.push(bytes, piece);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds what is in `job.out` to what is held. `false`: nothing is held any more, what was is in `job` again.
+    fn add(&self, job: &mut Job) -> bool {
+        if let Slot::Answer { bytes, .. } = &mut *self.slot(job.thread)
+            && bytes.len() + job.out.len() <= BYTES_MAX
+        {
+            bytes.append(&mut job.out);
+            return true;
+        }
+        self.fetch(job);
+        false
+    }
+
+    /// *Interpreter.* The request is over, or something follows that is not held: the answer goes with it, or what the
+    /// ring thread made of it.
     pub fn fetch(&self, job: &mut Job) {
         if !std::mem::take(&mut job.held) {
             return;
         }
         match std::mem::take(&mut *self.slot(job.thread)) {
-            Slot::Answer { bytes, .. } => {
+            Slot::Answer { mut bytes, .. } => {
                 self.count.fetch_sub(1, Ordering::Relaxed);
+                bytes.append(&mut job.out);
                 job.out = bytes;
             }
             Slot::Taken(channel) => job.channel = Some(channel),
@@ -91,7 +129,7 @@ impl Held {
         self.count.load(Ordering::Relaxed) > 0
     }
 
-    /// *Ring.* Takes one that is complete for longer than the moment.
+    /// *Ring.* Takes one that is here for longer than the moment.
     fn take_late(&self, now: Micros) -> Option<(Token, Arc<Channel>)> {
         if !self.is_any() {
             return None;
@@ -163,11 +201,43 @@ mod tests {
     }
 
     #[test]
+    fn pieces_made_at_once_are_held_while_others_wait_and_stay_in_order() {
+        let held = Held::new(2);
+        let mut job = job(Delimiter::Chunked);
+        assert!(!held.hold(&mut job, 0, Micros(1)), "nobody waits");
+        assert!(held.hold(&mut job, 1, Micros(1)));
+        job.out.extend_from_slice(b", more");
+        assert!(held.hold(&mut job, 0, Micros(900)), "with what it follows");
+        assert!(held.join(&mut job, b"!"));
+        assert!(!held.join(&mut job, &vec![0; BYTES_MAX]), "there is no room for it");
+        held.fetch(&mut job);
+        assert_eq!(job.out, b"answer, more1\r\n!\r\n");
+        assert!(!held.join(&mut job, b"!"), "nothing is held");
+        assert!(held.hold(&mut job, 1, Micros(1)));
+        job.out = vec![b'x'; BYTES_MAX];
+        assert!(!held.hold(&mut job, 1, Micros(2)), "too much");
+        assert!(!job.held && !held.is_any());
+        assert!(job.out.starts_with(b"answer, more1\r\n!\r\nxx"), "in order");
+    }
+
+    #[test]
+    fn pieces_behind_what_the_ring_thread_has_taken_go_the_same_way() {
+        let held = Held::new(2);
+        let mut job = job(Delimiter::Chunked);
+        assert!(held.hold(&mut job, 1, Micros(1)));
+        let (_, channel) = held.take_late(Micros(1 + LATER_US)).expect("late");
+        job.out.extend_from_slice(b"more");
+        assert!(!held.hold(&mut job, 1, Micros(2 + LATER_US)));
+        assert!(job.channel.is_some_and(|known| Arc::ptr_eq(&known, &channel)));
+        assert_eq!(job.out, b"more");
+    }
+
+    #[test]
     fn only_complete_answers_are_held_and_only_in_a_crowd() {
         let held = Held::new(2);
         for (body, waiting, now) in [
             (Delimiter::Sized(0), CROWD - 1, LATE),
-            (Delimiter::Sized(0), CROWD, Micros(WORTH_US - 1)),
+            (Delimiter::Sized(0), 0, Micros(WORTH_US - 1)),
             (Delimiter::Sized(0), CROWD, Micros(LATER_US)),
             (Delimiter::Sized(1), CROWD, LATE),
             (Delimiter::Chunked, CROWD, LATE),
@@ -175,6 +245,8 @@ mod tests {
         ] {
             assert!(!held.hold(&mut job(body), waiting, now), "{body:?} {waiting} {now:?}");
         }
+        let mut long = Job { out: vec![b'x'; BYTES_MAX + 1], ..job(Delimiter::Sized(0)) };
+        assert!(!held.hold(&mut long, CROWD, LATE));
         let mut claimed = job(Delimiter::Sized(0));
         claimed.claimed = true;
         assert!(!held.hold(&mut claimed, CROWD, LATE), "part of it has gone");

@@ -7,15 +7,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::channel::{Channel, FilePart};
-use super::direct::{self, Claims, Sent};
+use super::direct::{self, Claims};
 use super::filter::{Filter, Kept};
 use super::handoff::{Handoff, Reply};
-use super::held::{self, Held};
+use super::held::Held;
 use super::job::{Job, Parcel, Pending, Stage};
 use super::pages::Pages;
 use super::rules::Rules;
 use super::{Plan, office};
-use crate::base::clock;
+use crate::base::clock::{self, Micros};
 use crate::base::errors;
 use crate::plugin::host::{CacheCall, Host, Outcome, Refusal, SignalCall, Wake};
 use crate::proto::fastcgi;
@@ -129,6 +129,9 @@ impl Desk {
             job.body_sent += body.push(&mut job.out, &bytes);
             return Ok(());
         }
+        if direct::is_large(piece) {
+            self.held.fetch(job);
+        }
         let sent = direct::send_uncopied(job, &self.claims, piece);
         let left = sent.inspect_err(|_| job.stage = Stage::Broken)?;
         let Stage::Started(body) = &mut job.stage else { return Err(Refusal::Misuse) };
@@ -139,9 +142,14 @@ impl Desk {
     /// Sends what is in `out`, or passes it to the ring thread, or holds it.
     fn stream(&self, job: &mut Job) -> Result<(), Refusal> {
         let now = clock::now();
-        if job.held || self.held.hold(job, self.handoff.waiting(), now) {
+        if self.held.hold(job, self.handoff.waiting(), now) {
             return Ok(());
         }
+        self.pass(job, now)
+    }
+
+    /// Sends what is in `out`, or passes it to the ring thread.
+    fn pass(&self, job: &mut Job, now: Micros) -> Result<(), Refusal> {
         let sent = direct::stream(job, &self.claims, now);
         let direct = sent.inspect_err(|_| job.stage = Stage::Broken)?;
         if direct {
@@ -286,6 +294,10 @@ impl Host for Desk {
         if last { Ok(()) } else { self.stream(job) }
     }
 
+    fn join(&self, job: &mut Job, body: &[u8]) -> bool {
+        self.held.join(job, body)
+    }
+
     fn write(&self, job: &mut Job, body: &[u8]) -> Result<(), Refusal> {
         // A large piece goes in slices, so that a slow client costs the high-water mark and no more.
         for slice in body.chunks(crate::base::limits::OUTPUT_HIGH_WATER) {
@@ -306,7 +318,9 @@ impl Host for Desk {
         // The application may close its own as soon as this returns.
         let Ok(file) = fd.try_clone_to_owned() else { return self.send_copied(job, fd, offset, len) };
         let Some(len) = out.push_file(&mut job.out, len) else { return Ok(()) };
-        self.stream(job)?;
+        // Nothing may be held back that the file is to follow.
+        self.held.fetch(job);
+        self.pass(job, clock::now())?;
         job.body_sent += len;
         job.via_sendfile = true;
         let channel = Arc::clone(channel(job));
@@ -344,10 +358,7 @@ impl Host for Desk {
         }
         job.finished = clock::now();
         let waiting = self.handoff.waiting();
-        direct::finish(job, &self.claims, waiting);
-        let us = job.finished.since(job.started);
-        let is_held = job.channel.is_none() && held::is_worth(us, waiting);
-        let (later, now) = (waiting > 0 && (job.sent == Sent::Whole || is_held), job.finished);
+        let (later, now) = (direct::finish(job, &self.claims, waiting), job.finished);
         self.handoff.answer_by(Reply::Done(exchange), later.then_some(now));
     }
 

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::{Gate, Nginx, Packet, Server, Target, has, target};
+use crate::support::{Connection, Gate, Nginx, Packet, Server, Target, has, target};
 
 /// nginx in front of 4 processes × 2 threads, kernel defaults, no `listen`: uWSGI's backlog of 100 overflows.
 #[test]
@@ -36,31 +36,70 @@ fn thousand_clients_at_once_are_all_served() {
     assert_eq!(failed, 0, "{report}");
 }
 
-/// Answers to a crowd go out several at a time; one that is complete does not wait for what its application still does.
-#[test]
-fn an_answer_to_one_of_many_does_not_wait_for_its_close() {
-    let server = Server::app("lingers").start();
-    let (gate, close) = (Gate::new(server.path("gate")), Gate::new(server.path("close")));
-    let mut first = server.in_flight(&gate);
+/// So many requests of one worker, begun while a first one waits.
+fn crowd(server: &Server, gate: &Gate, packets: &[Packet]) -> (Connection, Vec<Connection>) {
+    let first = server.in_flight(gate);
     let ask = |packet: &Packet| {
         let mut client = server.socket().connect();
         client.send(packet.bytes());
         client
     };
-    let mut lingering = ask(&Packet::get("/close").var("QUERY_STRING", close.query()));
-    let mut crowd: Vec<_> = (0..12).map(|_| ask(&Packet::get("/"))).collect();
+    let clients: Vec<Connection> = packets.iter().map(ask).collect();
     if target() == Target::Uwring {
-        while server.status()["workers"][0]["in_flight"] != 14 {
+        while server.status()["workers"][0]["in_flight"] != 1 + packets.len() {
             std::thread::yield_now();
         }
     }
+    (first, clients)
+}
+
+/// What an application of many pieces, or of a file, sends: `LARGE` in tests/apps/lingers.
+fn large() -> Vec<u8> {
+    (0..160).flat_map(|_| 0..250).collect()
+}
+
+/// Answers to a crowd go out several at a time; one that is complete does not wait for what its application still does.
+#[test]
+fn an_answer_to_one_of_many_does_not_wait_for_its_close() {
+    let server = Server::app("lingers").start();
+    let (gate, close) = (Gate::new(server.path("gate")), Gate::new(server.path("close")));
+    let mut packets = vec![Packet::get("/close").var("QUERY_STRING", close.query())];
+    packets.resize_with(13, || Packet::get("/"));
+    let (mut first, mut clients) = crowd(&server, &gate, &packets);
     gate.open();
     assert_eq!(first.response("GET").expect(200).text(), "done");
     // Its close() waits for what comes behind.
-    lingering.head();
-    assert_eq!(lingering.exactly(4), b"done");
+    clients[0].head();
+    assert_eq!(clients[0].exactly(4), b"done");
     close.open();
-    for client in &mut crowd {
+    for client in &mut clients[1..] {
+        assert_eq!(client.response("GET").expect(200).text(), "done");
+    }
+}
+
+/// Neither does a piece wait for the next one; and whatever was held back, all of it comes in order.
+#[test]
+fn answers_to_a_crowd_in_pieces_and_from_files_come_in_order() {
+    let server = Server::app("lingers").start();
+    let (gate, pause) = (Gate::new(server.path("gate")), Gate::new(server.path("pause")));
+    let mut packets: Vec<Packet> = ["/file", "/pieces"].iter().map(|path| Packet::get(path)).collect();
+    packets.push(Packet::get("/pause").var("QUERY_STRING", pause.query()));
+    packets.extend(["/file", "/pieces"].iter().map(|path| Packet::get(path)));
+    packets.resize_with(16, || Packet::get("/"));
+    let (mut first, mut clients) = crowd(&server, &gate, &packets);
+    gate.open();
+    assert_eq!(first.response("GET").expect(200).text(), "done");
+    clients[2].head();
+    assert_eq!(clients[2].exactly(4), b"done");
+    pause.open();
+    let (file, in_pieces) = (large(), [b"done", large().as_slice(), b"end"].concat());
+    let rest = clients[2].rest();
+    assert!(rest == in_pieces[4..], "{} bytes behind the pause", rest.len());
+    for (index, body) in [(0, &file), (1, &in_pieces), (3, &file), (4, &in_pieces)] {
+        let answer = clients[index].response("GET").expect(200).body;
+        assert!(answer == *body, "{index}: {} bytes", answer.len());
+    }
+    for client in &mut clients[5..] {
         assert_eq!(client.response("GET").expect(200).text(), "done");
     }
 }

@@ -11,7 +11,7 @@
 use std::ffi::c_void;
 
 /// Raised with every change of a type or a meaning in this crate.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// The symbol every plugin exports: `extern "C" fn() -> *const PluginApi`.
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"uwring_plugin";
@@ -352,6 +352,9 @@ pub struct HostApi {
         body: Slice,
         last: u8,
     ) -> i32,
+    /// More of the body, if it can be put beside what is not sent yet, without waiting: 1; otherwise 0, and it is to be
+    /// written.
+    pub join: unsafe extern "C" fn(ctx: *const c_void, request: *mut RequestView, body: Slice) -> i32,
     /// *Detached.* Queues more of the body; waits while more than the high-water mark is unsent.
     pub write: unsafe extern "C" fn(ctx: *const c_void, request: *mut RequestView, body: Slice) -> i32,
     /// *Detached.* Queues `len` bytes of file `fd` from `offset` as more of the body; waits while another file is on

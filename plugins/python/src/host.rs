@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::Python;
 use uwring_abi::{
-    ABI_VERSION, ALL_THREADS, CONTROL_PID, CONTROL_WORKER, CacheCall, ERR_MISUSE, HostApi, PluginApi,
+    ABI_VERSION, ALL_THREADS, CONTROL_PID, CONTROL_WORKER, CacheCall, ERR_MISUSE, HostApi, OK, PluginApi,
     PluginConfig, RequestView, ResponseHead, Setting, SignalCall, Slice, Var, WAIT_OVER,
 };
 
@@ -204,6 +204,10 @@ impl Request {
     /// More of the body; waits, detached, while too much is unsent.
     pub fn write(&self, py: Python<'_>, body: &[u8]) -> i32 {
         let Some(api) = api() else { return ERR_MISUSE };
+        // SAFETY: the view is ours (see `view`); the body is lent for the call.
+        if unsafe { (api.join)(api.ctx, self.view.as_ptr(), Slice::new(body)) } != 0 {
+            return OK;
+        }
         let view = Pointer(self.view);
         py.detach(move || {
             let view = view.get();

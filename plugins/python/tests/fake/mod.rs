@@ -191,6 +191,7 @@ pub fn api(worker_id: u32) -> HostApi {
         take,
         wait,
         respond,
+        join,
         write,
         send_file,
         read_body,
@@ -255,6 +256,10 @@ unsafe extern "C" fn respond(
     live.reply.body = bytes(body);
     live.reply.last = last != 0;
     if live.request.writes_until_gone == Some(0) { ERR_GONE } else { OK }
+}
+
+unsafe extern "C" fn join(_: *const c_void, _: *mut RequestView, _: Slice) -> i32 {
+    0
 }
 
 unsafe extern "C" fn write(_: *const c_void, view: *mut RequestView, body: Slice) -> i32 {
