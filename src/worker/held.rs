@@ -31,6 +31,11 @@ pub fn is_worth(us: u64, waiting: usize) -> bool {
     waiting >= CROWD && (WORTH_US..LATER_US).contains(&us)
 }
 
+/// Whether nothing of the answer has gone another way.
+pub fn is_free(job: &Job) -> bool {
+    !job.claimed && job.channel.is_none() && job.filter.is_none()
+}
+
 /// For each interpreter thread, the answer of the request it works on.
 #[derive(Debug)]
 pub struct Held {
@@ -67,10 +72,9 @@ impl Held {
             return self.add(job);
         }
         let is_whole = matches!(&job.stage, Stage::Started(body) if body.is_whole());
-        let is_free = !job.claimed && job.channel.is_none() && job.filter.is_none();
         let us = now.since(job.started);
         let is_due = is_whole && is_worth(us, waiting) || us < WORTH_US && waiting > 0;
-        if !is_due || !is_free || job.out.len() > BYTES_MAX {
+        if !is_due || !is_free(job) || job.out.len() > BYTES_MAX {
             return false;
         }
         let Some(token) = job.token else { return false };
