@@ -20,6 +20,28 @@ const FREE_TEXT: [&str; 9] = [
     "get",
 ];
 
+/// Options with a reading of their own that keep one value.
+const SINGLE: [&str; 18] = [
+    "processes",
+    "engine",
+    "module",
+    "wsgi-file",
+    "python",
+    "protocol",
+    "chmod-socket",
+    "buffer-size",
+    "http-keepalive",
+    "cheaper-algo",
+    "reload-on-rss",
+    "reload-on-as",
+    "reload-on-pss",
+    "reload-on-uss",
+    "evil-reload-on-rss",
+    "evil-reload-on-as",
+    "prio",
+    "thread-stack-size",
+];
+
 /// What is odd about one option.
 pub fn of_one(given: &Given) -> Option<Remark> {
     let Given { key, value, origin } = given;
@@ -143,10 +165,12 @@ pub fn of_several(list: &[Given]) -> Vec<Remark> {
                 | Kind::Text(..)
                 | Kind::Path(..)
                 | Kind::Mode(_)
-        );
+                | Kind::Flag(_)
+        ) || SINGLE.contains(&row.name());
         let Some((file, _)) = given.origin.0.rsplit_once(':').filter(|_| single) else { continue };
         if let Some(before) = seen.insert((row.name(), file), given)
             && before.value != given.value
+            && !(matches!(row.kind, Kind::Flag(_)) && is_on(before) == is_on(given))
         {
             let (was, is) = (before.value.as_deref().unwrap_or(""), given.value.as_deref().unwrap_or(""));
             let said = format!("{} = {is}: replaces {was} of {}", given.key, before.origin);
@@ -154,6 +178,10 @@ pub fn of_several(list: &[Given]) -> Vec<Remark> {
         }
     }
     remarks
+}
+
+fn is_on(given: &Given) -> bool {
+    given.value.as_deref().is_none_or(|value| text::truth(value) != Some(false))
 }
 
 #[cfg(test)]
@@ -213,11 +241,23 @@ mod tests {
             given("pythonpath", "/b", 5),
             given("venv", "/a", 6),
             given("home", "/b", 7),
+            given("processes", "4", 8),
+            given("workers", "8", 9),
+            given("module", "a", 10),
+            given("wsgi", "b", 11),
+            given("vacuum", "true", 12),
+            given("vacuum", "1", 13),
+            given("vacuum", "off", 14),
+            given("env", "A=1", 15),
+            given("env", "B=1", 16),
         ];
         let said: Vec<String> = of_several(&list).iter().map(Remark::to_string).collect();
         let expected = [
             "app.ini:3: threads = 4: replaces 2 of app.ini:2",
             "app.ini:7: home = /b: replaces /a of app.ini:6",
+            "app.ini:9: workers = 8: replaces 4 of app.ini:8",
+            "app.ini:11: wsgi = b: replaces a of app.ini:10",
+            "app.ini:14: vacuum = off: replaces 1 of app.ini:13",
         ];
         assert_eq!(said, expected);
     }
