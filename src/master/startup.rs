@@ -153,8 +153,9 @@ pub struct Prepared {
 pub fn prepare(settings: &Settings, notes: &[String], warnings: &[String]) -> Result<Prepared, Error> {
     locks::try_early(&settings.process)?;
     let mut setup = open_log(settings)?;
+    let logto2 = settings.logging.logto2.as_deref().map(|file| named_here(file, &settings.process));
     let made = make(settings, notes, warnings).and_then(|made| {
-        if let Some(file) = &settings.logging.logto2 {
+        if let Some(file) = &logto2 {
             match &mut setup {
                 Some(setup) => {
                     let original = setup
@@ -362,6 +363,15 @@ pub fn log_setup(settings: &Settings, original: File) -> Result<Option<Setup>, E
 
 fn open_setup(logging: &Logging, file: Option<&str>, original: File) -> Result<Setup, Error> {
     relay::open(logging, file, original).map_err(|(what, cause)| Error::Log(what, cause))
+}
+
+/// As in uWSGI `logto2` is opened late, and lies where the start is, not in `chdir`. (Within `chroot` the start is nowhere.)
+fn named_here(file: &str, process: &Process) -> String {
+    if is_elsewhere(file) || process.chroot.is_some() {
+        return file.to_owned();
+    }
+    let file = process.force_cwd.as_deref().unwrap_or(Path::new("")).join(file);
+    std::path::absolute(&file).unwrap_or(file).display().to_string()
 }
 
 fn log_to(logging: &Logging, file: &str) -> Result<(), Error> {

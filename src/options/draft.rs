@@ -131,7 +131,11 @@ impl Draft {
         settings.request.header_timeout_ms =
             self.header_timeout_ms.map_or(settings.request.header_timeout_ms, or_never);
 
-        settings.process.pidfiles = self.pidfiles.into_iter().flatten().collect();
+        // As in uWSGI: all but the first are written when chdir is done.
+        let folder = settings.process.chdir.clone().unwrap_or_default();
+        let [first, later @ ..] = self.pidfiles;
+        let later = later.into_iter().flatten().map(|path| folder.join(path));
+        settings.process.pidfiles = first.into_iter().chain(later).collect();
         // uWSGI takes `threads = 0` for "no thread support": one.
         settings.process.threads = settings.process.threads.max(1);
         // Greenlets are cheaper than threads: more of these than that help nobody.
@@ -226,6 +230,18 @@ mod tests {
         let begins = ["Say(\"two\")", "Say(\"three\")", "Mount(", "Unmount(", "Run(\"one\")"];
         assert!(said.iter().zip(begins).all(|(said, begin)| said.starts_with(begin)), "{said:?}");
         assert_eq!(said.len(), begins.len());
+    }
+
+    #[test]
+    fn the_first_pidfile_is_where_the_start_is_and_others_in_chdir() {
+        let of = |chdir: Option<&str>| {
+            let pidfiles = ["a", "b", "/c", "d"].map(|path| Some(path.into()));
+            let mut draft = Draft { pidfiles, ..Draft::default() };
+            draft.process.chdir = chdir.map(PathBuf::from);
+            draft.finish().process.pidfiles
+        };
+        assert_eq!(of(None), ["a", "b", "/c", "d"].map(PathBuf::from));
+        assert_eq!(of(Some("/srv")), ["a", "/srv/b", "/c", "/srv/d"].map(PathBuf::from));
     }
 
     #[test]

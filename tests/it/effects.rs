@@ -1,8 +1,13 @@
 //! Options that no other module is about: each with what it changes.
 
+use std::process::Command;
+
 use nix::sys::signal::Signal;
 
-use crate::support::{Gate, Packet, Response, Server, Target, target, uwring_only};
+use crate::support::{
+    Address, Authority, Gate, PATIENCE, Packet, Response, Server, ServerBuilder, Target, has, skipped,
+    target, uwring_only,
+};
 
 fn ask(server: &Server, path: &str) -> Response {
     server.socket().uwsgi(&Packet::get(path))
@@ -18,27 +23,88 @@ fn of_mine(code: &str) -> tempfile::TempDir {
 const HELLO: &str =
     "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'hello']\n";
 
+const SOCKET_OPTIONS: &str = "reuse-port = true\nso-keepalive = true\nfreebind = true\nsocket-sndbuf = 20000\n\
+    socket-rcvbuf = 30000\ntcp-fast-open = 5\ntcp-nodelay = true";
+
+/// Every kind of socket, each at a free port.
+fn every_kind(options: &str) -> ServerBuilder {
+    let mut builder = Server::app("listeners").ini(options);
+    // The addresses last: of a free port uWSGI makes the socket at once.
+    for kind in ["http-socket", "uwsgi-socket", "fastcgi-socket", "scgi-socket"] {
+        builder = builder.ini(&format!("{kind} = 127.0.0.1:0"));
+    }
+    let authority = Authority::new();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    authority.furnish(folder.path(), &["localhost"]);
+    builder.folder(folder).ini("https-socket = 127.0.0.1:0,{dir}/localhost.crt,{dir}/localhost.key")
+}
+
 #[test]
 fn sockets_are_made_as_asked_for() {
-    let options = "reuse-port = true\nso-keepalive = true\nfreebind = true\nsocket-sndbuf = 20000\n\
-        socket-rcvbuf = 30000\ntcp-fast-open = 5";
     let seen = |ini: &str| {
-        // The address last: of a free port uWSGI makes the socket at once.
-        let server = Server::app("listeners").ini(ini).http().start();
-        server.get("/").expect(200).json()[0].clone()
+        let server = every_kind(ini).start();
+        let all = ask(&server, "/").expect(200).json();
+        let all = all.as_array().expect("a list").clone();
+        assert_eq!(all.len(), 5, "{all:?}");
+        all
     };
-    let (plain, asked) = (seen(""), seen(options));
-    for (name, value) in [
-        ("reuseport", 1),
-        ("keepalive", 1),
-        ("freebind", 1),
-        ("sndbuf", 40_000),
-        ("rcvbuf", 60_000),
-        ("fastopen", 5),
-    ] {
-        // The kernel doubles the buffers.
-        assert_eq!(asked[name], value, "{name} of {asked}");
-        assert_ne!(plain[name], value, "{name} of {plain}");
+    let (plain, asked) = (seen(""), seen(SOCKET_OPTIONS));
+    for (plain, asked) in plain.iter().zip(&asked) {
+        for (name, value) in [
+            ("reuseport", 1),
+            ("keepalive", 1),
+            ("freebind", 1),
+            ("sndbuf", 40_000),
+            ("rcvbuf", 60_000),
+            ("fastopen", 5),
+        ] {
+            // The kernel doubles the buffers.
+            assert_eq!(asked[name], value, "{name} of {asked}");
+            assert_ne!(plain[name], value, "{name} of {plain}");
+        }
+        assert_eq!((&plain["reuseaddr"], &asked["reuseaddr"]), (&1.into(), &1.into()));
+        // uWSGI sets it on each connection, and only if asked to.
+        if target() == Target::Uwring {
+            assert_eq!((&plain["nodelay"], &asked["nodelay"]), (&1.into(), &1.into()));
+        }
+    }
+}
+
+/// Sends a request with the first packet of a second connection: the first one fetched the cookie for it. Tells the
+/// answer's first line, and whether the server took what came in that packet.
+const FAST_CLIENT: &str = "import socket, sys\n\
+host, _, port = sys.argv[1].rpartition(':')\n\
+for _ in range(2):\n    \
+    s = socket.socket()\n    \
+    s.sendto(b'GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n', socket.MSG_FASTOPEN, (host, int(port)))\n    \
+    answer = b''.join(iter(lambda: s.recv(65536), b''))\n    \
+    taken = bool(s.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)[5] & 32)\n\
+print(answer.split(b'\\r\\n')[0].decode(), taken)\n";
+
+#[test]
+fn a_request_may_come_with_the_first_packet() {
+    // In a network of its own, whose kernel takes part. It is that of one thread and of what this starts.
+    let tried = std::thread::spawn(|| {
+        if nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).is_err() {
+            return skipped("only root may make a network of its own");
+        }
+        if !has(&["ip"]) {
+            return;
+        }
+        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().expect("it runs");
+        assert!(up.success());
+        std::fs::write("/proc/sys/net/ipv4/tcp_fastopen", "3").expect("of this network only");
+        for (options, taken) in [("", "False"), ("tcp-fastopen = 5", "True")] {
+            let server = Server::app("hello").ini(options).ini("http-socket = 127.0.0.1:0").start();
+            let Address::Tcp(address) = server.tcp(0) else { unreachable!("a TCP address") };
+            let python = crate::support::venv().join("bin/python");
+            let said = Command::new(python).args(["-c", FAST_CLIENT, &address.to_string()]).output();
+            let said = String::from_utf8(said.expect("it runs").stdout).expect("text");
+            assert_eq!(said, format!("HTTP/1.1 200 OK {taken}\n"), "{options:?}");
+        }
+    });
+    if let Err(panic) = tried.join() {
+        std::panic::resume_unwind(panic);
     }
 }
 
@@ -69,6 +135,24 @@ fn python_is_set_up_as_asked_for() {
         .ini("socket = {dir}/app.sock\nwsgi-file = {dir}/app.py\noptimize = 2")
         .start();
     assert_eq!(ask(&server, "/").expect(200).text(), "2");
+}
+
+#[test]
+fn relative_paths_lie_where_the_start_is_or_in_chdir() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::create_dir(folder.path().join("sub")).expect("a folder");
+    let server = Server::app("hello")
+        .folder(folder)
+        .ini("force-cwd = {dir}\nchdir = {dir}/sub\nlogto2 = log\nsocket = s.sock\nmaster-fifo = fifo")
+        .ini("pidfile = 1.pid\npidfile2 = 2.pid\nsafe-pidfile = 3.pid\nsafe-pidfile2 = 4.pid")
+        .launch();
+    let begun = std::time::Instant::now();
+    let expected = ["log", "1.pid", "sub/s.sock", "sub/fifo", "sub/2.pid", "sub/3.pid", "sub/4.pid"]
+        .map(|name| server.path(name));
+    while let Some(missing) = expected.iter().find(|path| !path.exists()) {
+        assert!(begun.elapsed() < PATIENCE, "no {}: {}", missing.display(), server.log().text());
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub(super) fn openings(sight: &mut Sight<'_>) {
     collisions(sight);
     for name in WATCHING {
         let Some(given) = sight.last(name) else { continue };
-        if let Some((host, port)) = host_and_port(given).filter(|(host, _)| is_any(host)) {
+        if let Some((_, port)) = host_and_port(given).filter(|(host, _)| is_any(host)) {
             let why = format!(
                 "{} = {}: whoever reaches port {port} of this machine reads it; write 127.0.0.1:{port} unless it is to be \
                  read from others",

@@ -1,11 +1,11 @@
-"""Answers with what the kernel has noted about the sockets this process listens on."""
+"""Answers with what the kernel has noted about the sockets this process listens on, in the order they were made."""
 import json
 import os
 import socket
 
 
 def listeners():
-    for name in os.listdir("/proc/self/fd"):
+    for name in sorted(os.listdir("/proc/self/fd"), key=int):
         try:
             copy = os.dup(int(name))
         except OSError:
@@ -20,6 +20,8 @@ def listeners():
                 yield {
                     "address": found.getsockname(),
                     "keepalive": found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                    "reuseaddr": found.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR),
+                    "nodelay": found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY),
                     "reuseport": found.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT),
                     "sndbuf": found.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF),
                     "rcvbuf": found.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF),
