@@ -57,6 +57,22 @@ pub fn of_one(given: &Given) -> Option<Remark> {
         };
         return Some(Remark::at(Weight::Mistake, origin, key, said));
     }
+    if [key.as_str(), value.as_deref().unwrap_or_default()].into_iter().any(|text| text.contains('\u{fffd}'))
+    {
+        let said = format!(
+            "{key} = {}: bytes that are no UTF-8 were replaced here; save the file as UTF-8",
+            value.as_deref().unwrap_or_default()
+        );
+        return Some(Remark::at(Weight::Differs, origin, key, said));
+    }
+    if let (Some(Known::Row(row)), Some(form)) = (table::find(key), value)
+        && row.name() == "log-date"
+        && form.contains(['-', ':', '/'])
+        && !form.contains('%')
+    {
+        let said = format!("{key} = {form}: magic variables have taken its %; write %%Y-%%m-%%d and so on");
+        return Some(Remark::at(Weight::Mistake, origin, key, said));
+    }
     match table::find(key) {
         Some(Known::Row(row)) => odd_value(row, key, value.as_deref()?).map(|said| {
             Remark::at(
@@ -212,6 +228,8 @@ mod tests {
             ("chdir", "/srv ", "the blanks around it are part of the path"),
             ("chdir", "${HOME}/x", "written $(HOME)"),
             ("module", "$MODULE", "written $(MODULE)"),
+            ("logdate", "-- ::", "magic variables have taken its %"),
+            ("chdir", "/srv/caf\u{fffd}", "no UTF-8 were replaced"),
         ] {
             let remark = of_one(&given(key, value, 3)).unwrap_or_else(|| panic!("{key} = {value}"));
             assert!(remark.to_string().starts_with("app.ini:3: "), "{remark}");
@@ -224,6 +242,8 @@ mod tests {
             ("log-format", "%(method) ; # x"),
             ("env", "A=b"),
             ("my own", "x"),
+            ("log-date", "%Y-%m-%d"),
+            ("log-date", "true"),
             ("base", "\"x\""),
             ("pyargv", "a # b"),
         ] {

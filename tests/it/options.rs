@@ -71,6 +71,12 @@ fn comments_blanks_and_other_sections_are_skipped() {
 }
 
 #[test]
+fn a_comment_behind_an_address_does_no_harm() {
+    let server = Server::app("hello").ini("http-socket = 127.0.0.1:0 ; for the browser").start();
+    server.get("/").expect(200);
+}
+
+#[test]
 fn booleans_are_understood() {
     for (value, kept) in [
         ("true", false),

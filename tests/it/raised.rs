@@ -41,8 +41,11 @@ fn a_signal_is_handled_by_whom_it_is_for() {
     get(&server, "/send/2");
     server.log().wait_for(&line(2, 1));
     server.log().wait_for(&line(2, 2));
-    get(&server, "/send/3");
-    server.log().wait_for(&line(3, 2));
+    // Often enough that it is no chance who takes them.
+    for _ in 0..10 {
+        get(&server, "/send/3");
+    }
+    server.log().wait_n(10, |said| said == line(3, 2)).expect("worker 2 handles them");
     get(&server, "/send/4");
     server.log().wait_for("ValueError: broken on purpose by 4");
     server.log().wait_for("error managing signal 4 on worker ");
@@ -57,10 +60,10 @@ fn a_signal_is_handled_by_whom_it_is_for() {
     };
     // It is counted when its handler has returned.
     let started = std::time::Instant::now();
-    while told("signals") < 25 {
+    while told("signals") < 34 {
         assert!(started.elapsed() < PATIENCE, "{}", get(&server, "/workers").text());
     }
-    assert_eq!([is(1), is(2), is(3)].map(|number| log.count(number)), [20, 2, 1], "once each");
+    assert_eq!([is(1), is(2), is(3)].map(|number| log.count(number)), [20, 2, 10], "once each");
 }
 
 #[test]

@@ -272,6 +272,8 @@ fn blocks_and_sums() {
 
 #[test]
 fn what_ends_the_start() {
+    // The same with nothing wrong ends well.
+    assert_eq!(load(&[("app.ini", "[uwsgi]\na = 1\n")], &["--ini", "app.ini"], &[]).status.code(), Some(0));
     for (text, said) in [
         ("a = @(nofile)", "nofile"),
         ("set-ph = threads=2", "threads"),

@@ -14,6 +14,11 @@ pub(super) fn misfits(sight: &mut Sight<'_>) {
         match name {
             "socket" | "uwsgi-socket" | "http-socket" => unix_socket(sight, given),
             "logto" | "daemonize" | "daemonize2" | "pidfile" | "safe-pidfile" => parent(sight, given),
+            "logger" | "req-logger" => {
+                let file =
+                    value(given).split_once("file:").map(|(_, rest)| rest.split(',').next().unwrap_or(rest));
+                folder_of(sight, given, Path::new(file.unwrap_or_default()));
+            }
             "static-map" | "static-map2" => static_folder(sight, given),
             "touch-reload" | "touch-chain-reload" if !Path::new(value(given)).exists() => {
                 sight.note(given, format!("there is no {} yet; making it counts as a touch", value(given)));
@@ -73,7 +78,10 @@ fn unix_socket(sight: &mut Sight<'_>, given: &Given) {
 
 /// The folder of a file that is to be made.
 fn parent(sight: &mut Sight<'_>, given: &Given) {
-    let path = Path::new(value(given));
+    folder_of(sight, given, Path::new(value(given)));
+}
+
+fn folder_of(sight: &mut Sight<'_>, given: &Given, path: &Path) {
     if let Some(folder) = path.parent().filter(|folder| path.is_absolute() && !folder.is_dir()) {
         sight.say(Weight::Fatal, given, format!("there is no folder {}", folder.display()));
     }

@@ -86,8 +86,8 @@ pub(super) fn openings(sight: &mut Sight<'_>) {
         && has_files
     {
         let why = format!(
-            "{} = {mode:o}: every user of this machine may send requests, also as somebody else's client; 660 and \
-             chown-socket = USER:GROUP let the web server alone",
+            "{} = {mode:o}: every user of this machine may send requests there, with any REMOTE_USER; 660 and \
+             chown-socket = USER:GROUP leave it to the web server",
             given.key
         );
         sight.note(given, why);

@@ -209,6 +209,7 @@ fn what_does_not_fit_the_machine_is_told() {
         (&[long.as_str()][..], "at most 107 bytes, this has 121"),
         (&["--socket=/no/such/folder/s"], "there is no folder /no/such/folder"),
         (&["--logto=/no/such/log"], "there is no folder /no/such"),
+        (&["--logger=app file:/no/such/log"], "there is no folder /no/such"),
         (&["--pidfile=/no/such/pid"], "there is no folder /no/such"),
         (&["--chdir=/no/such"], "there is no folder /no/such"),
         (&["--venv=/no/such"], "there is no virtualenv /no/such"),

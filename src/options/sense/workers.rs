@@ -2,6 +2,7 @@
 
 use super::{Sight, number};
 use crate::options::remark::Weight;
+use crate::options::table::NO_WEBSOCKETS;
 
 /// How long nginx waits for an answer unless told otherwise (`uwsgi_read_timeout`, `proxy_read_timeout`).
 const NGINX_PATIENCE_SECS: u64 = 60;
@@ -125,8 +126,7 @@ fn threads(sight: &mut Sight<'_>) {
         }
     }
     if let Some(given) = sight.on("http-websockets") {
-        let why = "http-websockets: uwsgi.websocket_… is not there; if the application calls it, serve its websockets by \
-                   a server for them";
+        let why = format!("http-websockets: {NO_WEBSOCKETS}");
         sight.say(Weight::Differs, given, why);
     }
 }

@@ -7,6 +7,10 @@ use super::super::row::{Kind::*, Reading, Row, Takes, always, bare, number, row,
 use super::super::settings::Context;
 use crate::base::{limits, text};
 
+/// What is told to who asks for websockets.
+pub const NO_WEBSOCKETS: &str =
+    "no router holds them up; but uwsgi.websocket_… is not there: serve websockets by a server for them";
+
 /// The rows.
 pub const ROWS: &[Row] = &[
     row(
@@ -106,9 +110,7 @@ pub const ROWS: &[Row] = &[
         .accepted("there is no router between client and worker"),
     bare(&["http-processes", "http-workers"], Takes::Value("N"), "number of HTTP router processes")
         .accepted("there is no router between client and worker"),
-    bare(&["http-websockets"], Takes::Nothing, "let the HTTP router pass websockets").accepted(
-        "no router holds them up; but uwsgi.websocket_… is not there: serve websockets by a server for them",
-    ),
+    bare(&["http-websockets"], Takes::Nothing, "let the HTTP router pass websockets").accepted(NO_WEBSOCKETS),
     row(
         &["http-var"],
         Set(Takes::Value("NAME=VALUE"), |s, pair| route(s, &format!("addvar:{pair}"))),
@@ -245,7 +247,8 @@ fn buffer_size(draft: &mut Draft, value: &str) -> Reading {
     let size = u32::try_from(wanted).unwrap_or(u32::MAX).clamp(least, most);
     draft.request.buffer_size = size;
     if u64::from(size) != wanted {
-        remark = Some(format!("read as {size}: it is {least} to {most} bytes"));
+        let read = remark.map_or("read as".to_owned(), |remark| format!("{remark}; taken as"));
+        remark = Some(format!("{read} {size}: it is {least} to {most} bytes"));
     }
     Ok(remark)
 }
@@ -272,6 +275,8 @@ mod tests {
 
     #[test]
     fn buffer_size_is_kept_within_what_a_packet_can_say() {
+        let remark = buffer_size(&mut Draft::default(), "128k").unwrap().expect("one");
+        assert!(remark.starts_with("read as 128: ") && remark.contains("taken as 1024: "), "{remark}");
         for (value, size, remarked) in
             [("32768", 32_768, false), ("400000", 65_535, true), ("65536", 65_535, true), ("100", 1024, true)]
         {

@@ -6,6 +6,8 @@
 mod beyond;
 mod config;
 mod emperor;
+#[cfg(test)]
+mod fields;
 mod files;
 mod hooks;
 mod http;
@@ -24,6 +26,8 @@ mod tls;
 
 use std::collections::HashMap;
 use std::sync::OnceLock;
+
+pub use http::NO_WEBSOCKETS;
 
 use super::row::{Row, Takes, Verdict};
 use crate::base::text;
@@ -166,57 +170,15 @@ mod tests {
 
     #[test]
     fn every_row_can_be_set() {
-        // A value each row takes, tried in turn: numbers, modes, pairs, protocols and socket names differ.
-        let values = [
-            "manual",
-            "epoll",
-            "sampled",
-            "7",
-            "007",
-            "A=B",
-            "http",
-            "user:group",
-            "A=7",
-            "a.* 7",
-            "7 7",
-            "nginx",
-            "X: y",
-            "file:x",
-            "nl",
-            "name x",
-            ". last:",
-            "200 last:",
-            "empty:x last:",
-            "last:",
-            "print:x",
-            "/f print:x",
-            "1 2 3 4 5 true",
-            "1 2 3 4 5 http://x/",
-            "cmd=true",
-            "unix",
-            "name log:",
-            "0:1",
-            "name=x,items=1",
-            "key=x,value=1",
-            "exec:x",
-            "30",
-            ".",
-            ":1,a,b",
-            "addr=:1,cert=a,key=b",
-            "name a,b",
-            "tmpfs none /x",
-            "name 3",
-        ];
         for row in rows() {
             let before = format!("{:?}", Draft::default());
             // Whether it is taken, and changes anything.
-            let tried = |value: &str| {
+            let tried = |value: &'static str| {
                 let mut draft = Draft::default();
                 row.set(&mut draft, Some(value)).ok().map(|_| before != format!("{draft:?}"))
             };
-            // A switch that is on by default is turned off to be seen.
-            let tried: Vec<bool> = values.iter().chain(&["false"]).filter_map(|value| tried(value)).collect();
-            assert!(!tried.is_empty(), "{} takes none of {values:?}", row.name());
+            let tried: Vec<bool> = fields::VALUES.into_iter().filter_map(tried).collect();
+            assert!(!tried.is_empty(), "{} takes none of {:?}", row.name(), fields::VALUES);
             let touches = !matches!(row.kind, Kind::Now(..) | Kind::Always(..) | Kind::Nothing(_));
             let changed = tried.contains(&true);
             assert_eq!(changed, touches, "{}", row.name());

@@ -65,10 +65,25 @@ fn parse(text: &str) -> Result<Address, String> {
     if let Some(number) = text.strip_prefix('=') {
         return Err(format!("there is no shared socket {number}: shared-socket makes them, counted from 0"));
     }
+    let text = without_comment(text);
     // A path may hold a colon, but not an address a slash.
     match text.rsplit_once(':') {
         Some((host, port)) if !text.contains('/') => tcp(host, port).map(Address::Tcp),
         _ => bounded(text).map(|path| Address::Unix(PathBuf::from(path))),
+    }
+}
+
+/// uWSGI reads a port by its leading digits, so that `:8080 ; nginx` is one; that it is written so is told with the options.
+fn without_comment(text: &str) -> &str {
+    match text.split_once([' ', '\t']) {
+        Some((address, rest))
+            if address.contains(':')
+                && !address.contains('/')
+                && rest.trim_start().starts_with([';', '#']) =>
+        {
+            address
+        }
+        _ => text,
     }
 }
 
@@ -134,6 +149,9 @@ mod tests {
         assert_eq!(address("[::]:8000"), tcp("[::]:8000"));
         assert_eq!(address("::1:8000"), tcp("[::1]:8000"));
         assert_eq!(address("127.0.*:80"), tcp("127.0.0.1:80"));
+        assert_eq!(address(":8000 ; nginx, see http://wiki/"), tcp("0.0.0.0:8000"));
+        assert_eq!(address("127.0.0.1:80\t# x:1"), tcp("127.0.0.1:80"));
+        assert_eq!(address("/run/app.sock ; x"), Address::Unix("/run/app.sock ; x".into()));
         assert_eq!(address("/run/app.sock"), Address::Unix("/run/app.sock".into()));
         assert_eq!(address("/run/a:b.sock"), Address::Unix("/run/a:b.sock".into()));
         assert_eq!(address("app.sock"), Address::Unix("app.sock".into()));
@@ -154,6 +172,7 @@ mod tests {
         let cases = [
             ("", "expected an address"),
             ("@", "expected an address"),
+            ("127.0.0.1:80 x", "\"80 x\" is no port (0 to 65535)"),
             ("127.0.0.1:http", "\"http\" is no port (0 to 65535)"),
             ("127.0.0.1:65536", "\"65536\" is no port (0 to 65535)"),
             ("[127.0.0.x]:80", "\"127.0.0.x\" is no IPv6 address"),
