@@ -97,6 +97,7 @@ fn numbers_and_times_of_workers() {
         &["--evil-reload-on-rss=200", "--reload-on-rss=100", "--limit-as=400", "--reload-on-as=300"],
         &["--gevent=9"],
         &["--harakiri=0", "--http-timeout=1"],
+        &["--harakiri=40", "--http-timeout=0"],
         &["--touch-chain-reload=/etc/passwd", "--lazy-apps"],
         &["--touch-chain-reload=/etc/passwd", "--lazy"],
         &["-p", "auto", "--cheaper=9"],
