@@ -1,4 +1,4 @@
-//! Which field each row sets: `tests/golden/fields.txt` tells it for all of them, so that no row quietly takes another's.
+//! Which field each row sets: `fields.txt` tells it for all of them, so that no row quietly takes another's.
 //!
 //! `UWRING_BLESS=1 cargo test --lib -p uwring fields` writes it anew; what has changed there is to be looked at.
 
@@ -52,57 +52,65 @@ pub const VALUES: [&str; 39] = [
     "false",
 ];
 
-/// The lines of a draft, each with the names of all it is in.
-fn lines(draft: &Draft) -> Vec<String> {
+/// The lines of a draft that say something: the names of all it is in, and the value.
+fn lines(draft: &Draft) -> Vec<(String, String)> {
     let mut within: Vec<String> = Vec::new();
+    // How many items without a name there were so far, at each depth.
+    let mut items: Vec<usize> = Vec::new();
+    let mut lines = Vec::new();
     let text = format!("{draft:#?}");
-    let named = text.lines().map(|line| {
-        let bare = line.trim_start();
-        within.truncate((line.len() - bare.len()) / 4);
-        within
-            .push(bare.split(": ").next().unwrap_or(bare).trim_end_matches([' ', '{', '[', '(']).to_owned());
-        format!("{} | {bare}", within.join("."))
-    });
-    named.collect()
+    for line in text.lines() {
+        let text = line.trim_start();
+        let depth = (line.len() - text.len()) / 4;
+        within.truncate(depth);
+        items.truncate(depth + 1);
+        items.resize(depth + 1, 0);
+        if text.starts_with(['}', ')', ']']) {
+            continue;
+        }
+        let (name, value) = match text.split_once(": ") {
+            Some((name, value)) if !text.starts_with('"') => (name.to_owned(), value),
+            _ => {
+                items[depth] += 1;
+                ((items[depth] - 1).to_string(), text)
+            }
+        };
+        within.push(name);
+        let says = !value.ends_with(['{', '(', '[']) || value.starts_with(char::is_uppercase);
+        if says && !value.starts_with("Some(") {
+            lines.push((within[1..].join("."), value.trim_end_matches([',', ' ', '{', '(']).to_owned()));
+        }
+    }
+    lines
 }
 
 /// What this row changes, by the first value that it takes and that changes anything.
 fn told(row: &Row) -> Option<String> {
-    let before: HashSet<String> = lines(&Draft::default()).into_iter().collect();
+    let before: HashSet<(String, String)> = lines(&Draft::default()).into_iter().collect();
+    let here = std::env::current_dir().expect("a folder").display().to_string();
     VALUES.into_iter().find_map(|value| {
         let mut draft = Draft::default();
         row.set(&mut draft, Some(value)).ok()?;
-        let new = lines(&draft).into_iter().filter(|line| !before.contains(line));
-        let new = new.filter_map(|line| {
-            let (path, text) = line.split_once(" | ")?;
-            let (path, text) = (
-                path.trim_start_matches("Draft.").trim_start_matches("settings."),
-                text.trim_end_matches(','),
-            );
-            // Brackets alone say nothing, and neither does what is not there.
-            let says = text.contains(char::is_alphanumeric)
-                && !text.ends_with(['{', '(', '['])
-                && !text.ends_with(": None");
-            // An item of a list has no name.
-            let (path, value) = match text.split_once(": ") {
-                Some((_, value)) if !text.starts_with('"') => (path, value),
-                _ => (path.rsplit_once('.').map_or("", |(list, _)| list), text),
-            };
-            says.then(|| format!("    {path} = {value}"))
+        let new = lines(&draft).into_iter().filter(|line| !before.contains(line) && line.1 != "None");
+        let new = new.map(|(path, value)| {
+            let value = value.replace(&here, "{here}");
+            format!("    {} = {value}\n", path.strip_prefix("settings.").unwrap_or(&path))
         });
-        let new: Vec<String> = new.collect();
-        (!new.is_empty()).then(|| format!("{} = {value}\n{}\n", row.name(), new.join("\n")))
+        let new: String = new.collect();
+        (!new.is_empty()).then(|| format!("{} = {value}\n{new}", row.name()))
     })
 }
 
 #[test]
 fn each_row_sets_the_field_it_is_about() {
+    // (A folder of variables is read at once, and this one has none.)
     let all: Vec<&Row> = rows()
         .filter(|row| !matches!(row.kind, Kind::Now(..) | Kind::Always(..) | Kind::Nothing(_)))
+        .filter(|row| row.name() != "envdir")
         .collect();
     let found: String =
         all.iter().map(|row| told(row).unwrap_or_else(|| panic!("{} changes nothing", row.name()))).collect();
-    let record = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/fields.txt");
+    let record = concat!(env!("CARGO_MANIFEST_DIR"), "/src/options/table/fields.txt");
     if std::env::var_os("UWRING_BLESS").is_some() {
         std::fs::write(record, &found).expect("written");
     }
