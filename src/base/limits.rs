@@ -39,3 +39,6 @@ pub const BODY_RATE_MIN: u64 = 240;
 /// How long a worker to which nothing happens leaves new connections without a reminder of their deadline,
 /// milliseconds: one slot of the wheel.
 pub const FRESH_MS: u64 = 100;
+
+/// How long nginx waits for an answer unless told otherwise (`uwsgi_read_timeout`, `proxy_read_timeout`), seconds.
+pub const NGINX_PATIENCE_SECS: u64 = 60;

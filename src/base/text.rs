@@ -2,6 +2,18 @@
 //!
 //! Nothing here knows an option; who calls decides what a half-read value is worth.
 
+/// An address of TCP without the comment behind it: uWSGI reads a port by its leading digits, so that `:8080 ; nginx` is one.
+pub fn address(text: &str) -> &str {
+    match text.split_once([' ', '\t']) {
+        Some((address, rest)) if rest.trim_start().starts_with([';', '#']) => {
+            let port = address.rsplit_once(':').map(|(_, port)| port).unwrap_or_default();
+            let is_port = !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+            if is_port && !address.contains(['/', '=']) { address } else { text }
+        }
+        _ => text,
+    }
+}
+
 /// A whole number at the start of a text, and what was left over.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Leading<'a> {

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use crate::base::text;
+use crate::base::{limits::NGINX_PATIENCE_SECS, text};
 use crate::options::catalogue::{self, Shape, Verdict};
 use crate::options::settings::{Cover, Given, Settings, SocketProtocol, SocketSpec};
 use crate::options::{self, Command};
@@ -54,6 +54,11 @@ fn written(name: &str, settings: &Settings) -> String {
     for given in &settings.given {
         let verdict = catalogue::verdict(&given.key);
         let shape = catalogue::shape(&given.key);
+        // Threads stand for greenlets, unless they are numbered themselves.
+        if given.key == "gevent" && !settings.given.iter().any(|given| given.key == "threads") {
+            let _ = writeln!(out, "threads = {}  # {}: gevent", settings.process.threads, given.origin);
+            continue;
+        }
         let Some((name, shape)) = shape.filter(|_| verdict == Some(Verdict::Done)) else {
             left.extend(verdict.and_then(|verdict| reason(given, verdict)));
             continue;
@@ -62,6 +67,10 @@ fn written(name: &str, settings: &Settings) -> String {
             continue;
         }
         done.push(name);
+        if name == "logto" && settings.process.daemonize.is_some() {
+            left.push("# logto: not used beside daemonize\n".to_owned());
+            continue;
+        }
         if let Some((_, why)) = LEFT_TO_SYSTEMD.iter().find(|(left, _)| *left == name) {
             left.push(format!("# {name}: {why}\n"));
             continue;
@@ -120,9 +129,15 @@ fn value(shape: Shape, given: Option<&str>) -> String {
         {
             text::leading_number(plain).map_or(0, |number| number.value).to_string()
         }
+        Shape::One | Shape::Many if is_number(plain) => plain.to_owned(),
         // Placeholders are replaced already; a percent sign would begin a magic variable.
-        _ => quoted(&plain.replace('%', "%%")),
+        _ => quoted(&text::address(plain).replace('%', "%%")),
     }
+}
+
+/// One that TOML reads as it is: not `0660`.
+fn is_number(text: &str) -> bool {
+    (1..=9).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0')
 }
 
 /// A basic string of TOML.
@@ -167,9 +182,15 @@ fn nginx(settings: &Settings) -> String {
         SocketProtocol::Scgi | SocketProtocol::ScgiNph => front("scgi", &address),
         _ => format!("include uwsgi_params;\n#         uwsgi_pass {address};"),
     };
+    let kind =
+        pass.split_once("_pass ").map_or("", |(before, _)| before.rsplit(' ').next().unwrap_or(before));
+    let patience = match settings.harakiri.seconds {
+        seconds if seconds > NGINX_PATIENCE_SECS => format!("\n#         {kind}_read_timeout {seconds}s;"),
+        _ => String::new(),
+    };
     format!(
         "\n# nginx, /etc/nginx/conf.d/site.conf:\n#\n# server {{\n#     listen 80;\n#     server_name example.com;\n\
-         #     location / {{\n#         {pass}\n#     }}\n# }}\n"
+         #     location / {{\n#         {pass}{patience}\n#     }}\n# }}\n"
     )
 }
 
@@ -246,5 +267,50 @@ mod tests {
         ] {
             assert!(written.contains(line), "{line}\n{written}");
         }
+    }
+
+    /// What is written of a file with these lines, and its settings before and after.
+    fn migrated(lines: &str) -> (String, Settings, Settings) {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let (ini, toml) = (folder.path().join("app.ini"), folder.path().join("uwring.toml"));
+        std::fs::write(&ini, format!("[uwsgi]\n{lines}\n")).expect("written");
+        let before = settings(&ini);
+        let written = written("app.ini", &before);
+        std::fs::write(&toml, &written).expect("written");
+        let after = settings(&toml);
+        (written, before, after)
+    }
+
+    #[test]
+    fn greenlets_are_written_as_threads() {
+        let (written, before, after) = migrated("gevent = 50");
+        assert_eq!((before.process.threads, after.process.threads), (50, 50), "{written}");
+        let (written, _, after) = migrated("gevent = 50\nthreads = 4");
+        assert_eq!(after.process.threads, 4, "{written}");
+    }
+
+    #[test]
+    fn addresses_have_no_comments_and_nginx_waits_as_long_as_harakiri() {
+        let (written, before, after) = migrated("socket = 127.0.0.1:3031 ; nginx\nharakiri = 300");
+        assert_eq!(after.sockets.specs, before.sockets.specs, "{written}");
+        for line in
+            ["socket = \"127.0.0.1:3031\"  #", "uwsgi_pass 127.0.0.1:3031;\n", "uwsgi_read_timeout 300s;\n"]
+        {
+            assert!(written.contains(line), "{line}\n{written}");
+        }
+        let (written, ..) = migrated("http-socket = :80\nharakiri = 30");
+        assert!(!written.contains("read_timeout"), "{written}");
+    }
+
+    #[test]
+    fn numbers_are_numbers_and_what_was_not_used_is_left_out() {
+        let (written, before, after) = migrated("processes = 4\nbuffer-size = 8192\nchmod-socket = 0660");
+        assert_eq!(
+            (after.process.processes, after.request.buffer_size, after.sockets.chmod),
+            (before.process.processes, before.request.buffer_size, before.sockets.chmod)
+        );
+        assert!(written.contains("processes = 4 ") && written.contains("buffer-size = 8192 "), "{written}");
+        let (written, ..) = migrated("daemonize = /var/log/a\nlogto = /var/log/b");
+        assert!(written.contains("# logto: not used beside daemonize\n"), "{written}");
     }
 }

@@ -11,6 +11,7 @@ use super::hooks::{Action, Hook, Turn};
 use super::monitor::{Carbon, Push};
 use super::settings::{Cover, Settings, SocketProtocol, SocketSpec};
 use super::waits::Patience;
+use crate::base::text;
 
 /// Threads in place of greenlets, at most.
 const GREENLET_THREADS_MAX: u32 = 64;
@@ -181,6 +182,7 @@ fn in_turn<T>(mut list: Vec<(Turn, T)>) -> Vec<T> {
 /// Puts a shared socket's address in the place of `=N`; makes unix sockets abstract. (A number nobody has stays, and the
 /// start fails on it.)
 fn resolve(address: &mut String, shared: &[String], abstract_names: bool) {
+    *address = text::address(address).to_owned();
     let number = address.strip_prefix('=').and_then(|number| number.trim().parse::<usize>().ok());
     if let Some(other) = number.and_then(|number| shared.get(number)) {
         address.clone_from(other);

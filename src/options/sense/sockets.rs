@@ -1,6 +1,7 @@
 //! Sockets that get in each other's way, and those that are open to more people than one may think.
 
 use super::Sight;
+use crate::base::text;
 use crate::options::remark::Weight;
 use crate::options::settings::Given;
 
@@ -129,7 +130,7 @@ fn collisions(sight: &mut Sight<'_>) {
 
 /// The address of an option that names one, without certificates.
 fn address(given: &Given) -> &str {
-    let value = given.value.as_deref().unwrap_or_default();
+    let value = text::address(given.value.as_deref().unwrap_or_default());
     value.split_once(',').map_or(value, |(address, _)| address)
 }
 

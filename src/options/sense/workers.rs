@@ -1,11 +1,9 @@
 //! Numbers and times of workers that do not fit together.
 
 use super::{Sight, number};
+use crate::base::limits::NGINX_PATIENCE_SECS;
 use crate::options::remark::Weight;
 use crate::options::table::NO_WEBSOCKETS;
-
-/// How long nginx waits for an answer unless told otherwise (`uwsgi_read_timeout`, `proxy_read_timeout`).
-const NGINX_PATIENCE_SECS: u64 = 60;
 
 pub(super) fn contradictions(sight: &mut Sight<'_>) {
     how_many(sight);

@@ -17,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::RawFd;
 use std::path::PathBuf;
 
+use crate::base::text;
 use crate::sys::Error;
 
 /// Room for a path in a unix address, bytes (unix(7)), less the closing NUL.
@@ -53,7 +54,8 @@ impl fmt::Display for Address {
     }
 }
 
-fn parse(text: &str) -> Result<Address, String> {
+fn parse(written: &str) -> Result<Address, String> {
+    let text = text::address(written);
     if let Some(number) = text.strip_prefix("fd://") {
         let fd = number.parse().map_err(|_| "expected fd:// and a descriptor's number".to_owned())?;
         return Ok(Address::Fd(fd));
@@ -65,25 +67,10 @@ fn parse(text: &str) -> Result<Address, String> {
     if let Some(number) = text.strip_prefix('=') {
         return Err(format!("there is no shared socket {number}: shared-socket makes them, counted from 0"));
     }
-    let text = without_comment(text);
     // A path may hold a colon, but not an address a slash.
     match text.rsplit_once(':') {
         Some((host, port)) if !text.contains('/') => tcp(host, port).map(Address::Tcp),
         _ => bounded(text).map(|path| Address::Unix(PathBuf::from(path))),
-    }
-}
-
-/// uWSGI reads a port by its leading digits, so that `:8080 ; nginx` is one; that it is written so is told with the options.
-fn without_comment(text: &str) -> &str {
-    match text.split_once([' ', '\t']) {
-        Some((address, rest))
-            if address.contains(':')
-                && !address.contains('/')
-                && rest.trim_start().starts_with([';', '#']) =>
-        {
-            address
-        }
-        _ => text,
     }
 }
 
