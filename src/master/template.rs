@@ -20,6 +20,7 @@ use super::shared::Shared;
 use super::{startup, titles};
 use crate::options::hooks::Moment;
 use crate::options::settings::Settings;
+use crate::plugin::office::Office;
 use crate::plugin::{Plugin, host};
 use crate::shared::area::Area;
 use crate::shared::seen::AppCard;
@@ -138,7 +139,7 @@ struct Desk {
     place: Arc<File>,
 }
 
-impl host::Office for Desk {
+impl Office for Desk {
     fn log(&self, line: &[u8]) {
         crate::logging::line(&String::from_utf8_lossy(line));
     }

@@ -4,6 +4,7 @@
 pub mod api;
 pub mod find;
 pub mod host;
+pub mod office;
 pub mod python;
 
 pub use api::Plugin;
