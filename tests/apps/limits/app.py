@@ -21,6 +21,7 @@ def lower(to, fifo):
         gate.poll()
         resource.setrlimit(NOFILE, (soft, hard))
         os.close(fd)
+        print("descriptors again", file=sys.stderr, flush=True)
 
     resource.setrlimit(NOFILE, (to or fd + 1, hard))
     threading.Thread(target=restore).start()
