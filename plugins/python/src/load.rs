@@ -210,16 +210,24 @@ impl<'py> Loader<'_, 'py> {
         let (name, callable) =
             what.split_once(':').map_or((what, None), |(name, callable)| (name, Some(callable)));
         let module = self.py.import(name)?.into_any();
+        self.find_within(module, callable.filter(|name| !name.is_empty()), &format!("module {what}"))
+    }
+
+    /// What `module`, which errors call `place`, has under this name, or under one of the usual ones.
+    fn find_within(
+        &self,
+        module: Bound<'py, PyAny>,
+        name: Option<&str>,
+        place: &str,
+    ) -> Result<Found<'py>, Failure> {
         if let Some(several) = self.several(&module)? {
             return Ok(Found::Several(several, module));
         }
-        let name = callable.filter(|name| !name.is_empty()).unwrap_or_else(|| self.callable(&module));
+        let name = name.unwrap_or_else(|| self.callable(&module));
         let found = attribute(&module, name)?;
         if !found.is_callable() {
-            return Err(PyTypeError::new_err(format!(
-                "\"{name}\" must be a callable object in module {what}"
-            ))
-            .into());
+            let why = format!("\"{name}\" must be a callable object in {place}");
+            return Err(PyTypeError::new_err(why).into());
         }
         Ok(Found::One(found))
     }
@@ -256,25 +264,8 @@ impl<'py> Loader<'_, 'py> {
     /// The source itself, run as the module that uWSGI calls so.
     fn find_in_source(&self, source: &str) -> Result<Found<'py>, Failure> {
         const NAME: &str = "uwsgi_eval_config";
-        let module = self.py.import("types")?.call_method1("ModuleType", (NAME,))?;
-        // Modules that ask where they come from look here, and pickle does.
-        self.py.import("sys")?.getattr("modules")?.set_item(NAME, &module)?;
-        module.setattr("__file__", NAME)?;
-        let builtins = self.py.import("builtins")?;
-        let code = builtins.call_method1("compile", (source, NAME, "exec"))?;
-        builtins.call_method1("exec", (code, module.getattr("__dict__")?))?;
-        if let Some(several) = self.several(&module)? {
-            return Ok(Found::Several(several, module));
-        }
-        let name = self.callable(&module);
-        let found = attribute(&module, name)?;
-        if !found.is_callable() {
-            return Err(PyTypeError::new_err(format!(
-                "\"{name}\" must be a callable object in the source of eval"
-            ))
-            .into());
-        }
-        Ok(Found::One(found))
+        let module = run_source(self.py, NAME, NAME, PyString::new(self.py, source).as_any())?;
+        self.find_within(module.into_any(), None, "the source of eval")
     }
 
     /// `config:FILE`, or a file.
@@ -357,12 +348,21 @@ pub fn run_file_as<'py>(py: Python<'py>, name: &str, path: &str) -> PyResult<Bou
         let loader = machinery.getattr("SourcelessFileLoader")?.call1((name, path))?;
         return Ok(loader.call_method1("load_module", (name,))?.cast_into::<PyModule>()?);
     }
-    let source = std::fs::read(path)?;
-    let module = PyModule::new(py, name)?;
-    module.setattr("__file__", path)?;
-    let builtins = py.import("builtins")?;
     // Bytes: the source may say its own encoding.
-    let code = builtins.call_method1("compile", (PyBytes::new(py, &source), path, "exec"))?;
+    run_source(py, name, path, PyBytes::new(py, &std::fs::read(path)?).as_any())
+}
+
+/// Runs a source as the module of this name, whose `__file__` is `file`.
+fn run_source<'py>(
+    py: Python<'py>,
+    name: &str,
+    file: &str,
+    source: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyModule>> {
+    let module = PyModule::new(py, name)?;
+    module.setattr("__file__", file)?;
+    let builtins = py.import("builtins")?;
+    let code = builtins.call_method1("compile", (source, file, "exec"))?;
     let modules = py.import("sys")?.getattr("modules")?;
     modules.set_item(name, &module)?;
     if let Err(error) = builtins.call_method1("exec", (code, module.dict())) {
