@@ -340,7 +340,7 @@ impl Nursery {
 
     /// Signals wait meanwhile: the child gets those meant for it once it has a worker's handlers.
     fn fork(&mut self, worker: u32, around: &impl Around) -> Side {
-        let held = signals::Held::new();
+        let held = signals::Meanwhile::held();
         around.before();
         let forked = process::fork_among_threads();
         if matches!(forked, Ok(Fork::Child)) {

@@ -54,7 +54,7 @@ impl FileLock {
             Err(Errno::EACCES | Errno::EAGAIN) => {}
             Err(errno) => return Err(errno.into()),
         }
-        let _open = signals::Open::new()?;
+        let _open = signals::Meanwhile::open()?;
         loop {
             match fcntl(&self.0, FcntlArg::F_SETLKW(&all)) {
                 Ok(_) => return Ok(true),

@@ -97,42 +97,29 @@ pub fn block() -> io::Result<()> {
     Ok(pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&masters()), None)?)
 }
 
-/// Signals wait as long as this lives: around a fork, so that a child gets them with its own handlers, and the
-/// parent does not take them for it.
+/// Whether the master's signals come is another matter as long as this lives. It holds what was so before.
 #[derive(Debug)]
-pub struct Held(SigSet);
+pub struct Meanwhile(SigSet);
 
-impl Held {
-    /// From now on.
-    pub fn new() -> io::Result<Held> {
+impl Meanwhile {
+    /// They wait: around a fork, so that a child gets them with its own handlers, and the parent does not take them for it.
+    pub fn held() -> io::Result<Meanwhile> {
+        Meanwhile::set(SigmaskHow::SIG_BLOCK)
+    }
+
+    /// They come, and do what they do to any program: around waiting that nothing else would end.
+    pub fn open() -> io::Result<Meanwhile> {
+        Meanwhile::set(SigmaskHow::SIG_UNBLOCK)
+    }
+
+    fn set(how: SigmaskHow) -> io::Result<Meanwhile> {
         let mut before = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&masters()), Some(&mut before))?;
-        Ok(Held(before))
+        pthread_sigmask(how, Some(&masters()), Some(&mut before))?;
+        Ok(Meanwhile(before))
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        // Only a wrong first argument is refused.
-        let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.0), None);
-    }
-}
-
-/// Signals that were blocked come as long as this lives, and do what they do to any program: around waiting that nothing
-/// else would end.
-#[derive(Debug)]
-pub struct Open(SigSet);
-
-impl Open {
-    /// From now on.
-    pub fn new() -> io::Result<Open> {
-        let mut before = SigSet::empty();
-        pthread_sigmask(SigmaskHow::SIG_UNBLOCK, Some(&masters()), Some(&mut before))?;
-        Ok(Open(before))
-    }
-}
-
-impl Drop for Open {
+impl Drop for Meanwhile {
     fn drop(&mut self) {
         // Only a wrong first argument is refused.
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.0), None);
@@ -344,7 +331,7 @@ mod tests {
         let status = in_child(|| {
             let bell = event::new().expect("an eventfd");
             reset().and_then(|()| handle_in_worker(bell.as_raw_fd())).expect("handlers");
-            let held = Held::new().expect("held");
+            let held = Meanwhile::held().expect("held");
             raise(Signal::SIGTERM).expect("raised");
             let before = asked();
             drop(held);
