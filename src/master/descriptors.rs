@@ -72,13 +72,14 @@ impl Descriptors {
 impl Watched {
     /// Whether there was something; and why there will never be again.
     fn read(&mut self) -> (bool, Option<io::Error>) {
-        let mut buffer = vec![0; self.bytes];
+        let mut buffer = Vec::new();
         let mut something = false;
         for _ in 0..READS_MAX {
             // Whoever gave it to us may want reading to wait: only where something is there.
             if !net::is_readable(self.file.as_raw_fd()) {
                 break;
             }
+            buffer.resize(self.bytes, 0);
             match self.file.read(&mut buffer) {
                 Ok(0) => {
                     let end = io::Error::new(io::ErrorKind::UnexpectedEof, "its other end was closed");

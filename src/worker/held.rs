@@ -31,11 +31,6 @@ pub fn is_worth(us: u64, waiting: usize) -> bool {
     waiting >= CROWD && (WORTH_US..LATER_US).contains(&us)
 }
 
-/// Whether nothing of the answer has gone another way.
-pub fn is_free(job: &Job) -> bool {
-    !job.claimed && job.channel.is_none() && job.filter.is_none()
-}
-
 /// For each interpreter thread, the answer of the request it works on.
 #[derive(Debug)]
 pub struct Held {
@@ -67,14 +62,18 @@ impl Held {
 
     /// *Interpreter.* Holds what is in `job.out`, if it is complete and `waiting` requests are a crowd, or if it came at
     /// once and others wait; and what follows it.
-    pub fn hold(&self, job: &mut Job, waiting: usize, now: Micros) -> bool {
+    pub fn hold(&self, job: &mut Job, waiting: impl FnOnce() -> usize, now: Micros) -> bool {
         if job.held {
             return self.add(job);
         }
+        // Of most pieces this is all that is asked.
+        let has_begun = job.claimed || job.channel.is_some() || job.filter.is_some();
+        if has_begun || job.out.len() > BYTES_MAX {
+            return false;
+        }
         let is_whole = matches!(&job.stage, Stage::Started(body) if body.is_whole());
-        let us = now.since(job.started);
-        let is_due = is_whole && is_worth(us, waiting) || us < WORTH_US && waiting > 0;
-        if !is_due || !is_free(job) || job.out.len() > BYTES_MAX {
+        let (us, waiting) = (now.since(job.started), waiting());
+        if !(is_whole && is_worth(us, waiting) || us < WORTH_US && waiting > 0) {
             return false;
         }
         let Some(token) = job.token else { return false };
@@ -183,7 +182,7 @@ mod tests {
     fn an_answer_goes_with_its_request() {
         let held = Held::new(2);
         let mut job = job(Delimiter::Sized(0));
-        assert!(held.hold(&mut job, CROWD, LATE));
+        assert!(held.hold(&mut job, || CROWD, LATE));
         assert!(job.out.is_empty() && held.is_any());
         assert!(held.take_late(LATE).is_none(), "it was held just now");
         held.fetch(&mut job);
@@ -195,7 +194,7 @@ mod tests {
     fn one_whose_request_does_not_end_is_sent_before() {
         let held = Held::new(2);
         let mut job = job(Delimiter::Sized(0));
-        assert!(held.hold(&mut job, CROWD, LATE));
+        assert!(held.hold(&mut job, || CROWD, LATE));
         let (token, channel) = held.take_late(Micros(WORTH_US + LATER_US)).expect("late");
         assert_eq!(token, Token(7));
         assert!(matches!(channel.output(&mut Vec::new()), Output::Bytes(bytes) if bytes == b"answer"));
@@ -208,18 +207,18 @@ mod tests {
     fn pieces_made_at_once_are_held_while_others_wait_and_stay_in_order() {
         let held = Held::new(2);
         let mut job = job(Delimiter::Chunked);
-        assert!(!held.hold(&mut job, 0, Micros(1)), "nobody waits");
-        assert!(held.hold(&mut job, 1, Micros(1)));
+        assert!(!held.hold(&mut job, || 0, Micros(1)), "nobody waits");
+        assert!(held.hold(&mut job, || 1, Micros(1)));
         job.out.extend_from_slice(b", more");
-        assert!(held.hold(&mut job, 0, Micros(900)), "with what it follows");
+        assert!(held.hold(&mut job, || 0, Micros(900)), "with what it follows");
         assert!(held.join(&mut job, b"!"));
         assert!(!held.join(&mut job, &vec![0; BYTES_MAX]), "there is no room for it");
         held.fetch(&mut job);
         assert_eq!(job.out, b"answer, more1\r\n!\r\n");
         assert!(!held.join(&mut job, b"!"), "nothing is held");
-        assert!(held.hold(&mut job, 1, Micros(1)));
+        assert!(held.hold(&mut job, || 1, Micros(1)));
         job.out = vec![b'x'; BYTES_MAX];
-        assert!(!held.hold(&mut job, 1, Micros(2)), "too much");
+        assert!(!held.hold(&mut job, || 1, Micros(2)), "too much");
         assert!(!job.held && !held.is_any());
         assert!(job.out.starts_with(b"answer, more1\r\n!\r\nxx"), "in order");
     }
@@ -228,10 +227,10 @@ mod tests {
     fn pieces_behind_what_the_ring_thread_has_taken_go_the_same_way() {
         let held = Held::new(2);
         let mut job = job(Delimiter::Chunked);
-        assert!(held.hold(&mut job, 1, Micros(1)));
+        assert!(held.hold(&mut job, || 1, Micros(1)));
         let (_, channel) = held.take_late(Micros(1 + LATER_US)).expect("late");
         job.out.extend_from_slice(b"more");
-        assert!(!held.hold(&mut job, 1, Micros(2 + LATER_US)));
+        assert!(!held.hold(&mut job, || 1, Micros(2 + LATER_US)));
         assert!(job.channel.is_some_and(|known| Arc::ptr_eq(&known, &channel)));
         assert_eq!(job.out, b"more");
     }
@@ -247,12 +246,12 @@ mod tests {
             (Delimiter::Chunked, CROWD, LATE),
             (Delimiter::Close, CROWD, LATE),
         ] {
-            assert!(!held.hold(&mut job(body), waiting, now), "{body:?} {waiting} {now:?}");
+            assert!(!held.hold(&mut job(body), || waiting, now), "{body:?} {waiting} {now:?}");
         }
         let mut long = Job { out: vec![b'x'; BYTES_MAX + 1], ..job(Delimiter::Sized(0)) };
-        assert!(!held.hold(&mut long, CROWD, LATE));
+        assert!(!held.hold(&mut long, || CROWD, LATE));
         let mut claimed = job(Delimiter::Sized(0));
         claimed.claimed = true;
-        assert!(!held.hold(&mut claimed, CROWD, LATE), "part of it has gone");
+        assert!(!held.hold(&mut claimed, || CROWD, LATE), "part of it has gone");
     }
 }

@@ -134,6 +134,11 @@ impl<R: Reactor> Ring<R> {
         let Some(conn) = self.conn(token) else { return self.retire(parcel) };
         std::mem::swap(&mut parcel.job.head, &mut conn.leftover);
         conn.leftover.clear();
+        self.feed_copied(token, parcel);
+    }
+
+    /// The first bytes of a request, in the job itself.
+    fn feed_copied(&mut self, token: Token, mut parcel: Parcel) {
         let step = self.reparse(token, &mut parcel.job);
         self.after_parse(token, parcel, step, true);
     }
@@ -151,8 +156,7 @@ impl<R: Reactor> Ring<R> {
             return false;
         }
         self.know_peer(token);
-        let step = self.reparse(token, &mut parcel.job);
-        self.after_parse(token, parcel, step, true);
+        self.feed_copied(token, parcel);
         self.recount(token);
         true
     }

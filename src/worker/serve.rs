@@ -10,7 +10,7 @@ use super::channel::{Channel, FilePart};
 use super::direct::{self, Claims};
 use super::filter::{Filter, Kept};
 use super::handoff::{Handoff, Reply};
-use super::held::{self, Held};
+use super::held::Held;
 use super::job::{Job, Parcel, Pending, Stage};
 use super::pages::Pages;
 use super::rules::Rules;
@@ -142,7 +142,7 @@ impl Desk {
     /// Sends what is in `out`, or passes it to the ring thread, or holds it.
     fn stream(&self, job: &mut Job) -> Result<(), Refusal> {
         let now = clock::now();
-        if held::is_free(job) && self.held.hold(job, self.handoff.waiting(), now) {
+        if self.held.hold(job, || self.handoff.waiting(), now) {
             return Ok(());
         }
         self.pass(job, now)
