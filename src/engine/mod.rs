@@ -12,6 +12,7 @@ pub mod choice;
 pub mod epoll;
 pub mod ring;
 mod sendfile;
+pub mod solo;
 pub mod timer;
 
 #[cfg(test)]

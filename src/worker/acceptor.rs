@@ -45,7 +45,7 @@ pub struct Doors {
 }
 
 /// What the requests of a socket have in common.
-fn site(host: &str, listener: &Listener) -> Site {
+pub(super) fn site(host: &str, listener: &Listener) -> Site {
     let site = Site::new(host, port(&listener.name));
     if matches!(listener.cover, Cover::Tls(_)) { site.over_tls() } else { site }
 }
@@ -53,7 +53,7 @@ fn site(host: &str, listener: &Listener) -> Site {
 impl Doors {
     /// Those of `plan`, fit for `engine`.
     pub fn new(plan: &Plan, engine: &mut impl Reactor) -> Doors {
-        let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
+        let host = crate::sys::host::node();
         let doors: Vec<Door> = plan
             .listeners
             .iter()
@@ -126,13 +126,19 @@ impl<R: Reactor> Ring<R> {
         let owed = room == 0 && open && free > 0 && self.takes_in_turn();
         let wanted = room.max(usize::from(owed)).min(self.at_once());
         let mut cancelled = false;
+        let kept = self.kept_door();
         for index in 0..self.doors.doors.len() {
             let token = Name::Listener(index).token();
             let armed = self.doors.armed[index];
             if self.doors.cancelling[index] && armed > 0 {
                 continue;
             }
-            let wanted = self.share_of(self.doors.doors[index].listener.protocol, armed, wanted);
+            let is_kept = kept == Some(index);
+            let wanted = if is_kept {
+                0
+            } else {
+                self.share_of(self.doors.doors[index].listener.protocol, armed, wanted)
+            };
             self.doors.reopened[index] |= armed == 0 && wanted > 0;
             // Half of them are enough for who comes next: they are renewed several at a time.
             if armed <= wanted / 2 {
@@ -141,7 +147,7 @@ impl<R: Reactor> Ring<R> {
                 }
                 self.doors.armed[index] = wanted.max(armed);
             }
-            if wanted == 0 && armed > 0 && (paused || free == 0 || self.must_not_hold()) {
+            if wanted == 0 && armed > 0 && (paused || free == 0 || is_kept || self.must_not_hold()) {
                 self.doors.cancelling[index] = true;
                 self.engine.cancel_accepts(token);
                 cancelled = true;
@@ -199,13 +205,13 @@ impl<R: Reactor> Ring<R> {
         let reopened = std::mem::take(&mut self.doors.reopened[index]);
         self.doors.cancelling[index] &= self.doors.armed[index] > 0;
         match result {
-            Ok(fd) => self.welcome(fd, index, reopened),
+            Ok(fd) => self.welcome(fd, index, reopened, Vec::new()),
             Err(error) => self.not_accepted(index, &error),
         }
     }
 
-    /// `reopened`: it may have waited in the line.
-    fn welcome(&mut self, fd: OwnedFd, listener: usize, reopened: bool) {
+    /// `reopened`: it may have waited in the line. `read`: what was received of it.
+    pub(super) fn welcome(&mut self, fd: OwnedFd, listener: usize, reopened: bool, read: Vec<u8>) {
         self.doors.exhausted = false;
         let raw = fd.as_raw_fd();
         let mut conn = Conn::new(fd, listener);
@@ -222,7 +228,9 @@ impl<R: Reactor> Ring<R> {
         conn.deadline = Some(self.now.millis().after(patience));
         let token = self.enter(conn);
         self.count_taken();
-        if !self.receive_at_once(token) {
+        if !read.is_empty() {
+            self.feed_read(token, read);
+        } else if !self.receive_at_once(token) {
             self.receive_head(token);
             self.newcomers += 1;
         }
@@ -241,9 +249,9 @@ impl<R: Reactor> Ring<R> {
     /// The kernel wakes one waiter for a connection. Where that was an accept which has just been cancelled, nobody
     /// else is woken for it: what waits now is taken here, or by a worker with room, which is told. If there is none,
     /// whoever has room first looks before it sleeps.
-    fn pass_on(&mut self, index: usize) {
+    pub(super) fn pass_on(&mut self, index: usize) {
         let fd = self.doors.doors[index].listener.fd.as_raw_fd();
-        if self.phase == Phase::Over || !crate::sys::net::is_readable(fd) {
+        if self.kept_door() == Some(index) || self.phase == Phase::Over || !crate::sys::net::is_readable(fd) {
             return;
         }
         let is_ours = match self.phase {

@@ -133,15 +133,15 @@ pub fn finish(job: &mut Job, claims: &Claims, waiting: usize) -> bool {
     // A failure is noted in the job.
     if worth && (job.claimed && job.out.is_empty() || send(job, claims) == Ok(true)) {
         job.sent = Sent::Whole;
-        end_early(job, waiting > 0);
     }
     waiting > 0 && (job.sent == Sent::Whole || held::is_worth(us, waiting))
 }
 
 /// Where this thread has nothing else to do, the client hears of the connection's end with the answer, and not when the
 /// ring thread closes it: one that waits for the end wakes up once.
-fn end_early(job: &Job, more: bool) {
-    if let (false, false, true, Some(fd)) = (more, job.keep_alive, job.claimed, job.lent) {
+pub fn end_early(job: &Job, waiting: usize) {
+    let done = job.sent == Sent::Whole && !job.closed;
+    if let (true, 0, false, true, Some(fd)) = (done, waiting, job.keep_alive, job.claimed, job.lent) {
         // Who is gone hears nothing; the ring thread closes all the same.
         let _ = net::shutdown_write(fd);
     }
@@ -233,6 +233,7 @@ mod tests {
             let (mut job, _ours, mut theirs) = job(WORTH_US, b"answer", &claims);
             job.keep_alive = keep_alive;
             finish(&mut job, &claims, waiting);
+            end_early(&job, waiting);
             theirs.read_exact(&mut [0; 6]).expect("sent");
             theirs.set_nonblocking(true).expect("set");
             assert_eq!(theirs.read(&mut [0]).is_ok(), ended, "{keep_alive} {waiting}");

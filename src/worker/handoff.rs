@@ -5,7 +5,7 @@
 //! the queue looks for sleepers afterwards. With sequentially consistent fences between, one of the two always
 //! sees the other.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
@@ -14,6 +14,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 
 use super::channel::Channel;
 use super::job::Parcel;
+use super::lone::Rest;
 use crate::base::clock::Micros;
 use crate::engine::Token;
 use crate::plugin::host::Wake;
@@ -26,6 +27,10 @@ pub const LATER_US: u64 = 1_000;
 pub enum Reply {
     /// The request is finished; its response is in the job, or the rest of it in the channel.
     Done(Parcel),
+    /// The same, and the thread has the next one already: of somebody new, the connection.
+    Next(Parcel, Option<OwnedFd>),
+    /// The same, and what came of waiting for the next one.
+    Back(Parcel, Rest),
     /// There are bytes to send in the connection's channel.
     Output(Token, Arc<Channel>),
     /// The application waits for more of the request body.
@@ -41,6 +46,9 @@ pub struct Handoff {
     ring_is_patient: AtomicBool,
     ring_wake: EventFd,
     nudged: AtomicBool,
+    /// Wakes the thread that waits elsewhere for the next request, while it does.
+    bell: EventFd,
+    attends: AtomicBool,
     closed: AtomicBool,
     /// Since when replies wait of which the ring thread was not told, microseconds; 0: there are none.
     untold_since: AtomicU64,
@@ -62,6 +70,8 @@ impl Handoff {
             ring_is_patient: AtomicBool::new(false),
             ring_wake: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
             nudged: AtomicBool::new(false),
+            bell: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
+            attends: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             untold_since: AtomicU64::new(0),
             signals: AtomicBool::new(false),
@@ -88,6 +98,41 @@ impl Handoff {
     /// *Ring.* Wakes one interpreter thread if all that could take the batch sleep; it wakes the next.
     pub fn wake_interpreters(&self) {
         self.sleepers.wake_one();
+        self.ring_bell();
+    }
+
+    /// *Ring.* Wakes the thread that waits elsewhere. The callers' fences are those of `Sleepers`.
+    pub fn ring_bell(&self) {
+        if self.attends.load(Ordering::Relaxed) && self.attends.swap(false, Ordering::SeqCst) {
+            // Only a full counter could fail, and that is readable already.
+            let _ = self.bell.write(1);
+        }
+    }
+
+    /// *Interpreter.* What rings while the thread waits elsewhere ([`Handoff::attend`]).
+    pub fn bell(&self) -> RawFd {
+        self.bell.as_raw_fd()
+    }
+
+    /// *Interpreter.* It is about to wait elsewhere. `false`: it must not, there is something to do.
+    pub fn attend(&self) -> bool {
+        self.attends.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        let free = !self.has_work();
+        if !free {
+            self.attended();
+        }
+        free
+    }
+
+    /// *Interpreter.* It waits no more. Whether there is something to do.
+    pub fn attended(&self) -> bool {
+        self.attends.store(false, Ordering::Relaxed);
+        self.has_work()
+    }
+
+    fn has_work(&self) -> bool {
+        !self.requests.is_empty() || self.has_signals() || self.closed.load(Ordering::SeqCst)
     }
 
     /// *Ring.* The next reply.
@@ -114,6 +159,7 @@ impl Handoff {
     pub fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         self.sleepers.wake_all();
+        self.ring_bell();
     }
 
     /// *Ring.* Takes back what no interpreter thread has taken yet.
@@ -144,9 +190,8 @@ impl Handoff {
 
     /// *Interpreter.* Sleeps until there is something to do.
     pub fn wait(&self) -> Wake {
-        let is_over = || self.closed.load(Ordering::SeqCst);
-        self.sleepers.sleep_unless(|| !self.requests.is_empty() || self.has_signals() || is_over());
-        if self.requests.is_empty() && is_over() {
+        self.sleepers.sleep_unless(|| self.has_work());
+        if self.requests.is_empty() && self.closed.load(Ordering::SeqCst) {
             Wake::Over
         } else if self.has_signals() {
             Wake::Signal
@@ -158,7 +203,7 @@ impl Handoff {
     /// *Any thread.* Signals of the application's wait: a thread is to look.
     pub fn tell_signals(&self) {
         self.signals.store(true, Ordering::SeqCst);
-        self.sleepers.wake_one();
+        self.wake_interpreters();
     }
 
     /// Whether they may.
@@ -196,12 +241,20 @@ impl Handoff {
     /// *Interpreter.* Answers. The ring thread is woken if it sleeps, unless it may hear of it `later` than this moment
     /// and is patient: then when [`LATER_US`] have gone by with such replies, or with the next one that is not.
     pub fn answer_by(&self, reply: Reply, later: Option<Micros>) {
-        if let Some(now) = later.filter(|_| self.ring_is_patient.load(Ordering::Relaxed)) {
+        match later {
+            Some(now) => self.answer_within(reply, now, LATER_US),
+            None => self.answer(reply),
+        }
+    }
+
+    /// *Interpreter.* The same, `us` microseconds after the first of such replies.
+    pub fn answer_within(&self, reply: Reply, now: Micros, us: u64) {
+        if self.ring_is_patient.load(Ordering::Relaxed) {
             let since = self.untold_since.load(Ordering::Relaxed);
             if since == 0 {
                 self.untold_since.store(now.0, Ordering::Relaxed);
             }
-            if since == 0 || now.0.saturating_sub(since) < LATER_US {
+            if since == 0 || now.0.saturating_sub(since) < us {
                 let full = self.replies.push(reply).is_err();
                 assert!(!full, "a request has at most three replies under way");
                 return;

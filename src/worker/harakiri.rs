@@ -113,6 +113,8 @@ impl<R: Reactor> Ring<R> {
         if !nudged && self.watch.look_at.is_none_or(|at| at > now) {
             return;
         }
+        // Which connection a request came by may be told only there (`lone`).
+        self.read_replies();
         self.forget_returned();
         let next = self.find_late();
         self.see_to_late();

@@ -97,6 +97,8 @@ pub struct Job {
     pub streamed: Micros,
     /// The connection itself, for an answer sent by the interpreter thread.
     pub lent: Option<RawFd>,
+    /// It is closed, and its number may be another's already.
+    pub closed: bool,
     /// The interpreter thread answers, nobody else does.
     pub claimed: bool,
     /// Its answer is with those that are held.

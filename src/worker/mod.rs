@@ -18,6 +18,7 @@ mod health;
 mod held;
 mod job;
 mod logbook;
+mod lone;
 pub mod modified;
 pub mod office;
 mod pages;
@@ -166,9 +167,11 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     place(&plan);
     hook(&plan, Moment::PostFork)?;
     let plan = Arc::new(plan);
+    let rules = rules::Rules::new(&plan.settings, plan.id, &plan.area);
     let desk: &'static Desk = Box::leak(Box::new(Desk {
         handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
-        rules: rules::Rules::new(&plan.settings, plan.id, &plan.area),
+        lone: lone::Lone::new(&plan, rules.is_some()),
+        rules,
         pages: pages::Pages::read(&plan.settings.request.error_pages),
         claims: direct::Claims::new(plan.settings.process.threads),
         held: held::Held::new(plan.settings.process.threads),

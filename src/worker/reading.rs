@@ -9,9 +9,11 @@ use super::ring_thread::Ring;
 use crate::base::clock::Micros;
 use crate::base::errors;
 use crate::base::limits;
+use crate::base::protocol::SocketProtocol;
 use crate::engine::{Chunk, Reactor, Token};
-use crate::options::settings::Cover;
+use crate::options::settings::{Cover, Requests};
 use crate::plugin::host::View;
+use crate::proto::http::{Peer, Site};
 use crate::proto::{self, Decoder, Error, Limits, Step};
 use crate::request::{Body, Version};
 use crate::sys::net;
@@ -159,6 +161,15 @@ impl<R: Reactor> Ring<R> {
         self.feed_copied(token, parcel);
         self.recount(token);
         true
+    }
+
+    /// The first bytes of a connection, received elsewhere.
+    pub(super) fn feed_read(&mut self, token: Token, read: Vec<u8>) {
+        let mut parcel = self.fresh_job();
+        parcel.job.head = read;
+        self.know_peer(token);
+        self.feed_copied(token, parcel);
+        self.recount(token);
     }
 
     fn reparse(&mut self, token: Token, job: &mut Job) -> Result<Step, Error> {
@@ -313,29 +324,7 @@ impl<R: Reactor> Ring<R> {
         let engine = &self.engine;
         parcel.lend(|job| {
             let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| engine.bytes(chunk));
-            let request = &job.request;
-            let body = if job.body_in_head {
-                let end =
-                    head.len().min(request.head_bytes + usize::try_from(job.body_len).unwrap_or(usize::MAX));
-                &head[request.head_bytes..end]
-            } else {
-                &job.body
-            };
-            let scheme: &[u8] = match request.bytes(request.scheme, head, fixed) {
-                [] if request.https => b"https",
-                [] => b"http",
-                scheme => scheme,
-            };
-            View {
-                areas: [head, &request.derived, fixed],
-                vars: &request.vars,
-                listener: u32::try_from(job.listener).expect("few sockets"),
-                protocol: u8::from(request.version != Version::Uwsgi),
-                body_fd: job.spool.as_ref().map(|s| std::os::fd::AsRawFd::as_raw_fd(&*s.file)),
-                scheme,
-                body_len: job.body_len,
-                body,
-            }
+            view(job, head, fixed)
         });
     }
 
@@ -354,16 +343,62 @@ impl<R: Reactor> Ring<R> {
         };
         let conn: &Conn = &self.conns[index];
         let door = self.doors.door(conn.listener);
-        let limits =
-            Limits { head_bytes: self.plan.settings.request.buffer_size as usize, ..Limits::default() };
-        let protocol = door.listener.protocol;
-        if !proto::is_http(protocol, data) {
-            return proto::parse(protocol, data, &limits, &mut job.request);
+        let heads = Heads {
+            settings: &self.plan.settings.request,
+            protocol: door.listener.protocol,
+            site: &door.site,
+            peer: conn.peer.as_deref(),
+        };
+        heads.parse(data, job)
+    }
+}
+
+/// What there is to know to read a head.
+pub struct Heads<'a> {
+    pub settings: &'a Requests,
+    pub protocol: SocketProtocol,
+    pub site: &'a Site,
+    /// The client, if it is known already: what is HTTP needs it.
+    pub peer: Option<&'a Peer>,
+}
+
+impl Heads<'_> {
+    /// Reads a head, so far as it is here.
+    pub fn parse(&self, data: &[u8], job: &mut Job) -> Result<Step, Error> {
+        let limits = Limits { head_bytes: self.settings.buffer_size as usize, ..Limits::default() };
+        if !proto::is_http(self.protocol, data) {
+            return proto::parse(self.protocol, data, &limits, &mut job.request);
         }
-        let Some(peer) = conn.peer.as_deref() else { return Ok(Step::NeedMore) };
+        let Some(peer) = self.peer else { return Ok(Step::NeedMore) };
         if !job.pieces.worth_a_look(data, limits.head_bytes) {
             return Ok(Step::NeedMore);
         }
-        proto::http::parse(data, &limits, &door.site, peer, &mut job.request)
+        proto::http::parse(data, &limits, self.site, peer, &mut job.request)
+    }
+}
+
+/// What the plugin sees of a request whose head lies in `head`.
+pub fn view<'a>(job: &'a Job, head: &'a [u8], fixed: &'a [u8]) -> View<'a> {
+    let request = &job.request;
+    let body = if job.body_in_head {
+        let end = head.len().min(request.head_bytes + usize::try_from(job.body_len).unwrap_or(usize::MAX));
+        &head[request.head_bytes..end]
+    } else {
+        &job.body
+    };
+    let scheme: &[u8] = match request.bytes(request.scheme, head, fixed) {
+        [] if request.https => b"https",
+        [] => b"http",
+        scheme => scheme,
+    };
+    View {
+        areas: [head, &request.derived, fixed],
+        vars: &request.vars,
+        listener: u32::try_from(job.listener).expect("few sockets"),
+        protocol: u8::from(request.version != Version::Uwsgi),
+        body_fd: job.spool.as_ref().map(|s| std::os::fd::AsRawFd::as_raw_fd(&*s.file)),
+        scheme,
+        body_len: job.body_len,
+        body,
     }
 }

@@ -89,6 +89,8 @@ pub struct Ring<R> {
     pub(super) phase: Phase,
     /// It ends, and others serve those who come.
     pub(super) succeeded: bool,
+    /// Connections that interpreter threads have closed, so far as is known here.
+    pub(super) closed: u64,
     /// What the slot's counter stood at when this process took it over.
     pub(super) requests_before: u64,
     events: Vec<Event>,
@@ -134,6 +136,7 @@ impl<R: Reactor> Ring<R> {
             now,
             phase: Phase::Open,
             succeeded: false,
+            closed: 0,
             requests_before,
             events: Vec::new(),
             due: Vec::new(),
@@ -161,6 +164,7 @@ impl<R: Reactor> Ring<R> {
     fn turn(&mut self) -> io::Result<()> {
         self.read_replies();
         self.take_held();
+        self.look_after();
         self.relay_waiting();
         self.take_relayed();
         self.hand_over();
@@ -221,10 +225,12 @@ impl<R: Reactor> Ring<R> {
         self.recount(token);
     }
 
-    fn read_replies(&mut self) {
+    pub(super) fn read_replies(&mut self) {
         while let Some(reply) = self.desk.handoff.reply() {
             match reply {
                 Reply::Done(parcel) => self.done(parcel),
+                Reply::Next(parcel, guest) => self.went_on(parcel, guest),
+                Reply::Back(parcel, rest) => self.came_back(parcel, rest),
                 Reply::Output(token, channel) => {
                     self.output(token, channel);
                     self.recount(token);
@@ -236,7 +242,7 @@ impl<R: Reactor> Ring<R> {
 
     /// Whether the interpreter thread may be late with the news of answers that it has sent: more of them are to come.
     fn is_patient(&self) -> bool {
-        self.in_flight > 1
+        self.in_flight > 1 || self.desk.lone.is_on()
     }
 
     fn timeout(&self) -> Option<Duration> {
@@ -250,8 +256,8 @@ impl<R: Reactor> Ring<R> {
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
         // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
         let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);
-        let share = self.share.look_in();
-        [timer, pause, stop, log, full, queue, recycling, watch, untold, fresh, share]
+        let (share, door) = (self.share.look_in(), self.desk.lone.look_in());
+        [timer, pause, stop, log, full, queue, recycling, watch, untold, fresh, share, door]
             .into_iter()
             .flatten()
             .min()
@@ -283,9 +289,11 @@ impl<R: Reactor> Ring<R> {
         if let Some(chunk) = parcel.job.chunk.take() {
             self.engine.release(chunk);
         }
-        if self.jobs.len() < SPARES {
-            parcel.job.clear();
-            parcel.body = Pending::default();
+        parcel.job.clear();
+        parcel.body = Pending::default();
+        if let Some(parcel) = self.desk.lone.spare(parcel)
+            && self.jobs.len() < SPARES
+        {
             self.jobs.push(parcel);
         }
     }

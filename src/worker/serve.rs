@@ -12,6 +12,7 @@ use super::filter::{Filter, Kept};
 use super::handoff::{Handoff, Reply};
 use super::held::Held;
 use super::job::{Job, Parcel, Pending, Stage};
+use super::lone::Lone;
 use super::pages::Pages;
 use super::rules::Rules;
 use super::{Plan, office};
@@ -33,6 +34,8 @@ pub struct Desk {
     pub claims: Claims,
     /// Answers that wait for others.
     pub held: Held,
+    /// Requests that come one after the other.
+    pub lone: Lone,
     /// What the configuration does to requests and answers by itself.
     pub rules: Option<Rules>,
     /// `error-page-…`.
@@ -268,7 +271,14 @@ impl Host for Desk {
         if self.owes_signal() {
             return None;
         }
-        let mut exchange = self.handoff.take()?;
+        let mut exchange = match self.take_lone() {
+            Some(exchange) => exchange,
+            None => {
+                let exchange = self.handoff.take()?;
+                self.let_go();
+                exchange
+            }
+        };
         exchange.job.started = clock::now();
         exchange.job.thread = thread;
         let serial = self.core(thread).map_or(0, |core| self.enter(core, &exchange));
@@ -280,7 +290,7 @@ impl Host for Desk {
     }
 
     fn wait(&self, _thread: u32) -> Wake {
-        self.handoff.wait()
+        if self.wait_for_next() { Wake::Request } else { self.handoff.wait() }
     }
 
     fn respond(&self, job: &mut Job, head: &Head<'_>, body: &[u8], last: bool) -> Result<(), Refusal> {
@@ -359,6 +369,8 @@ impl Host for Desk {
         job.finished = clock::now();
         let waiting = self.handoff.waiting();
         let (later, now) = (direct::finish(job, &self.claims, waiting), job.finished);
+        let Some(exchange) = self.keep(exchange, waiting) else { return };
+        direct::end_early(&exchange.job, waiting);
         self.handoff.answer_by(Reply::Done(exchange), later.then_some(now));
     }
 

@@ -21,10 +21,15 @@ impl<R: Reactor> Ring<R> {
     /// An interpreter thread has finished a request.
     pub(super) fn done(&mut self, parcel: Parcel) {
         self.in_flight -= 1;
+        self.count_finished(&parcel);
+        self.conclude(parcel);
+    }
+
+    /// One more is finished: so far it goes on here.
+    pub(super) fn count_finished(&mut self, parcel: &Parcel) {
         self.share.count_turn();
         self.relay.moves(self.now.millis());
         self.gate.observe(parcel.job.finished.since(parcel.job.started));
-        self.conclude(parcel);
     }
 
     /// A request is finished: counts it, and sends what there is to send.
@@ -316,9 +321,10 @@ impl<R: Reactor> Ring<R> {
             channel.break_off();
         }
         if conn.receiving || conn.lent || conn.writing != Writing::Idle {
-            if let Some(fd) = conn.raw() {
+            let (fd, lent) = (conn.raw(), conn.lent);
+            if let Some(fd) = fd {
                 // Ends the receive and the send that are under way; their events remove the entry.
-                self.engine.shutdown(fd);
+                if lent { self.shut_down_lent(fd) } else { self.engine.shutdown(fd) }
             }
             let Some(conn) = self.conn(token) else { return };
             conn.reading = Reading::Closing;

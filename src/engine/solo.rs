@@ -1,0 +1,144 @@
+//! A small ring of one thread that waits for one thing at a time: somebody at a listening socket, or bytes on a connection.
+//! A bell ends the wait, and so does time; what came in that moment all the same is not lost.
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+
+/// One operation, its cancellation, the bell, and a close before.
+const ENTRIES: u32 = 4;
+
+const MAIN: u64 = 1;
+const BELL: u64 = 2;
+/// What nobody waits for.
+const ASIDE: u64 = 3;
+
+/// The ring. Whatever the kernel writes to is lent for the length of a call: no call returns before its operation has ended.
+pub struct Solo {
+    ring: IoUring,
+    bell: RawFd,
+}
+
+impl Solo {
+    /// For the calling thread. `bell`: an eventfd that outlives it.
+    pub fn new(bell: RawFd) -> io::Result<Solo> {
+        let mut builder = IoUring::builder();
+        builder.dontfork().setup_single_issuer().setup_defer_taskrun().setup_submit_all();
+        let mut solo = Solo { ring: builder.build(ENTRIES)?, bell };
+        solo.watch_bell();
+        Ok(solo)
+    }
+
+    /// Closes `fd`, which its owner gives up: its number is free when this returns, whatever else comes. Then accepts
+    /// somebody at `listener`. `None`: nobody came in `time` (a limit costs two changes of the
+    /// processor's timer), or the bell rang.
+    pub fn accept_next(
+        &mut self,
+        fd: RawFd,
+        listener: RawFd,
+        time: Option<Duration>,
+    ) -> io::Result<Option<OwnedFd>> {
+        let close = opcode::Close::new(types::Fd(fd)).build().flags(squeue::Flags::SKIP_SUCCESS);
+        self.push(close.user_data(ASIDE));
+        let entry = opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut())
+            .flags(libc::SOCK_CLOEXEC)
+            .build();
+        let Some(fd) = self.carry_out(entry, time)? else { return Ok(None) };
+        let fd = RawFd::try_from(fd).expect("the kernel numbers descriptors in an int");
+        // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
+        Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+
+    /// Receives once, at most `max` bytes, appending to `buffer`: how many; 0 at the end of the stream. `None`: nothing came
+    /// in `time`, or the bell rang.
+    pub fn receive(
+        &mut self,
+        fd: RawFd,
+        buffer: &mut Vec<u8>,
+        max: usize,
+        time: Option<Duration>,
+    ) -> io::Result<Option<usize>> {
+        buffer.reserve(max);
+        let len = u32::try_from(max).unwrap_or(u32::MAX);
+        let room = buffer.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+        let entry = opcode::Recv::new(types::Fd(fd), room, len).build();
+        let Some(n) = self.carry_out(entry, time)? else { return Ok(None) };
+        let len = buffer.len() + n as usize;
+        assert!(len <= buffer.capacity(), "the kernel was given the spare room only");
+        // SAFETY: the kernel wrote `n` bytes at the old end, within the capacity.
+        unsafe { buffer.set_len(len) };
+        Ok(Some(n as usize))
+    }
+
+    /// One operation to its end. `None`: it was ended before it came to anything.
+    fn carry_out(&mut self, entry: squeue::Entry, time: Option<Duration>) -> io::Result<Option<u32>> {
+        self.push(entry.user_data(MAIN));
+        let mut cancelled = false;
+        loop {
+            self.enter(time.filter(|_| !cancelled));
+            match self.look() {
+                Some(result) if result >= 0 => return Ok(Some(result.cast_unsigned())),
+                // Another program may have made the shared socket one that does not wait.
+                Some(result) if matches!(-result, libc::ECANCELED | libc::EAGAIN | libc::EINTR) => {
+                    return Ok(None);
+                }
+                Some(result) => return Err(io::Error::from_raw_os_error(-result)),
+                None => {}
+            }
+            // Time is up, a signal has come, or the bell rang.
+            if !cancelled {
+                let cancel = opcode::AsyncCancel::new(MAIN).build().flags(squeue::Flags::SKIP_SUCCESS);
+                self.push(cancel.user_data(ASIDE));
+                cancelled = true;
+            }
+        }
+    }
+
+    fn push(&mut self, entry: squeue::Entry) {
+        // SAFETY: what the entry points to stays where it is until its completion was seen: `carry_out` does not return before.
+        let pushed = unsafe { self.ring.submission().push(&entry) };
+        assert!(pushed.is_ok(), "at most three entries are in a queue of four");
+    }
+
+    fn watch_bell(&mut self) {
+        let entry = opcode::PollAdd::new(types::Fd(self.bell), libc::POLLIN as u32).multi(true).build();
+        self.push(entry.user_data(BELL));
+    }
+
+    /// Submits, and waits for a completion.
+    fn enter(&mut self, time: Option<Duration>) {
+        let entered = match time {
+            None => self.ring.submit_and_wait(1),
+            Some(time) => {
+                let time = types::Timespec::from(time);
+                self.ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&time))
+            }
+        };
+        match entered {
+            Ok(_) => {}
+            Err(e)
+                if matches!(
+                    e.raw_os_error(),
+                    Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY)
+                ) => {}
+            // What is under way can neither be ended nor waited for, and its memory is on loan.
+            Err(e) => panic!("io_uring_enter: {e}"),
+        }
+    }
+
+    /// The result of the operation, if it has ended.
+    fn look(&mut self) -> Option<i32> {
+        let mut result = None;
+        loop {
+            let next = self.ring.completion().next();
+            let Some(entry) = next else { return result };
+            match entry.user_data() {
+                MAIN => result = Some(entry.result()),
+                BELL if !cqueue::more(entry.flags()) => self.watch_bell(),
+                _ => {}
+            }
+        }
+    }
+}
