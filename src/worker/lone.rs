@@ -11,66 +11,38 @@
 //! For the ring thread the connection stays lent all the while, and a request in flight: nothing else changes hands. Whoever
 //! comes at that door meanwhile is the interpreter thread's; the ring thread accepts none there as long as it sees the
 //! interpreter thread come back within [`HOLD_US`], and looks each [`TICK_MS`].
+//!
+//! `thread` has the interpreter thread's side, `habit` when to wait at all.
 
-use std::cell::RefCell;
-use std::io;
-use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+mod habit;
+mod thread;
+
+use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crossbeam_queue::ArrayQueue;
 
 use super::connection::Reading;
-use super::direct::{self, Sent};
-use super::handoff::Reply;
-use super::job::{Job, Parcel, Pending};
-use super::reading::{self, Heads};
+use super::job::Parcel;
 use super::ring_thread::Ring;
-use super::serve::Desk;
 use super::stop::Phase;
-use super::{Plan, preface};
-use crate::base::clock::{self, Micros};
+use super::{Plan, acceptor, preface};
+use crate::base::clock::Micros;
 use crate::base::engine::Kind;
-use crate::base::limits;
 use crate::base::protocol::{Cover, SocketProtocol};
-use crate::engine::solo::Solo;
-use crate::engine::{Reactor, Token};
-use crate::plugin::host::{Exchange, Outcome};
-use crate::proto::http::{Peer, Site};
-use crate::proto::{self, Step};
-use crate::request::Body;
+use crate::engine::Reactor;
+use crate::proto::http::Site;
 use crate::shared::area::bump;
-use crate::sys::net;
+use crate::sys::host;
 use crate::sys::socket::Listener;
-use crate::sys::socket::queue::Queues;
 
-/// So long an interpreter thread waits for the next request, microseconds. A client that took longer for its last one is
-/// not waited for.
-const WAIT_US: u64 = 1_000;
-/// And for the first bytes of a connection.
-const FIRST: Duration = Duration::from_micros(300);
-/// The ring thread looks at a door that is kept so often, milliseconds…
+/// The ring thread looks at what is kept so often, milliseconds…
 const TICK_MS: u64 = 4;
-/// …and takes it back from a thread that has not come there for so long, microseconds.
+/// …and takes it back from a thread that has not begun to wait for so long, microseconds.
 const HOLD_US: u64 = 4_000;
-/// Before that so many requests came one after the other.
-const STREAK: u32 = 4;
-/// Waiting was in vain so often: others have come instead. (Once is usual at a door where the ring thread accepts as well.)
-const IN_VAIN: u32 = 2;
-/// Then so many requests go their usual way.
-const REST: u32 = 64;
-/// It hears of what was done so late, microseconds.
-const TOLD_US: u64 = 4_000;
 /// Jobs that are ready for an interpreter thread: more than come in that time.
 const SPARES: usize = 128;
-/// With so many in the line at the door, many are better received at once: that is the ring thread's way.
-const CROWD: u32 = 10;
-const CROWD_TCP: u32 = 3;
-/// One in so many looks at the line.
-const LOOK_EACH: u32 = 32;
-/// And then so many requests go their usual way.
-const CROWD_REST: u32 = 1_024;
 
 /// What interpreter thread and ring thread share about it.
 #[derive(Debug)]
@@ -91,44 +63,6 @@ pub struct Lone {
     closed: Mutex<u64>,
 }
 
-/// What the waiting thread has of its own.
-#[derive(Default)]
-struct Own {
-    solo: Option<Solo>,
-    /// There is none to be had.
-    denied: bool,
-    /// The last request, answered, whose connection is waited on.
-    kept: Option<Parcel>,
-    /// The one that came.
-    next: Option<Parcel>,
-    /// When the last one was finished.
-    finished: Micros,
-    /// Requests that came one after the other.
-    streak: u32,
-    /// Waits in vain since the last one that was not.
-    in_vain: u32,
-    /// Requests that go their usual way.
-    rest: u32,
-    /// Guests, to know when to look at the line.
-    guests: u32,
-    /// Knows its length.
-    queues: Option<Queues>,
-    /// Who the client of a connection is.
-    peer: Option<(Token, Peer)>,
-}
-
-thread_local! {
-    static OWN: RefCell<Own> = RefCell::new(Own::default());
-}
-
-/// What a wait came to.
-enum Came {
-    /// A request; of somebody new, the connection.
-    Request(Parcel, Option<OwnedFd>),
-    /// None that is served here.
-    Else(Rest),
-}
-
 /// What the ring thread goes on with.
 #[derive(Debug, Default)]
 pub struct Rest {
@@ -147,7 +81,7 @@ impl Lone {
         let bounded =
             settings.queue_size > 0 || settings.queue_timeout > 0 || settings.keepalive_requests > 0;
         let looks = rules || settings.tracing || plan.settings.monitor.health_checks;
-        let host = crate::sys::host::node();
+        let host = host::node();
         let site = |listener: &Listener| {
             let plain = matches!(listener.cover, Cover::None)
                 && matches!(
@@ -155,7 +89,7 @@ impl Lone {
                     SocketProtocol::Uwsgi | SocketProtocol::Http | SocketProtocol::Auto
                 )
                 && !preface::possible(settings, listener.protocol);
-            plain.then(|| super::acceptor::site(&host, listener))
+            plain.then(|| acceptor::site(&host, listener))
         };
         Lone {
             possible: plan.settings.process.threads == 1
@@ -208,209 +142,10 @@ impl Lone {
     }
 
     fn stop(&self) {
-        self.door.store(0, Ordering::Relaxed);
-        self.is_on.store(false, Ordering::Relaxed);
-    }
-}
-
-impl Desk {
-    /// *Interpreter.* A request is answered, and `waiting` others wait: keeps it, if the next one is to be waited for. The
-    /// request, if not.
-    pub(super) fn keep(&self, exchange: Parcel, waiting: usize) -> Option<Parcel> {
-        if !self.lone.possible {
-            return Some(exchange);
+        if self.is_on() || self.door().is_some() {
+            self.door.store(0, Ordering::Relaxed);
+            self.is_on.store(false, Ordering::Relaxed);
         }
-        OWN.with_borrow_mut(|own| {
-            let job = &exchange.job;
-            let soon = job.arrived.since(own.finished) < WAIT_US;
-            own.finished = job.finished;
-            own.streak = if soon { own.streak.saturating_add(1) } else { 0 };
-            own.rest = own.rest.saturating_sub(1);
-            let (slot, area) = (self.plan.slot(), &self.plan.area);
-            // At a door one may have come just before the ring thread left it.
-            let free = waiting == 0 && (!job.keep_alive || slot.in_hand() <= 1);
-            let sent = job.sent == Sent::Whole && job.lent.is_some() && job.token.is_some();
-            let usual = job.request.record_id == 0 && job.outcome != Outcome::LastException;
-            let open = !slot.is_draining() && !area.is_paused() && self.lone.site(job.listener).is_some();
-            let ripe = own.streak >= STREAK && own.rest == 0;
-            let fits = ripe && sent && usual && open && own.has_ring(self);
-            if fits && free {
-                own.kept = Some(exchange);
-                return None;
-            }
-            // A thread that has others to serve first comes back to its door.
-            if !fits || job.keep_alive {
-                self.lone.stop();
-            }
-            Some(exchange)
-        })
-    }
-
-    /// *Interpreter.* The request that was waited for.
-    pub(super) fn take_lone(&self) -> Option<Parcel> {
-        if self.lone.possible { OWN.with_borrow_mut(|own| own.next.take()) } else { None }
-    }
-
-    /// *Interpreter.* There is another request: the one that was kept goes back.
-    pub(super) fn let_go(&self) {
-        if self.lone.possible
-            && let Some(kept) = OWN.with_borrow_mut(|own| own.kept.take())
-        {
-            self.give_back(kept, Rest::default());
-        }
-    }
-
-    /// *Interpreter.* Waits for the next request, if the last one was kept for it. `false`: there is none.
-    pub(super) fn wait_for_next(&self) -> bool {
-        if !self.lone.possible {
-            return false;
-        }
-        OWN.with_borrow_mut(|own| {
-            let Some(mut kept) = own.kept.take() else { return false };
-            self.lone.came.store(kept.job.finished.0, Ordering::Relaxed);
-            if !self.handoff.attend() {
-                self.give_back(kept, Rest::default());
-                return false;
-            }
-            let came = self.attend(own, &mut kept.job);
-            let others = self.handoff.attended();
-            match came {
-                Came::Request(parcel, guest) => {
-                    self.lone.is_on.store(true, Ordering::Relaxed);
-                    own.in_vain = 0;
-                    let now = parcel.job.ready;
-                    own.next = Some(parcel);
-                    self.handoff.answer_within(Reply::Next(kept, guest), now, TOLD_US);
-                    true
-                }
-                Came::Else(rest) => {
-                    own.in_vain += 1;
-                    if own.in_vain >= IN_VAIN || others && kept.job.keep_alive {
-                        (own.in_vain, own.rest) = (0, if others { CROWD_REST } else { REST });
-                    }
-                    // At a door that the ring thread has left, this thread comes back to wait.
-                    if !others || own.rest > 0 {
-                        self.lone.stop();
-                    }
-                    self.give_back(kept, rest);
-                    false
-                }
-            }
-        })
-    }
-
-    fn give_back(&self, kept: Parcel, rest: Rest) {
-        direct::end_early(&kept.job, 0);
-        self.handoff.answer(Reply::Back(kept, rest));
-    }
-
-    fn attend(&self, own: &mut Own, last: &mut Job) -> Came {
-        let mut parcel = self
-            .lone
-            .spares
-            .pop()
-            .unwrap_or_else(|| Box::new(Exchange::new(Job::default(), Pending::default())));
-        parcel.job.listener = last.listener;
-        parcel.job.token = last.token;
-        let Some(solo) = &mut own.solo else { return Came::Else(Rest::default()) };
-        let Some(fd) = last.lent else { return Came::Else(Rest::default()) };
-        // The ring thread's bell ends the wait (`look_after`), where it looks here already.
-        let time = (!self.lone.is_on()).then_some(Duration::from_micros(WAIT_US));
-        if last.keep_alive {
-            receive(solo, fd, &mut parcel.job.head, time);
-            return self.request(own, parcel, fd, None);
-        }
-        self.lone.door.store(last.listener + 1, Ordering::Relaxed);
-        let door = self.plan.listeners[last.listener].fd.as_raw_fd();
-        *self.lone.closed() += 1;
-        last.closed = true;
-        let Ok(Some(guest)) = solo.accept_next(fd, door, time) else {
-            return Came::Else(Rest { knocked: net::is_readable(door), ..Rest::default() });
-        };
-        let fd = guest.as_raw_fd();
-        receive(solo, fd, &mut parcel.job.head, Some(FIRST));
-        own.look_at_line(&self.plan.listeners[last.listener]);
-        own.peer = None;
-        self.request(own, parcel, fd, Some(guest))
-    }
-
-    /// The request that the received bytes are, if they are one that goes to the application as it is.
-    fn request(&self, own: &mut Own, mut parcel: Parcel, fd: RawFd, guest: Option<OwnedFd>) -> Came {
-        let job = &mut parcel.job;
-        if !job.head.is_empty() && self.is_plain(own, job, fd) {
-            let now = clock::now();
-            job.lent = Some(fd);
-            job.since = now.millis();
-            (job.arrived, job.ready) = (now, now);
-            if self.plan.area.is_draining() || self.plan.settings.request.keepalive_ms == 0 {
-                job.request.keep_alive = false;
-            }
-            let fixed = self.lone.site(job.listener).map_or(&[][..], Site::text);
-            parcel.lend(|job| reading::view(job, &job.head, fixed));
-            return Came::Request(parcel, guest);
-        }
-        let read = std::mem::take(&mut job.head);
-        Came::Else(Rest { guest, read, knocked: false })
-    }
-
-    /// Whether a request is all here, and nothing but the application has to do with it.
-    fn is_plain(&self, own: &mut Own, job: &mut Job, fd: RawFd) -> bool {
-        let Some(token) = job.token else { return false };
-        let Some(site) = self.lone.site(job.listener) else { return false };
-        let settings = &self.plan.settings.request;
-        let protocol = self.plan.listeners[job.listener].protocol;
-        let http = proto::is_http(protocol, &job.head);
-        if http && own.peer.as_ref().is_none_or(|(of, _)| *of != token) {
-            own.peer = Some((token, Peer::new(net::peer(fd))));
-        }
-        let peer = own.peer.as_ref().map(|(_, peer)| peer);
-        let head = std::mem::take(&mut job.head);
-        let step = Heads { settings, protocol, site, peer }.parse(&head, job);
-        let behind = head.len().saturating_sub(job.request.head_bytes) as u64;
-        job.head = head;
-        match (step, &job.request.body) {
-            (Ok(Step::Head), Body::None) => behind == 0,
-            (Ok(Step::Head), &Body::Sized(len)) if settings.limit_post == 0 || len <= settings.limit_post => {
-                (job.body_len, job.body_in_head) = (len, true);
-                behind == len
-            }
-            _ => false,
-        }
-    }
-}
-
-/// An end and an error are found again where all others are.
-fn receive(solo: &mut Solo, fd: RawFd, buffer: &mut Vec<u8>, time: Option<Duration>) {
-    match net::append_now(fd, buffer, limits::POOL_BUFFER_BYTES) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let _ = solo.receive(fd, buffer, limits::POOL_BUFFER_BYTES, time);
-        }
-        _ => {}
-    }
-}
-
-impl Own {
-    /// One guest in so many looks how many others wait.
-    fn look_at_line(&mut self, door: &Listener) {
-        self.guests = self.guests.wrapping_add(1);
-        if self.guests.is_multiple_of(LOOK_EACH)
-            && self.queues.get_or_insert_default().waiting(door)
-                >= if door.is_tcp() { CROWD_TCP } else { CROWD }
-        {
-            self.rest = CROWD_REST;
-        }
-    }
-
-    /// A ring of one's own, made when it is first needed.
-    fn has_ring(&mut self, desk: &Desk) -> bool {
-        if self.solo.is_none() && !self.denied {
-            match Solo::new(desk.handoff.bell()) {
-                Ok(solo) => self.solo = Some(solo),
-                // The worker has one, which does it all, a little slower.
-                Err(_) => self.denied = true,
-            }
-        }
-        self.solo.is_some()
     }
 }
 
@@ -480,27 +215,38 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
-    /// A thread that waits for too long waits no more.
+    /// A thread that waits for too long, or at the end, waits no more.
     pub(super) fn look_after(&mut self) {
-        let lone = &self.desk.lone;
-        if lone.is_on() && lone.is_late(self.now) {
-            lone.stop();
-            self.desk.handoff.ring_bell();
+        if self.desk.lone.is_on() && (self.desk.lone.is_late(self.now) || self.takes_nobody()) {
+            self.end_lone();
         }
+    }
+
+    fn takes_nobody(&self) -> bool {
+        self.phase != Phase::Open || self.plan.area.is_paused()
+    }
+
+    fn end_lone(&self) {
+        self.desk.lone.stop();
+        // A thread that begins to wait now sees that, or is seen here.
+        fence(Ordering::SeqCst);
+        self.desk.handoff.ring_bell();
+    }
+
+    /// Whether requests are over of which the ring thread has not been told.
+    pub(super) fn is_untold(&self) -> bool {
+        let busy = self.plan.area.cores_of(self.plan.slot).any(|(_, core)| core.busy().is_some());
+        self.in_flight > 0 && !busy
     }
 
     /// The door that an interpreter thread keeps, and comes back to. One that it does not come back to is taken from it.
     pub(super) fn kept_door(&mut self) -> Option<usize> {
         let lone = &self.desk.lone;
         let door = lone.door()?;
-        if !lone.is_late(self.now)
-            && self.in_flight > 0
-            && self.phase == Phase::Open
-            && !self.plan.area.is_paused()
-        {
+        if !lone.is_late(self.now) && self.in_flight > 0 && !self.takes_nobody() {
             return Some(door);
         }
-        lone.stop();
+        self.end_lone();
         None
     }
 }

@@ -196,6 +196,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     tracebacker::start(&plan);
     let ring = start_ring(&plan, desk)?;
     let others = start_interpreters(&plan)?;
+    desk.prepare_to_wait();
     plan.slot().set_state(State::Ready);
     // Those sent before have rung no bell here; see `Area::send_signal`.
     fence(Ordering::SeqCst);

@@ -24,7 +24,7 @@ use super::relay::Relay;
 use super::room::Crowding;
 use super::serve::Desk;
 use super::{Plan, stop::Phase};
-use crate::base::clock::{self, Micros};
+use crate::base::clock::{self, Micros, Millis};
 use crate::base::limits;
 use crate::engine::timer::Wheel;
 use crate::engine::{Event, Reactor, Token};
@@ -87,6 +87,8 @@ pub struct Ring<R> {
     pub(super) census: Census,
     pub(super) now: Micros,
     pub(super) phase: Phase,
+    /// Told to end at once, it waits so long for interpreter threads to tell of what is over.
+    pub(super) patient_until: Millis,
     /// It ends, and others serve those who come.
     pub(super) succeeded: bool,
     /// Connections that interpreter threads have closed, so far as is known here.
@@ -135,6 +137,7 @@ impl<R: Reactor> Ring<R> {
             census: Census::default(),
             now,
             phase: Phase::Open,
+            patient_until: Millis(0),
             succeeded: false,
             closed: 0,
             requests_before,
@@ -157,6 +160,7 @@ impl<R: Reactor> Ring<R> {
         while !self.is_over() {
             self.turn()?;
         }
+        self.read_replies();
         self.logbook.flush_now();
         Ok(())
     }

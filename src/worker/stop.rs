@@ -19,6 +19,8 @@ pub enum Phase {
     Over,
 }
 
+/// At once is after so many milliseconds, where an interpreter thread has yet to tell of a request that is over.
+const UNTOLD_MS: u64 = 20;
 /// While draining, connections that closed without an event of their own are looked for this often, ms.
 const POLL_MS: u64 = 20;
 /// A connection without a request may still bring one for so long once the end began, milliseconds.
@@ -41,7 +43,10 @@ impl<R: Reactor> Ring<R> {
             Command::Run => {}
             Command::Yield => self.begin_drain(true),
             Command::Drain => self.begin_drain(false),
-            Command::Quit => self.phase = Phase::Over,
+            Command::Quit => {
+                self.phase = Phase::Over;
+                self.patient_until = self.now.millis().after(UNTOLD_MS);
+            }
         }
     }
 
@@ -99,7 +104,8 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn is_over(&self) -> bool {
         match self.phase {
             Phase::Open | Phase::Sweeping => false,
-            Phase::Over => true,
+            // What is over is told, and logged.
+            Phase::Over => !self.is_untold() || self.patient_until <= self.now.millis(),
             Phase::Draining => {
                 self.in_flight <= self.given_up()
                     && self.backlog.is_empty()
@@ -112,8 +118,9 @@ impl<R: Reactor> Ring<R> {
 
     pub(super) fn stop_poll(&self) -> Option<u64> {
         match self.phase {
-            Phase::Open | Phase::Over => None,
+            Phase::Open => None,
             Phase::Sweeping => Some(0),
+            Phase::Over => Some(1),
             Phase::Draining => Some(POLL_MS),
         }
     }

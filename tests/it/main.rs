@@ -43,6 +43,7 @@ mod locks;
 mod log;
 mod log_json;
 mod log_process;
+mod lone;
 mod long;
 mod metrics;
 mod module;

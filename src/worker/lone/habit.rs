@@ -1,0 +1,126 @@
+//! When an interpreter thread waits for the next request itself: while requests come one after the other, and not for a while
+//! after others came instead.
+
+use crate::base::clock::Micros;
+
+/// The next request comes within so many microseconds of the last one's end.
+const SOON_US: u64 = 1_000;
+/// Before that so many did.
+const STREAK: u32 = 4;
+/// Waiting was in vain so often. (Once is usual at a door where the ring thread accepts as well.)
+const IN_VAIN: u32 = 2;
+/// Then so many requests go their usual way…
+const REST: u32 = 64;
+/// …and so many where there was a crowd.
+const CROWD_REST: u32 = 1_024;
+/// One guest in so many looks at the line.
+const LOOK_EACH: u32 = 32;
+
+/// How requests came of late.
+#[derive(Debug, Default)]
+pub struct Habit {
+    /// When the last one was finished.
+    finished: Micros,
+    /// Requests that came one after the other.
+    streak: u32,
+    /// Waits in vain since the last one that was not.
+    in_vain: u32,
+    /// Requests that go their usual way.
+    rest: u32,
+    guests: u32,
+}
+
+impl Habit {
+    /// One is finished that came at `arrived`.
+    pub fn finished(&mut self, arrived: Micros, finished: Micros) {
+        let soon = arrived.since(self.finished) < SOON_US;
+        self.finished = finished;
+        self.streak = if soon { self.streak.saturating_add(1) } else { 0 };
+        self.rest = self.rest.saturating_sub(1);
+    }
+
+    /// Whether to wait for the next one.
+    pub fn is_ripe(&self) -> bool {
+        self.streak >= STREAK && self.rest == 0
+    }
+
+    /// It came.
+    pub fn came(&mut self) {
+        self.in_vain = 0;
+    }
+
+    /// It did not. `others`: others did, and they matter, for one connection was waited on (`kept`).
+    pub fn in_vain(&mut self, others: bool, kept: bool) {
+        self.in_vain += 1;
+        if self.in_vain >= IN_VAIN || others && kept {
+            self.in_vain = 0;
+            self.rest = if others { CROWD_REST } else { REST };
+        }
+    }
+
+    /// Whether it waits no more for now.
+    pub fn rests(&self) -> bool {
+        self.rest > 0
+    }
+
+    /// Somebody new is here. Whether to look how many wait behind him.
+    pub fn is_to_look(&mut self) -> bool {
+        self.guests = self.guests.wrapping_add(1);
+        self.guests % LOOK_EACH == 1
+    }
+
+    /// Many do.
+    pub fn crowd(&mut self) {
+        self.rest = CROWD_REST;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After requests that came so many microseconds after the one before.
+    fn after(gaps: &[u64]) -> Habit {
+        let mut habit = Habit { finished: Micros(10_000), ..Habit::default() };
+        for gap in gaps {
+            let arrived = Micros(habit.finished.0 + gap);
+            habit.finished(arrived, Micros(arrived.0 + 50));
+        }
+        habit
+    }
+
+    #[test]
+    fn who_asks_again_at_once_is_waited_for() {
+        assert!(!after(&[10; 3]).is_ripe());
+        assert!(after(&[10; 4]).is_ripe());
+        assert!(!after(&[10, 10, 10, 10, SOON_US]).is_ripe(), "nobody came for a while");
+        assert!(after(&[SOON_US, 999, 999, 999, 999]).is_ripe());
+    }
+
+    #[test]
+    fn waiting_in_vain_is_given_up_for_a_while() {
+        let mut habit = after(&[10; 4]);
+        habit.in_vain(false, false);
+        assert!(habit.is_ripe(), "once is usual");
+        habit.came();
+        habit.in_vain(false, false);
+        assert!(habit.is_ripe(), "the last one was not in vain");
+        habit.in_vain(false, false);
+        assert!(!habit.is_ripe() && habit.rests());
+        for _ in 0..REST {
+            habit.finished(habit.finished, habit.finished);
+        }
+        assert!(habit.is_ripe());
+        habit.in_vain(true, true);
+        assert_eq!(habit.rest, CROWD_REST, "others have come by other ways");
+    }
+
+    #[test]
+    fn one_in_so_many_looks_at_the_line_the_first_one_too() {
+        let mut habit = Habit::default();
+        let looks: Vec<usize> = (0..100).filter(|_| habit.is_to_look()).collect();
+        assert_eq!(looks, [0, 32, 64, 96]);
+        habit.crowd();
+        assert!(habit.rests());
+    }
+}

@@ -1,0 +1,271 @@
+//! The interpreter thread's side: it keeps what it has answered, waits, and takes what comes.
+
+use std::cell::RefCell;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Rest;
+use super::habit::Habit;
+use crate::base::clock;
+use crate::base::limits::POOL_BUFFER_BYTES;
+use crate::engine::Token;
+use crate::engine::solo::Solo;
+use crate::plugin::host::{Exchange, Outcome};
+use crate::proto::http::{Peer, Site};
+use crate::proto::{self, Step};
+use crate::request::Body;
+use crate::sys::net;
+use crate::sys::socket::queue::Queues;
+use crate::worker::direct::{self, Sent};
+use crate::worker::handoff::Reply;
+use crate::worker::job::{Job, Parcel, Pending};
+use crate::worker::reading::{self, Heads};
+use crate::worker::serve::Desk;
+
+/// So long it waits where the ring thread does not look yet.
+const WAIT: Duration = Duration::from_millis(1);
+/// And for the first bytes of a connection.
+const FIRST: Duration = Duration::from_micros(300);
+/// The ring thread hears of what was done so late, microseconds.
+const TOLD_US: u64 = 4_000;
+/// With so many in the line at a door, many are better received at once: that is the ring thread's way. Over TCP it is with
+/// fewer, since the first bytes come after the connection.
+const CROWD: u32 = 10;
+const CROWD_TCP: u32 = 3;
+
+/// What the waiting thread has of its own.
+#[derive(Default)]
+struct Own {
+    habit: Habit,
+    /// `None`: it does not wait; or there are none to be had, and all goes its usual way, a little slower.
+    means: Option<Means>,
+    /// The last request, answered, whose connection is waited on.
+    kept: Option<Parcel>,
+    /// The one that came.
+    next: Option<Parcel>,
+    /// Who the client of a connection is.
+    peer: Option<(Token, Peer)>,
+}
+
+/// What it waits with.
+struct Means {
+    solo: Solo,
+    /// Knows who waits in a line.
+    queues: Queues,
+}
+
+thread_local! {
+    static OWN: RefCell<Own> = RefCell::new(Own::default());
+}
+
+/// What a wait came to.
+enum Came {
+    /// A request; of somebody new, the connection.
+    Request(Parcel, Option<OwnedFd>),
+    /// None that is served here.
+    Else(Rest),
+}
+
+impl Desk {
+    /// *Interpreter.* What the calling thread is to wait with, before it serves: it belongs to an idle worker.
+    pub(in crate::worker) fn prepare_to_wait(&self) {
+        if self.lone.possible {
+            OWN.with_borrow_mut(|own| own.means = Means::new(self));
+        }
+    }
+
+    /// *Interpreter.* A request is answered, and `waiting` others wait: keeps it, if the next one is to be waited for. The
+    /// request, if not.
+    pub(in crate::worker) fn keep(&self, exchange: Parcel, waiting: usize) -> Option<Parcel> {
+        if !self.lone.possible {
+            return Some(exchange);
+        }
+        OWN.with_borrow_mut(|own| {
+            let job = &exchange.job;
+            own.habit.finished(job.arrived, job.finished);
+            let (slot, area) = (self.plan.slot(), &self.plan.area);
+            // At a door one may have come just before the ring thread left it.
+            let free = waiting == 0 && (!job.keep_alive || slot.in_hand() <= 1);
+            let sent = job.sent == Sent::Whole && job.lent.is_some() && job.token.is_some();
+            let usual = job.request.record_id == 0 && job.outcome != Outcome::LastException;
+            let open = !slot.is_draining() && !area.is_paused() && self.lone.site(job.listener).is_some();
+            let able = own.means.is_some();
+            let fits = own.habit.is_ripe() && sent && usual && open && able;
+            if fits && free {
+                own.kept = Some(exchange);
+                return None;
+            }
+            // A thread that has others to serve first comes back to its door.
+            if !fits || job.keep_alive {
+                self.lone.stop();
+            }
+            Some(exchange)
+        })
+    }
+
+    /// *Interpreter.* The request that was waited for.
+    pub(in crate::worker) fn take_lone(&self) -> Option<Parcel> {
+        if self.lone.possible { OWN.with_borrow_mut(|own| own.next.take()) } else { None }
+    }
+
+    /// *Interpreter.* There is another request: the one that was kept goes back.
+    pub(in crate::worker) fn let_go(&self) {
+        if self.lone.possible
+            && let Some(kept) = OWN.with_borrow_mut(|own| own.kept.take())
+        {
+            self.give_back(kept, Rest::default());
+        }
+    }
+
+    /// *Interpreter.* Waits for the next request, if the last one was kept for it. `false`: there is none.
+    pub(in crate::worker) fn wait_for_next(&self) -> bool {
+        if !self.lone.possible {
+            return false;
+        }
+        OWN.with_borrow_mut(|own| {
+            let mut means = own.means.take();
+            let came = self.wait_with(own, means.as_mut());
+            own.means = means;
+            came
+        })
+    }
+
+    fn wait_with(&self, own: &mut Own, means: Option<&mut Means>) -> bool {
+        let Some(mut kept) = own.kept.take() else { return false };
+        let Some(means) = means else {
+            self.give_back(kept, Rest::default());
+            return false;
+        };
+        self.lone.came.store(kept.job.finished.0, Ordering::Relaxed);
+        if !self.handoff.attend() {
+            self.give_back(kept, Rest::default());
+            return false;
+        }
+        let came = self.attend(own, means, &mut kept.job);
+        let others = self.handoff.attended();
+        match came {
+            Came::Request(parcel, guest) => {
+                self.lone.is_on.store(true, Ordering::Relaxed);
+                own.habit.came();
+                let now = parcel.job.ready;
+                own.next = Some(parcel);
+                self.handoff.answer_within(Reply::Next(kept, guest), now, TOLD_US);
+                true
+            }
+            Came::Else(rest) => {
+                own.habit.in_vain(others, kept.job.keep_alive);
+                // At a door that the ring thread has left, this thread comes back to wait.
+                if !others || own.habit.rests() {
+                    self.lone.stop();
+                }
+                self.give_back(kept, rest);
+                false
+            }
+        }
+    }
+
+    fn give_back(&self, kept: Parcel, rest: Rest) {
+        direct::end_early(&kept.job, 0);
+        self.handoff.answer(Reply::Back(kept, rest));
+    }
+
+    fn attend(&self, own: &mut Own, means: &mut Means, last: &mut Job) -> Came {
+        let mut parcel = self
+            .lone
+            .spares
+            .pop()
+            .unwrap_or_else(|| Box::new(Exchange::new(Job::default(), Pending::default())));
+        parcel.job.listener = last.listener;
+        parcel.job.token = last.token;
+        let solo = &mut means.solo;
+        let Some(fd) = last.lent else { return Came::Else(Rest::default()) };
+        // The ring thread's bell ends the wait (`look_after`), where it looks here already.
+        let time = (!self.lone.is_on()).then_some(WAIT);
+        if last.keep_alive {
+            receive(solo, fd, &mut parcel.job.head, time);
+            return self.request(own, parcel, fd, None);
+        }
+        self.lone.door.store(last.listener + 1, Ordering::Relaxed);
+        let listener = &self.plan.listeners[last.listener];
+        let door = listener.fd.as_raw_fd();
+        *self.lone.closed() += 1;
+        last.closed = true;
+        let Ok(Some(guest)) = solo.accept_next(fd, door, time) else {
+            return Came::Else(Rest { knocked: net::is_readable(door), ..Rest::default() });
+        };
+        let fd = guest.as_raw_fd();
+        receive(solo, fd, &mut parcel.job.head, Some(FIRST));
+        own.peer = None;
+        let crowd = if listener.is_tcp() { CROWD_TCP } else { CROWD };
+        if own.habit.is_to_look() && means.queues.waiting(listener) >= crowd {
+            own.habit.crowd();
+        }
+        self.request(own, parcel, fd, Some(guest))
+    }
+
+    /// The request that the received bytes are, if they are one that goes to the application as it is.
+    fn request(&self, own: &mut Own, mut parcel: Parcel, fd: RawFd, guest: Option<OwnedFd>) -> Came {
+        let job = &mut parcel.job;
+        if !job.head.is_empty() && self.is_plain(own, job, fd) {
+            let now = clock::now();
+            job.lent = Some(fd);
+            job.since = now.millis();
+            (job.arrived, job.ready) = (now, now);
+            if self.plan.area.is_draining() || self.plan.settings.request.keepalive_ms == 0 {
+                job.request.keep_alive = false;
+            }
+            let fixed = self.lone.site(job.listener).map_or(&[][..], Site::text);
+            parcel.lend(|job| reading::view(job, &job.head, fixed));
+            return Came::Request(parcel, guest);
+        }
+        let read = std::mem::take(&mut job.head);
+        Came::Else(Rest { guest, read, knocked: false })
+    }
+
+    /// Whether a request is all here, and nothing but the application has to do with it.
+    fn is_plain(&self, own: &mut Own, job: &mut Job, fd: RawFd) -> bool {
+        let Some(token) = job.token else { return false };
+        let Some(site) = self.lone.site(job.listener) else { return false };
+        let settings = &self.plan.settings.request;
+        let listener = &self.plan.listeners[job.listener];
+        let protocol = listener.protocol;
+        let http = proto::is_http(protocol, &job.head);
+        if http && own.peer.as_ref().is_none_or(|(of, _)| *of != token) {
+            let address = if listener.is_tcp() { net::peer(fd) } else { None };
+            own.peer = Some((token, Peer::new(address)));
+        }
+        let peer = own.peer.as_ref().map(|(_, peer)| peer);
+        let head = std::mem::take(&mut job.head);
+        let step = Heads { settings, protocol, site, peer }.parse(&head, job);
+        let behind = head.len().saturating_sub(job.request.head_bytes) as u64;
+        job.head = head;
+        match (step, &job.request.body) {
+            (Ok(Step::Head), Body::None) => behind == 0,
+            (Ok(Step::Head), &Body::Sized(len)) if settings.limit_post == 0 || len <= settings.limit_post => {
+                (job.body_len, job.body_in_head) = (len, true);
+                behind == len
+            }
+            _ => false,
+        }
+    }
+}
+
+/// An end and an error are found again where all others are.
+fn receive(solo: &mut Solo, fd: RawFd, buffer: &mut Vec<u8>, time: Option<Duration>) {
+    match net::append_now(fd, buffer, POOL_BUFFER_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            let _ = solo.receive(fd, buffer, POOL_BUFFER_BYTES, time);
+        }
+        _ => {}
+    }
+}
+
+impl Means {
+    /// Those of the calling thread.
+    fn new(desk: &Desk) -> Option<Means> {
+        let solo = Solo::new(desk.handoff.bell()).ok()?;
+        Some(Means { solo, queues: Queues::new() })
+    }
+}
