@@ -28,15 +28,15 @@ fn body(n: usize) -> Vec<u8> {
 #[track_caller]
 fn by_packet(to: &Address, n: usize) {
     let (path, body) = (format!("/packet/{n}"), body(n));
-    let packet = if n % 3 == 0 { Packet::get(&path).post(&body) } else { Packet::get(&path) };
-    let expected = if n % 3 == 0 { said("POST", &path, &body) } else { said("GET", &path, b"") };
+    let packet = if n.is_multiple_of(3) { Packet::get(&path).post(&body) } else { Packet::get(&path) };
+    let expected = if n.is_multiple_of(3) { said("POST", &path, &body) } else { said("GET", &path, b"") };
     assert_eq!(to.uwsgi(&packet).expect(200).text(), expected);
 }
 
 #[track_caller]
 fn by_http(to: &Address, n: usize) {
     let (path, body) = (format!("/http/{n}"), body(n));
-    let (method, body) = if n % 3 == 0 { ("POST", &body[..]) } else { ("GET", &[][..]) };
+    let (method, body) = if n.is_multiple_of(3) { ("POST", &body[..]) } else { ("GET", &[][..]) };
     let answer = to.request(method, &path, &[], body).expect(200);
     assert_eq!(answer.text(), said(method, &path, body));
 }
@@ -262,7 +262,7 @@ fn a_row_goes_on_over_reloads() {
         return;
     }
     for processes in [1, 2] {
-        let server = Server::app("wait").processes(processes).start();
+        let server = Server::app("wait").ini("disable-logging = true").processes(processes).start();
         let load = Load::on(&server, 1);
         for _ in 0..3 {
             let before = server.workers();
