@@ -117,8 +117,8 @@ pub struct Conn {
     pub counted: Place,
     /// When patience ends.
     pub deadline: Option<Millis>,
-    /// The wheel has a reminder.
-    pub timed: bool,
+    /// When the wheel reminds of it, at first.
+    pub reminder: Option<Millis>,
 }
 
 impl Conn {
@@ -151,7 +151,7 @@ impl Conn {
             trail: None,
             counted: Place::Idle,
             deadline: None,
-            timed: false,
+            reminder: None,
         }
     }
 

@@ -10,8 +10,10 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn time_fresh(&mut self, mut young: Vec<Token>) {
         for token in young.drain(..) {
             let Some(conn) = self.conn(token) else { continue };
-            if let (false, Some(deadline)) = (conn.timed, conn.deadline) {
-                conn.timed = true;
+            let Some(deadline) = conn.deadline else { continue };
+            // A later one is reminded of by the earlier reminder.
+            if conn.reminder.is_none_or(|at| deadline < at) {
+                conn.reminder = Some(deadline);
                 self.wheel.insert(deadline, token);
             }
         }
@@ -24,14 +26,17 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn reminded(&mut self, token: Token) {
         let now = self.now.millis();
         let Some(conn) = self.conn(token) else { return };
-        conn.timed = false;
+        if conn.reminder.is_some_and(|at| at > now) {
+            return; // an old one, of a deadline that was drawn near since
+        }
+        conn.reminder = None;
         match conn.deadline {
             Some(deadline) if deadline <= now => {
                 self.too_late(token);
                 self.recount(token);
             }
             Some(deadline) => {
-                conn.timed = true;
+                conn.reminder = Some(deadline);
                 self.wheel.insert(deadline, token);
             }
             None => {}

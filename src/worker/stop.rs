@@ -88,7 +88,7 @@ impl<R: Reactor> Ring<R> {
             // Its next request may be on its way: closed now, a busy client would lose it. It is answered, with
             // `Connection: close`.
             conn.deadline = Some(last_call);
-            conn.timed = true;
+            conn.reminder = Some(last_call);
             self.wheel.insert(last_call, token);
         }
     }

@@ -659,3 +659,23 @@ fn bodies_beyond_the_memory_for_them_are_kept_in_files() {
     assert_eq!(files(), 0, "there is memory again");
     drop(again);
 }
+
+#[test]
+fn a_client_that_was_refused_and_stays_is_closed_and_holds_up_no_end() {
+    if uwring_only("it closes at once, and the answer may be lost") {
+        return;
+    }
+    let server = serve("");
+    let before = held(server.workers()[0]).descriptors;
+    let mut rude = server.http();
+    rude.send("nonsense\r\n\r\n");
+    assert_eq!(rude.response("GET").status(), 400);
+    // It does not close: after two seconds the server does, long before its patience with a client that does not read ends.
+    back_to(&server, before);
+    let mut rude = server.http();
+    rude.send("nonsense\r\n\r\n");
+    assert_eq!(rude.response("GET").status(), 400);
+    let begun = Instant::now();
+    assert_eq!(server.stop().code(), Some(0));
+    assert!(begun.elapsed() < PATIENCE / 2, "it waited for the mercy's end");
+}
