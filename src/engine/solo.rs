@@ -142,3 +142,107 @@ impl Solo {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::{AsRawFd, IntoRawFd};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::thread;
+
+    use nix::sys::eventfd::{EfdFlags, EventFd};
+
+    use super::*;
+
+    /// A moment; nothing comes in it.
+    const SHORT: Option<Duration> = Some(Duration::from_micros(200));
+
+    /// `None`, and said: this machine gives no ring.
+    fn solo() -> Option<(EventFd, Solo)> {
+        let bell = EventFd::from_flags(EfdFlags::EFD_NONBLOCK).expect("an eventfd");
+        match Solo::new(bell.as_raw_fd()) {
+            Ok(solo) => Some((bell, solo)),
+            Err(error) => {
+                eprintln!("skipped: no ring here: {error}");
+                None
+            }
+        }
+    }
+
+    fn door() -> (tempfile::TempDir, std::path::PathBuf, UnixListener) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("door");
+        let listener = UnixListener::bind(&path).expect("bound");
+        (folder, path, listener)
+    }
+
+    #[test]
+    fn one_goes_and_the_next_one_comes_and_speaks() {
+        let Some((_bell, mut solo)) = solo() else { return };
+        let (_folder, path, listener) = door();
+        let (last, mut gone) = UnixStream::pair().expect("a pair");
+        let mut client = UnixStream::connect(path).expect("connected");
+        let next = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), None).expect("no error");
+        let next = next.expect("somebody");
+        assert_eq!(gone.read(&mut [0]).expect("an end"), 0, "the last one is told");
+        let mut buffer = b"before ".to_vec();
+        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 100, SHORT).expect("no error"), None);
+        client.write_all(b"hello").expect("written");
+        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 3, None).expect("no error"), Some(3));
+        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 100, None).expect("no error"), Some(2));
+        assert_eq!(buffer, b"before hello");
+        drop(client);
+        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 100, None).expect("no error"), Some(0));
+        let wrong = solo.receive(listener.as_raw_fd(), &mut buffer, 100, None);
+        assert!(wrong.is_err(), "nothing can be received there");
+    }
+
+    #[test]
+    fn the_bell_ends_a_wait_each_time() {
+        let Some((bell, mut solo)) = solo() else { return };
+        let (_folder, path, listener) = door();
+        for _ in 0..3 {
+            let (last, _gone) = UnixStream::pair().expect("a pair");
+            thread::scope(|scope| {
+                scope.spawn(|| bell.write(1).expect("rung"));
+                let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), None);
+                assert!(came.expect("no error").is_none());
+            });
+        }
+        let _client = UnixStream::connect(path).expect("connected");
+        let (last, _gone) = UnixStream::pair().expect("a pair");
+        let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), None).expect("no error");
+        assert!(came.is_some(), "whoever comes later is accepted");
+    }
+
+    #[test]
+    fn who_comes_as_the_wait_ends_is_not_lost() {
+        const CLIENTS: usize = 500;
+        let Some((_bell, mut solo)) = solo() else { return };
+        let (_folder, path, listener) = door();
+        let clients = thread::spawn(move || {
+            (0..CLIENTS)
+                .map(|n| {
+                    let mut client = UnixStream::connect(&path).expect("connected");
+                    client.write_all(&n.to_ne_bytes()).expect("written");
+                    client.read_exact(&mut [0]).expect("answered");
+                })
+                .count()
+        });
+        let mut served = 0;
+        while served < CLIENTS {
+            let (last, _gone) = UnixStream::pair().expect("a pair");
+            let time = Some(Duration::from_micros(served as u64 % 40));
+            let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), time);
+            let Some(guest) = came.expect("no error") else { continue };
+            let mut buffer = Vec::new();
+            while buffer.len() < 8 {
+                solo.receive(guest.as_raw_fd(), &mut buffer, 8, time).expect("no error");
+            }
+            assert_eq!(buffer, served.to_ne_bytes(), "nothing twice, nothing left out");
+            UnixStream::from(guest).write_all(b"!").expect("written");
+            served += 1;
+        }
+        assert_eq!(clients.join().expect("no panic"), CLIENTS);
+    }
+}
