@@ -7,8 +7,10 @@ use crate::base::clock::Micros;
 const SOON_US: u64 = 1_000;
 /// Before that so many did.
 const STREAK: u32 = 4;
-/// Waiting was in vain so often. (Once is usual at a door where the ring thread accepts as well.)
+/// Nobody came so often.
 const IN_VAIN: u32 = 2;
+/// Others came so often: the ring thread had accepted them before it left the door.
+const OTHERS: u32 = 64;
 /// Then so many requests go their usual way…
 const REST: u32 = 64;
 /// …and so many where there was a crowd.
@@ -52,7 +54,8 @@ impl Habit {
     /// It did not. `others`: others did, and they matter, for one connection was waited on (`kept`).
     pub fn in_vain(&mut self, others: bool, kept: bool) {
         self.in_vain += 1;
-        if self.in_vain >= IN_VAIN || others && kept {
+        let most = if others { OTHERS } else { IN_VAIN };
+        if self.in_vain >= most || others && kept {
             self.in_vain = 0;
             self.rest = if others { CROWD_REST } else { REST };
         }
@@ -111,6 +114,11 @@ mod tests {
             habit.finished(habit.finished, habit.finished);
         }
         assert!(habit.is_ripe());
+        (1..OTHERS).for_each(|_| habit.in_vain(true, false));
+        assert!(habit.is_ripe(), "the ring thread has yet to pass on whom it had accepted");
+        habit.in_vain(true, false);
+        assert_eq!(habit.rest, CROWD_REST);
+        let mut habit = after(&[10; 4]);
         habit.in_vain(true, true);
         assert_eq!(habit.rest, CROWD_REST, "others have come by other ways");
     }
