@@ -170,7 +170,7 @@ impl Handoff {
     /// *Any thread.* The ring thread shall look at the interpreter threads.
     pub fn nudge(&self) {
         self.nudged.store(true, Ordering::Release);
-        // As in `answer`.
+        // As in `wake_ring`.
         let _ = self.ring_wake.write(1);
     }
 
@@ -255,23 +255,34 @@ impl Handoff {
                 self.untold_since.store(now.0, Ordering::Relaxed);
             }
             if since == 0 || now.0.saturating_sub(since) < us {
-                let full = self.replies.push(reply).is_err();
-                assert!(!full, "a request has at most three replies under way");
-                return;
+                self.put(reply);
+                // It may have lost its patience just before it went to sleep, without having seen this.
+                if self.ring_is_patient.load(Ordering::Relaxed) {
+                    return;
+                }
+                return self.wake_ring();
             }
         }
         self.answer(reply);
     }
 
-    /// *Interpreter.* Answers, waking the ring thread if it sleeps.
-    pub fn answer(&self, reply: Reply) {
+    fn put(&self, reply: Reply) {
         let full = self.replies.push(reply).is_err();
         assert!(!full, "a request has at most three replies under way");
         fence(Ordering::SeqCst);
+    }
+
+    fn wake_ring(&self) {
         if self.ring_sleeps.load(Ordering::Relaxed) && self.ring_sleeps.swap(false, Ordering::SeqCst) {
             // Only a full counter could fail, and that is readable already.
             let _ = self.ring_wake.write(1);
         }
+    }
+
+    /// *Interpreter.* Answers, waking the ring thread if it sleeps.
+    pub fn answer(&self, reply: Reply) {
+        self.put(reply);
+        self.wake_ring();
     }
 }
 

@@ -4,7 +4,7 @@
 //! ring of its own, for the next request on the connection, or where that ends, for the next connection at the same door.
 //!
 //! ```text
-//! answered ──► kept ──► the next one is here: `Reply::Next`, the ring thread hears of it within a millisecond
+//! answered ──► kept ──► the next one is here: `Reply::Next`, the ring thread hears of it 4 ms later at most
 //!                │
 //!                └────► nothing came, others did, or it is no plain one: `Reply::Back`, all goes its usual way
 //! ```

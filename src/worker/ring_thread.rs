@@ -176,8 +176,10 @@ impl<R: Reactor> Ring<R> {
         self.wake_interpreters(accepts_end)?;
         let sweeping = self.phase == Phase::Sweeping;
         self.logbook.flush(&mut self.engine);
-        let timeout = self.timeout();
-        let sleeps = self.desk.handoff.ring_may_sleep(self.is_patient());
+        // Once: an interpreter thread may change its mind between two looks, and what is said must be what is done.
+        let patient = self.is_patient();
+        let timeout = self.timeout(patient);
+        let sleeps = self.desk.handoff.ring_may_sleep(patient);
         let timeout = if sleeps { timeout } else { Some(Duration::ZERO) };
         let mut events = std::mem::take(&mut self.events);
         let waited = self.engine.wait(timeout, &mut events);
@@ -249,14 +251,14 @@ impl<R: Reactor> Ring<R> {
         self.in_flight > 1 || self.desk.lone.is_on()
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    fn timeout(&self, patient: bool) -> Option<Duration> {
         let now = self.now.millis();
         let timer = self.wheel.next_in(now);
         let pause = self.doors.pause_left(now);
         let stop = self.stop_poll();
         let log = self.logbook.number_due(self.now);
         let (full, queue) = (self.look_in(), self.queue_look_in());
-        let untold = (self.is_patient() || self.desk.held.is_any()).then_some(UNTOLD_MS);
+        let untold = (patient || self.desk.held.is_any()).then_some(UNTOLD_MS);
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
         // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
         let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);
