@@ -84,15 +84,9 @@ impl Desk {
         OWN.with_borrow_mut(|own| {
             let job = &exchange.job;
             own.habit.finished(job.arrived, job.finished);
-            let (slot, area) = (self.plan.slot(), &self.plan.area);
+            let fits = own.habit.is_ripe() && own.means.is_some() && self.may_be_kept(job);
             // At a door one may have come just before the ring thread left it.
-            let free = waiting == 0 && (!job.keep_alive || slot.in_hand() <= 1);
-            let sent = job.sent == Sent::Whole && job.lent.is_some() && job.token.is_some();
-            let usual = job.request.record_id == 0 && job.outcome != Outcome::LastException;
-            let open = !slot.is_draining() && !area.is_paused() && self.lone.site(job.listener).is_some();
-            let able = own.means.is_some();
-            let fits = own.habit.is_ripe() && sent && usual && open && able;
-            if fits && free {
+            if fits && waiting == 0 && (!job.keep_alive || self.plan.slot().in_hand() <= 1) {
                 own.kept = Some(exchange);
                 return None;
             }
@@ -102,6 +96,14 @@ impl Desk {
             }
             Some(exchange)
         })
+    }
+
+    /// Whether a request is over in the usual way, and another may follow.
+    fn may_be_kept(&self, job: &Job) -> bool {
+        let sent = job.sent == Sent::Whole && job.lent.is_some() && job.token.is_some();
+        let usual = job.request.record_id == 0 && job.outcome != Outcome::LastException;
+        let open = !self.plan.slot().is_draining() && !self.plan.area.is_paused();
+        sent && usual && open && self.lone.site(job.listener).is_some()
     }
 
     /// *Interpreter.* The request that was waited for.
@@ -124,6 +126,9 @@ impl Desk {
             return false;
         }
         OWN.with_borrow_mut(|own| {
+            if own.kept.is_none() {
+                return false;
+            }
             let mut means = own.means.take();
             let came = self.wait_with(own, means.as_mut());
             own.means = means;
