@@ -141,11 +141,8 @@ impl Ring {
 
     fn submit_accept(&mut self, slot: usize) {
         let Op::Accept { listener, .. } = self.ops[slot].op else { return };
-        let entry = opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut())
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
         let data = self.user_data(slot, TAG_MAIN);
-        self.push(&[entry.user_data(data)]);
+        self.push(&[accept_entry(listener).user_data(data)]);
     }
 
     fn submit_recv(&mut self, slot: usize) {
@@ -171,10 +168,8 @@ impl Ring {
     }
 
     fn submit_poll(&mut self, slot: usize, fd: RawFd, events: libc::c_short, multi: bool) {
-        let mask = u32::from(events.cast_unsigned());
-        let entry = opcode::PollAdd::new(types::Fd(fd), mask).multi(multi).build();
         let data = self.user_data(slot, TAG_MAIN);
-        self.push(&[entry.user_data(data)]);
+        self.push(&[poll_entry(fd, events, multi).user_data(data)]);
     }
 
     /// One CQE.
@@ -325,30 +320,6 @@ impl Ring {
             self.submit_recv(slot);
         }
     }
-
-    /// One `enter`: everything submitted, at least one completion waited for unless `timeout` ends first.
-    fn enter(&self, timeout: Option<Duration>) -> io::Result<()> {
-        let entered = match timeout {
-            None => self.ring.submit_and_wait(1),
-            Some(timeout) => {
-                let time = types::Timespec::from(timeout);
-                self.ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&time))
-            }
-        };
-        match entered {
-            Ok(_) => Ok(()),
-            // Interrupted, timed out, or completions must be read first: all of them are an ordinary turn.
-            Err(e)
-                if matches!(
-                    e.raw_os_error(),
-                    Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)
-                ) =>
-            {
-                Ok(())
-            }
-            Err(e) => Err(e),
-        }
-    }
 }
 
 impl Reactor for Ring {
@@ -397,8 +368,7 @@ impl Reactor for Ring {
         let Op::Send(send) = &self.ops[slot].op else { return };
         let entry = send_entry(fd, &send.buffer, libc::MSG_DONTWAIT | libc::MSG_WAITALL).user_data(data);
         if closes {
-            let close = opcode::Close::new(types::Fd(fd)).build().flags(squeue::Flags::SKIP_SUCCESS);
-            let close = close.user_data(self.user_data(slot, TAG_CLOSE));
+            let close = close_entry(fd).user_data(self.user_data(slot, TAG_CLOSE));
             self.push(&[entry.flags(squeue::Flags::SKIP_SUCCESS | squeue::Flags::IO_LINK), close]);
         } else {
             self.push(&[entry.flags(squeue::Flags::SKIP_SUCCESS)]);
@@ -423,15 +393,12 @@ impl Reactor for Ring {
             self.accepting.iter().copied().filter(|&s| self.ops[s].token == token).collect();
         for slot in named {
             let data = self.user_data(slot, TAG_MAIN);
-            let entry = opcode::AsyncCancel::new(data).build().flags(squeue::Flags::SKIP_SUCCESS);
-            self.push(&[entry.user_data(TAG_NONE << 56)]);
+            self.push(&[cancel_entry(data).user_data(TAG_NONE << 56)]);
         }
     }
 
     fn close(&mut self, fd: OwnedFd) {
-        let entry =
-            opcode::Close::new(types::Fd(fd.into_raw_fd())).build().flags(squeue::Flags::SKIP_SUCCESS);
-        self.push(&[entry.user_data(TAG_NONE << 56)]);
+        self.push(&[close_entry(fd.into_raw_fd()).user_data(TAG_NONE << 56)]);
     }
 
     fn submit(&mut self) -> io::Result<()> {
@@ -443,7 +410,7 @@ impl Reactor for Ring {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
-        self.enter(timeout)?;
+        enter(&self.ring, timeout)?;
         // The iterator borrows the ring; completing may submit. Copying an entry costs 16 bytes.
         loop {
             let next = self.ring.completion().next();
@@ -491,6 +458,47 @@ fn build(no_sqarray: bool) -> io::Result<IoUring> {
         builder.setup_no_sqarray();
     }
     builder.build(ENTRIES)
+}
+
+/// One `enter`: everything submitted, at least one completion waited for unless `timeout` ends first.
+pub(super) fn enter(ring: &IoUring, timeout: Option<Duration>) -> io::Result<()> {
+    let entered = match timeout {
+        None => ring.submit_and_wait(1),
+        Some(timeout) => {
+            let time = types::Timespec::from(timeout);
+            ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&time))
+        }
+    };
+    match entered {
+        Ok(_) => Ok(()),
+        // Interrupted, timed out, or completions must be read first: all of them are an ordinary turn.
+        Err(e)
+            if matches!(e.raw_os_error(), Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)) =>
+        {
+            Ok(())
+        }
+        Err(e) => Err(e),
+    }
+}
+
+pub(super) fn accept_entry(listener: RawFd) -> squeue::Entry {
+    opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut())
+        .flags(libc::SOCK_CLOEXEC)
+        .build()
+}
+
+pub(super) fn poll_entry(fd: RawFd, events: libc::c_short, multi: bool) -> squeue::Entry {
+    opcode::PollAdd::new(types::Fd(fd), u32::from(events.cast_unsigned())).multi(multi).build()
+}
+
+/// Reports nothing where it goes well.
+pub(super) fn close_entry(fd: RawFd) -> squeue::Entry {
+    opcode::Close::new(types::Fd(fd)).build().flags(squeue::Flags::SKIP_SUCCESS)
+}
+
+/// The same.
+pub(super) fn cancel_entry(data: u64) -> squeue::Entry {
+    opcode::AsyncCancel::new(data).build().flags(squeue::Flags::SKIP_SUCCESS)
 }
 
 fn send_entry(fd: RawFd, bytes: &[u8], flags: libc::c_int) -> squeue::Entry {

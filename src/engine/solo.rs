@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
+use super::ring::{accept_entry, cancel_entry, close_entry, enter, poll_entry};
+
 /// One operation, its cancellation, the bell, and a close before.
 const ENTRIES: u32 = 4;
 
@@ -40,12 +42,8 @@ impl Solo {
         listener: RawFd,
         time: Option<Duration>,
     ) -> io::Result<Option<OwnedFd>> {
-        let close = opcode::Close::new(types::Fd(fd)).build().flags(squeue::Flags::SKIP_SUCCESS);
-        self.push(close.user_data(ASIDE));
-        let entry = opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut())
-            .flags(libc::SOCK_CLOEXEC)
-            .build();
-        let Some(fd) = self.carry_out(entry, time)? else { return Ok(None) };
+        self.push(close_entry(fd).user_data(ASIDE));
+        let Some(fd) = self.carry_out(accept_entry(listener), time)? else { return Ok(None) };
         let fd = RawFd::try_from(fd).expect("the kernel numbers descriptors in an int");
         // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
         Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
@@ -77,7 +75,8 @@ impl Solo {
         self.push(entry.user_data(MAIN));
         let mut cancelled = false;
         loop {
-            self.enter(time.filter(|_| !cancelled));
+            // If it fails, what is under way can neither be ended nor waited for, and its memory is on loan.
+            enter(&self.ring, time.filter(|_| !cancelled)).expect("the kernel takes an enter");
             match self.look() {
                 Some(result) if result >= 0 => return Ok(Some(result.cast_unsigned())),
                 // Another program may have made the shared socket one that does not wait.
@@ -89,8 +88,7 @@ impl Solo {
             }
             // Time is up, a signal has come, or the bell rang.
             if !cancelled {
-                let cancel = opcode::AsyncCancel::new(MAIN).build().flags(squeue::Flags::SKIP_SUCCESS);
-                self.push(cancel.user_data(ASIDE));
+                self.push(cancel_entry(MAIN).user_data(ASIDE));
                 cancelled = true;
             }
         }
@@ -103,29 +101,7 @@ impl Solo {
     }
 
     fn watch_bell(&mut self) {
-        let entry = opcode::PollAdd::new(types::Fd(self.bell), libc::POLLIN as u32).multi(true).build();
-        self.push(entry.user_data(BELL));
-    }
-
-    /// Submits, and waits for a completion.
-    fn enter(&mut self, time: Option<Duration>) {
-        let entered = match time {
-            None => self.ring.submit_and_wait(1),
-            Some(time) => {
-                let time = types::Timespec::from(time);
-                self.ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&time))
-            }
-        };
-        match entered {
-            Ok(_) => {}
-            Err(e)
-                if matches!(
-                    e.raw_os_error(),
-                    Some(libc::ETIME | libc::EINTR | libc::EAGAIN | libc::EBUSY)
-                ) => {}
-            // What is under way can neither be ended nor waited for, and its memory is on loan.
-            Err(e) => panic!("io_uring_enter: {e}"),
-        }
+        self.push(poll_entry(self.bell, libc::POLLIN, true).user_data(BELL));
     }
 
     /// The result of the operation, if it has ended.

@@ -249,21 +249,22 @@ impl Handoff {
 
     /// *Interpreter.* The same, `us` microseconds after the first of such replies.
     pub fn answer_within(&self, reply: Reply, now: Micros, us: u64) {
-        if self.ring_is_patient.load(Ordering::Relaxed) {
-            let since = self.untold_since.load(Ordering::Relaxed);
-            if since == 0 {
-                self.untold_since.store(now.0, Ordering::Relaxed);
-            }
-            if since == 0 || now.0.saturating_sub(since) < us {
-                self.put(reply);
-                // It may have lost its patience just before it went to sleep, without having seen this.
-                if self.ring_is_patient.load(Ordering::Relaxed) {
-                    return;
-                }
-                return self.wake_ring();
-            }
+        let is_patient = || self.ring_is_patient.load(Ordering::Relaxed);
+        let may_wait = is_patient() && self.is_told_within(now, us);
+        self.put(reply);
+        // It may have lost its patience just before it went to sleep, without having seen this.
+        if !may_wait || !is_patient() {
+            self.wake_ring();
         }
-        self.answer(reply);
+    }
+
+    /// Whether the first reply of which the ring thread was not told is no older than `us`. If there is none, it is this.
+    fn is_told_within(&self, now: Micros, us: u64) -> bool {
+        let since = self.untold_since.load(Ordering::Relaxed);
+        if since == 0 {
+            self.untold_since.store(now.0, Ordering::Relaxed);
+        }
+        since == 0 || now.since(Micros(since)) < us
     }
 
     fn put(&self, reply: Reply) {

@@ -22,6 +22,11 @@ use crate::routes::Notes;
 /// A job and the plugin's view of it.
 pub type Parcel = Box<Exchange<Job, Pending>>;
 
+/// A new one, for any request.
+pub fn blank() -> Parcel {
+    Box::new(Exchange::new(Job::default(), Pending::default()))
+}
+
 /// See the module's page.
 #[derive(Debug, Default)]
 pub struct Job {

@@ -117,12 +117,17 @@ impl Lone {
 
     /// Milliseconds until the ring thread looks at it again.
     pub fn look_in(&self) -> Option<u64> {
-        (self.is_on() || self.door().is_some()).then_some(TICK_MS)
+        self.is_begun().then_some(TICK_MS)
     }
 
     /// Whether requests are taken here now: jobs are needed, and the ring thread hears later of those that are over.
     pub fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Relaxed)
+    }
+
+    /// Whether a thread takes requests here, or is at a door to.
+    fn is_begun(&self) -> bool {
+        self.is_on() || self.door().is_some()
     }
 
     /// Takes a cleared job for the next request, if one is needed.
@@ -142,7 +147,7 @@ impl Lone {
     }
 
     fn stop(&self) {
-        if self.is_on() || self.door().is_some() {
+        if self.is_begun() {
             self.door.store(0, Ordering::Relaxed);
             self.is_on.store(false, Ordering::Relaxed);
         }
@@ -215,22 +220,19 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
-    /// A thread that waits for too long, or at the end, waits no more.
+    /// A thread that does not come back, or must not take anybody, waits no more.
     pub(super) fn look_after(&mut self) {
-        if self.desk.lone.is_on() && (self.desk.lone.is_late(self.now) || self.takes_nobody()) {
-            self.end_lone();
+        if self.desk.lone.is_begun() && !self.comes_back() {
+            self.desk.lone.stop();
+            // A thread that begins to wait now sees that, or is seen here.
+            fence(Ordering::SeqCst);
+            self.desk.handoff.ring_bell();
         }
     }
 
-    fn takes_nobody(&self) -> bool {
-        self.phase != Phase::Open || self.plan.area.is_paused()
-    }
-
-    fn end_lone(&self) {
-        self.desk.lone.stop();
-        // A thread that begins to wait now sees that, or is seen here.
-        fence(Ordering::SeqCst);
-        self.desk.handoff.ring_bell();
+    fn comes_back(&self) -> bool {
+        let takes = self.phase == Phase::Open && !self.plan.area.is_paused();
+        takes && self.in_flight > 0 && !self.desk.lone.is_late(self.now)
     }
 
     /// Whether requests are over of which the ring thread has not been told.
@@ -239,14 +241,8 @@ impl<R: Reactor> Ring<R> {
         self.in_flight > 0 && !busy
     }
 
-    /// The door that an interpreter thread keeps, and comes back to. One that it does not come back to is taken from it.
-    pub(super) fn kept_door(&mut self) -> Option<usize> {
-        let lone = &self.desk.lone;
-        let door = lone.door()?;
-        if !lone.is_late(self.now) && self.in_flight > 0 && !self.takes_nobody() {
-            return Some(door);
-        }
-        self.end_lone();
-        None
+    /// The door that an interpreter thread keeps, and comes back to.
+    pub(super) fn kept_door(&self) -> Option<usize> {
+        self.desk.lone.door().filter(|_| self.comes_back())
     }
 }

@@ -157,9 +157,7 @@ impl<R: Reactor> Ring<R> {
             self.retire(parcel);
             return false;
         }
-        self.know_peer(token);
-        self.feed_copied(token, parcel);
-        self.recount(token);
+        self.feed_first(token, parcel);
         true
     }
 
@@ -167,16 +165,18 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn feed_read(&mut self, token: Token, read: Vec<u8>) {
         let mut parcel = self.fresh_job();
         parcel.job.head = read;
+        self.feed_first(token, parcel);
+    }
+
+    /// The first bytes of a connection, in the job itself.
+    fn feed_first(&mut self, token: Token, parcel: Parcel) {
         self.know_peer(token);
         self.feed_copied(token, parcel);
         self.recount(token);
     }
 
-    fn reparse(&mut self, token: Token, job: &mut Job) -> Result<Step, Error> {
-        let head = std::mem::take(&mut job.head);
-        let step = self.parse(token, &head, job);
-        job.head = head;
-        step
+    fn reparse(&self, token: Token, job: &mut Job) -> Result<Step, Error> {
+        self.heads(token).map_or(Ok(Step::NeedMore), |heads| heads.reparse(job))
     }
 
     /// `first`: these are the first bytes of a head.
@@ -338,18 +338,19 @@ impl<R: Reactor> Ring<R> {
     }
 
     fn parse(&self, token: Token, data: &[u8], job: &mut Job) -> Result<Step, Error> {
-        let super::connection::Name::Conn(index, _) = super::connection::Name::of(token) else {
-            return Ok(Step::NeedMore);
-        };
+        self.heads(token).map_or(Ok(Step::NeedMore), |heads| heads.parse(data, job))
+    }
+
+    fn heads(&self, token: Token) -> Option<Heads<'_>> {
+        let super::connection::Name::Conn(index, _) = super::connection::Name::of(token) else { return None };
         let conn: &Conn = &self.conns[index];
         let door = self.doors.door(conn.listener);
-        let heads = Heads {
+        Some(Heads {
             settings: &self.plan.settings.request,
             protocol: door.listener.protocol,
             site: &door.site,
             peer: conn.peer.as_deref(),
-        };
-        heads.parse(data, job)
+        })
     }
 }
 
@@ -363,6 +364,14 @@ pub struct Heads<'a> {
 }
 
 impl Heads<'_> {
+    /// Reads a head that lies in the job itself.
+    pub fn reparse(&self, job: &mut Job) -> Result<Step, Error> {
+        let head = std::mem::take(&mut job.head);
+        let step = self.parse(&head, job);
+        job.head = head;
+        step
+    }
+
     /// Reads a head, so far as it is here.
     pub fn parse(&self, data: &[u8], job: &mut Job) -> Result<Step, Error> {
         let limits = Limits { head_bytes: self.settings.buffer_size as usize, ..Limits::default() };

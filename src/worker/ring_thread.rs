@@ -16,7 +16,7 @@ use super::census::Census;
 use super::connection::{Conn, Name};
 use super::gate::Gate;
 use super::handoff::Reply;
-use super::job::{Job, Parcel, Pending};
+use super::job::{self, Parcel, Pending};
 use super::logbook::Logbook;
 use super::queue::Bounds;
 use super::recorder::Recorder;
@@ -28,7 +28,6 @@ use crate::base::clock::{self, Micros, Millis};
 use crate::base::limits;
 use crate::engine::timer::Wheel;
 use crate::engine::{Event, Reactor, Token};
-use crate::plugin::host::Exchange;
 use crate::proto::http::Site;
 use crate::sys::socket::Listener;
 
@@ -287,7 +286,7 @@ impl<R: Reactor> Ring<R> {
 
     /// A job for the next request.
     pub(super) fn fresh_job(&mut self) -> Parcel {
-        self.jobs.pop().unwrap_or_else(|| Box::new(Exchange::new(Job::default(), Pending::default())))
+        self.jobs.pop().unwrap_or_else(job::blank)
     }
 
     /// Takes a job back, and the pooled buffer its head lies in.

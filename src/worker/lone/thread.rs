@@ -12,7 +12,7 @@ use crate::base::clock;
 use crate::base::limits::POOL_BUFFER_BYTES;
 use crate::engine::Token;
 use crate::engine::solo::Solo;
-use crate::plugin::host::{Exchange, Outcome};
+use crate::plugin::host::Outcome;
 use crate::proto::http::{Peer, Site};
 use crate::proto::{self, Step};
 use crate::request::Body;
@@ -20,7 +20,7 @@ use crate::sys::net;
 use crate::sys::socket::queue::Queues;
 use crate::worker::direct::{self, Sent};
 use crate::worker::handoff::Reply;
-use crate::worker::job::{Job, Parcel, Pending};
+use crate::worker::job::{self, Job, Parcel};
 use crate::worker::reading::{self, Heads};
 use crate::worker::serve::Desk;
 
@@ -100,10 +100,9 @@ impl Desk {
 
     /// Whether a request is over in the usual way, and another may follow.
     fn may_be_kept(&self, job: &Job) -> bool {
-        let sent = job.sent == Sent::Whole && job.lent.is_some() && job.token.is_some();
-        let usual = job.request.record_id == 0 && job.outcome != Outcome::LastException;
+        let usual = job.sent == Sent::Whole && job.outcome != Outcome::LastException;
         let open = !self.plan.slot().is_draining() && !self.plan.area.is_paused();
-        sent && usual && open && self.lone.site(job.listener).is_some()
+        usual && open && self.lone.site(job.listener).is_some()
     }
 
     /// *Interpreter.* The request that was waited for.
@@ -125,29 +124,17 @@ impl Desk {
         if !self.lone.possible {
             return false;
         }
-        OWN.with_borrow_mut(|own| {
-            if own.kept.is_none() {
-                return false;
-            }
-            let mut means = own.means.take();
-            let came = self.wait_with(own, means.as_mut());
-            own.means = means;
-            came
-        })
+        OWN.with_borrow_mut(|own| self.wait_for_next_with(own))
     }
 
-    fn wait_with(&self, own: &mut Own, means: Option<&mut Means>) -> bool {
+    fn wait_for_next_with(&self, own: &mut Own) -> bool {
         let Some(mut kept) = own.kept.take() else { return false };
-        let Some(means) = means else {
-            self.give_back(kept, Rest::default());
-            return false;
-        };
         self.lone.came.store(kept.job.finished.0, Ordering::Relaxed);
         if !self.handoff.attend() {
             self.give_back(kept, Rest::default());
             return false;
         }
-        let came = self.attend(own, means, &mut kept.job);
+        let came = self.attend(own, &mut kept.job);
         let others = self.handoff.attended();
         match came {
             Came::Request(parcel, guest) => {
@@ -175,20 +162,15 @@ impl Desk {
         self.handoff.answer(Reply::Back(kept, rest));
     }
 
-    fn attend(&self, own: &mut Own, means: &mut Means, last: &mut Job) -> Came {
-        let mut parcel = self
-            .lone
-            .spares
-            .pop()
-            .unwrap_or_else(|| Box::new(Exchange::new(Job::default(), Pending::default())));
+    fn attend(&self, own: &mut Own, last: &mut Job) -> Came {
+        let (Some(means), Some(fd)) = (&mut own.means, last.lent) else { return Came::Else(Rest::default()) };
+        let mut parcel = self.lone.spares.pop().unwrap_or_else(job::blank);
         parcel.job.listener = last.listener;
         parcel.job.token = last.token;
-        let solo = &mut means.solo;
-        let Some(fd) = last.lent else { return Came::Else(Rest::default()) };
         // The ring thread's bell ends the wait (`look_after`), where it looks here already.
         let time = (!self.lone.is_on()).then_some(WAIT);
         if last.keep_alive {
-            receive(solo, fd, &mut parcel.job.head, time);
+            receive(&mut means.solo, fd, &mut parcel.job.head, time);
             return self.request(own, parcel, fd, None);
         }
         self.lone.door.store(last.listener + 1, Ordering::Relaxed);
@@ -196,11 +178,11 @@ impl Desk {
         let door = listener.fd.as_raw_fd();
         *self.lone.closed() += 1;
         last.closed = true;
-        let Ok(Some(guest)) = solo.accept_next(fd, door, time) else {
+        let Ok(Some(guest)) = means.solo.accept_next(fd, door, time) else {
             return Came::Else(Rest { knocked: net::is_readable(door), ..Rest::default() });
         };
         let fd = guest.as_raw_fd();
-        receive(solo, fd, &mut parcel.job.head, Some(FIRST));
+        receive(&mut means.solo, fd, &mut parcel.job.head, Some(FIRST));
         own.peer = None;
         if own.habit.is_to_look() && means.queues.waiting(listener) >= CROWD {
             own.habit.crowd();
@@ -240,10 +222,8 @@ impl Desk {
             own.peer = Some((token, Peer::new(address)));
         }
         let peer = own.peer.as_ref().map(|(_, peer)| peer);
-        let head = std::mem::take(&mut job.head);
-        let step = Heads { settings, protocol, site, peer }.parse(&head, job);
-        let behind = head.len().saturating_sub(job.request.head_bytes) as u64;
-        job.head = head;
+        let step = Heads { settings, protocol, site, peer }.reparse(job);
+        let behind = job.head.len().saturating_sub(job.request.head_bytes) as u64;
         match (step, &job.request.body) {
             (Ok(Step::Head), Body::None) => behind == 0,
             (Ok(Step::Head), &Body::Sized(len)) if settings.limit_post == 0 || len <= settings.limit_post => {
