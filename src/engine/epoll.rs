@@ -241,7 +241,8 @@ impl Epoll {
     fn write_on(&mut self, fd: RawFd, events: &mut Vec<Event>) {
         let Some(mut writer) = self.places[index(fd)].writer.take() else { return };
         match &mut *writer {
-            Writer::Bytes { token, buffer, sent, .. } => match net::send_now(fd, &buffer[*sent..]) {
+            Writer::Bytes { token, buffer, sent, owned } => match Epoll::send_on(fd, &buffer[*sent..], owned)
+            {
                 Ok(n) => {
                     *sent += n;
                     if *sent == buffer.len() {
@@ -261,6 +262,11 @@ impl Epoll {
             Writer::File { .. } => return self.file_on(fd, writer, false, events),
         }
         self.await_room(fd, writer, events);
+    }
+
+    /// Over TCP the end goes out in the last segment.
+    fn send_on(fd: RawFd, bytes: &[u8], closed_then: &Option<OwnedFd>) -> io::Result<usize> {
+        if closed_then.is_some() { net::send_last_now(fd, bytes) } else { net::send_now(fd, bytes) }
     }
 
     /// The end of a write that had to wait.

@@ -366,7 +366,10 @@ impl Reactor for Ring {
         self.silent.push(slot);
         let data = self.user_data(slot, TAG_MAIN);
         let Op::Send(send) = &self.ops[slot].op else { return };
-        let entry = send_entry(fd, &send.buffer, libc::MSG_DONTWAIT | libc::MSG_WAITALL).user_data(data);
+        // Over TCP the end goes out in the last segment.
+        let more = if closes { libc::MSG_MORE } else { 0 };
+        let flags = libc::MSG_DONTWAIT | libc::MSG_WAITALL | more;
+        let entry = send_entry(fd, &send.buffer, flags).user_data(data);
         if closes {
             let close = close_entry(fd).user_data(self.user_data(slot, TAG_CLOSE));
             self.push(&[entry.flags(squeue::Flags::SKIP_SUCCESS | squeue::Flags::IO_LINK), close]);

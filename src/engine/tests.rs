@@ -1,6 +1,7 @@
 //! Both engines against real sockets and files.
 
 use std::io::{Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
@@ -50,6 +51,7 @@ promises! {
     a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one,
     a_peer_that_reads_slowly_is_seen_to_read,
     a_final_send_closes_whether_it_fits_or_not,
+    a_final_send_is_one_segment_with_the_end,
     a_send_to_nobody_fails,
     a_file_is_sent_from_its_offset_and_a_short_one_is_told,
     connections_are_accepted_until_cancelled,
@@ -180,6 +182,33 @@ fn a_final_send_closes_whether_it_fits_or_not<R: Made>() {
         ring.wait(Some(Duration::ZERO), &mut Vec::new()).expect("a working ring");
         assert_eq!(reader.join().expect("no panic").expect("an end, not a reset"), (len, len));
     }
+}
+
+/// Segments that a TCP connection has received (`struct tcp_info`, `tcpi_segs_in`).
+fn segments(stream: &TcpStream) -> u32 {
+    const AT: usize = 140;
+    let mut info = [0_u8; AT + 4];
+    let mut len = libc::socklen_t::try_from(info.len()).expect("small");
+    let room = info.as_mut_ptr().cast();
+    // SAFETY: `room` has the `len` bytes that the kernel may write, and both live across the call.
+    let got = unsafe {
+        libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, room, &raw mut len)
+    };
+    assert!(got == 0 && len as usize == info.len(), "a kernel that counts them (4.2)");
+    u32::from_ne_bytes(info[AT..].try_into().expect("four bytes"))
+}
+
+fn a_final_send_is_one_segment_with_the_end<R: Made>() {
+    let mut ring = R::made();
+    let door = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let mut theirs = TcpStream::connect(door.local_addr().expect("its address")).expect("connected");
+    let (ours, _) = door.accept().expect("accepted");
+    let before = segments(&theirs);
+    ring.send(Then::Close(ours.into()), T, b"answer".to_vec(), Notice::Lazy);
+    ring.wait(Some(Duration::ZERO), &mut Vec::new()).expect("waited");
+    let mut all = Vec::new();
+    theirs.read_to_end(&mut all).expect("an answer and its end");
+    assert_eq!((all.as_slice(), segments(&theirs) - before), (&b"answer"[..], 1));
 }
 
 fn a_send_to_nobody_fails<R: Made>() {

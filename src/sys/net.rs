@@ -55,6 +55,13 @@ pub fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(send(fd, bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?)
 }
 
+/// As [`send_now`], where the end of the connection follows at once: over TCP, both in one segment.
+pub fn send_last_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    use nix::sys::socket::{MsgFlags, send};
+    let more = MsgFlags::from_bits_retain(libc::MSG_MORE);
+    Ok(send(fd, bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL | more)?)
+}
+
 /// As [`send_now`], two pieces with one system call.
 pub fn send_both_now(fd: RawFd, first: &[u8], second: &[u8]) -> io::Result<usize> {
     use nix::sys::socket::{MsgFlags, UnixAddr, sendmsg};

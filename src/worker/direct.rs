@@ -69,8 +69,8 @@ fn claimed(job: &mut Job, claims: &Claims) -> Option<RawFd> {
 }
 
 /// Sends what is in `out`, so far as it goes without waiting. `Ok(true)`: all of it; the rest is the ring thread's.
-pub fn send(job: &mut Job, claims: &Claims) -> Result<bool, Refusal> {
-    send_with(job, claims, &[])?;
+fn send(job: &mut Job, claims: &Claims, ends: bool) -> Result<bool, Refusal> {
+    send_with(job, claims, &[], ends)?;
     Ok(job.claimed && job.channel.is_none() && job.out.is_empty())
 }
 
@@ -79,17 +79,18 @@ pub fn send(job: &mut Job, claims: &Claims) -> Result<bool, Refusal> {
 pub fn stream(job: &mut Job, claims: &Claims, now: Micros) -> Result<bool, Refusal> {
     let is_fast = job.claimed && now.since(job.streamed) < WORTH_US;
     job.streamed = now;
-    if is_fast { Ok(false) } else { send(job, claims) }
+    if is_fast { Ok(false) } else { send(job, claims, false) }
 }
 
 /// Sends what is in `out` and then `piece`, from where it lies, so far as they go without waiting: how many bytes of
-/// `piece` went.
-fn send_with(job: &mut Job, claims: &Claims, piece: &[u8]) -> Result<usize, Refusal> {
+/// `piece` went. `ends`: the connection's end follows at once, and goes out with the last bytes.
+fn send_with(job: &mut Job, claims: &Claims, piece: &[u8], ends: bool) -> Result<usize, Refusal> {
     let Some(fd) = claimed(job, claims) else { return Ok(0) };
     if job.out.is_empty() && piece.is_empty() {
         return Ok(0);
     }
-    match net::send_both_now(fd, &job.out, piece) {
+    let sent = if ends { net::send_last_now(fd, &job.out) } else { net::send_both_now(fd, &job.out, piece) };
+    match sent {
         Ok(n) => {
             let of_out = n.min(job.out.len());
             job.out.drain(..of_out);
@@ -114,7 +115,7 @@ pub fn is_large(piece: &[u8]) -> bool {
 pub fn send_uncopied<'a>(job: &mut Job, claims: &Claims, piece: &'a [u8]) -> Result<&'a [u8], Refusal> {
     let Stage::Started(body) = &job.stage else { return Ok(piece) };
     let Some(wanted) = body.unframed(piece.len()).filter(|&n| n >= UNCOPIED_MIN) else { return Ok(piece) };
-    let n = send_with(job, claims, &piece[..wanted])?;
+    let n = send_with(job, claims, &piece[..wanted], false)?;
     if let Stage::Started(body) = &mut job.stage {
         body.went(n as u64);
     }
@@ -123,25 +124,25 @@ pub fn send_uncopied<'a>(job: &mut Job, claims: &Claims, piece: &'a [u8]) -> Res
 }
 
 /// Sends the end of an answer, if that is worth it: `waiting` other requests wait for a thread. Whether the ring thread
-/// may hear of it later.
-pub fn finish(job: &mut Job, claims: &Claims, waiting: usize) -> bool {
+/// may hear of it later. `ends`: [`end_early`] is called at once, or the connection is closed.
+pub fn finish(job: &mut Job, claims: &Claims, waiting: usize, ends: bool) -> bool {
     if job.sent == Sent::Failed || job.channel.is_some() {
         return false;
     }
     let us = job.finished.since(job.started);
     let worth = job.claimed || waiting == 0 || us >= WORTH_US && !held::is_worth(us, waiting);
     // A failure is noted in the job.
-    if worth && (job.claimed && job.out.is_empty() || send(job, claims) == Ok(true)) {
+    if worth && (job.claimed && job.out.is_empty() || send(job, claims, ends) == Ok(true)) {
         job.sent = Sent::Whole;
     }
     waiting > 0 && (job.sent == Sent::Whole || held::is_worth(us, waiting))
 }
 
 /// Where this thread has nothing else to do, the client hears of the connection's end with the answer, and not when the
-/// ring thread closes it: one that waits for the end wakes up once.
-pub fn end_early(job: &Job, waiting: usize) {
+/// ring thread closes it: one that waits for the end wakes up once. Over TCP it always does, since both are one segment then.
+pub fn end_early(job: &Job, ends: bool) {
     let done = job.sent == Sent::Whole && !job.closed;
-    if let (true, 0, false, true, Some(fd)) = (done, waiting, job.keep_alive, job.claimed, job.lent) {
+    if let (true, true, true, Some(fd)) = (done, ends, job.claimed, job.lent) {
         // Who is gone hears nothing; the ring thread closes all the same.
         let _ = net::shutdown_write(fd);
     }
@@ -175,6 +176,7 @@ impl<R: Reactor> Ring<R> {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
 
@@ -214,7 +216,7 @@ mod tests {
             (1, 1, Sent::No),
         ] {
             let (mut job, _ours, mut theirs) = job(us, b"answer", &claims);
-            finish(&mut job, &claims, waiting);
+            finish(&mut job, &claims, waiting, false);
             assert_eq!(job.sent, sent, "{us} {waiting}");
             if sent == Sent::Whole {
                 let mut got = [0; 6];
@@ -228,16 +230,35 @@ mod tests {
 
     #[test]
     fn the_end_of_a_connection_comes_with_the_last_answer() {
-        for (keep_alive, waiting, ended) in [(false, 0, true), (false, 1, false), (true, 0, false)] {
+        for ends in [true, false] {
             let claims = Claims::new(1);
             let (mut job, _ours, mut theirs) = job(WORTH_US, b"answer", &claims);
-            job.keep_alive = keep_alive;
-            finish(&mut job, &claims, waiting);
-            end_early(&job, waiting);
+            finish(&mut job, &claims, 0, ends);
+            end_early(&job, ends);
             theirs.read_exact(&mut [0; 6]).expect("sent");
             theirs.set_nonblocking(true).expect("set");
-            assert_eq!(theirs.read(&mut [0]).is_ok(), ended, "{keep_alive} {waiting}");
+            assert_eq!(theirs.read(&mut [0]).is_ok(), ends);
         }
+    }
+
+    #[test]
+    fn over_tcp_both_go_out_in_one_segment() {
+        let door = TcpListener::bind("127.0.0.1:0").expect("bound");
+        let mut theirs = TcpStream::connect(door.local_addr().expect("its address")).expect("connected");
+        let (ours, _) = door.accept().expect("accepted");
+        let claims = Claims::new(1);
+        let (job, ..) = job(WORTH_US, b"answer", &claims);
+        let mut job = Job { lent: Some(ours.as_raw_fd()), ..job };
+        finish(&mut job, &claims, 0, true);
+        assert_eq!(job.sent, Sent::Whole);
+        theirs.set_nonblocking(true).expect("set");
+        let early = theirs.read(&mut [0]).expect_err("the answer waits for the end");
+        assert_eq!(early.kind(), io::ErrorKind::WouldBlock);
+        end_early(&job, true);
+        theirs.set_nonblocking(false).expect("set");
+        let mut all = Vec::new();
+        theirs.read_to_end(&mut all).expect("an answer and its end");
+        assert_eq!(all, b"answer");
     }
 
     #[test]
@@ -250,7 +271,7 @@ mod tests {
                 (0..BYTES_MAX).map(|n| u8::try_from((given + n) % 251).expect("small")).collect();
             given += piece.len();
             job.out.extend(piece);
-            if send(&mut job, &claims) == Ok(false) {
+            if send(&mut job, &claims, false) == Ok(false) {
                 break;
             }
         }
@@ -258,7 +279,7 @@ mod tests {
         theirs.read_exact(&mut got).expect("sent");
         got.extend(&job.out);
         assert!(got.iter().enumerate().all(|(n, byte)| usize::from(*byte) == n % 251));
-        finish(&mut job, &claims, 0);
+        finish(&mut job, &claims, 0, false);
         assert_eq!(job.sent, Sent::Whole, "there is room again");
     }
 
@@ -300,13 +321,13 @@ mod tests {
         let claims = Claims::new(1);
         let (mut late, _ours, theirs) = job(100, b"too late", &claims);
         assert!(claims.take(0, 7));
-        finish(&mut late, &claims, 0);
+        finish(&mut late, &claims, 0, false);
         assert_eq!((late.sent, late.out.as_slice()), (Sent::No, &b"too late"[..]));
         theirs.set_nonblocking(true).expect("set");
         assert!((&theirs).read(&mut [0; 1]).is_err());
         let (mut lonely, _ours, theirs) = job(100, b"anybody?", &claims);
         drop(theirs);
-        finish(&mut lonely, &claims, 0);
+        finish(&mut lonely, &claims, 0, false);
         assert_eq!(lonely.sent, Sent::Failed);
     }
 }

@@ -269,6 +269,7 @@ impl Host for Desk {
 
     fn take(&self, thread: u32) -> Option<Parcel> {
         if self.owes_signal() {
+            self.let_go();
             return None;
         }
         let mut exchange = match self.take_lone() {
@@ -368,9 +369,10 @@ impl Host for Desk {
         }
         job.finished = clock::now();
         let waiting = self.handoff.waiting();
-        let (later, now) = (direct::finish(job, &self.claims, waiting), job.finished);
+        let ends = !job.keep_alive && (waiting == 0 || self.plan.listeners[job.listener].is_tcp());
+        let (later, now) = (direct::finish(job, &self.claims, waiting, ends), job.finished);
         let Some(exchange) = self.keep(exchange, waiting) else { return };
-        direct::end_early(&exchange.job, waiting);
+        direct::end_early(&exchange.job, ends);
         self.handoff.answer_by(Reply::Done(exchange), later.then_some(now));
     }
 

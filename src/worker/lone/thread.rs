@@ -158,7 +158,7 @@ impl Desk {
     }
 
     fn give_back(&self, kept: Parcel, rest: Rest) {
-        direct::end_early(&kept.job, 0);
+        direct::end_early(&kept.job, !kept.job.keep_alive);
         self.handoff.answer(Reply::Back(kept, rest));
     }
 
