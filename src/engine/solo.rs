@@ -17,6 +17,26 @@ const BELL: u64 = 2;
 /// What nobody waits for.
 const ASIDE: u64 = 3;
 
+/// What ends a wait in which nothing comes. (A limit of time costs two changes of the processor's timer.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The bell.
+    Bell,
+    /// The bell, or so much time.
+    BellOr(Duration),
+    /// So much time; when the bell rings, it begins anew.
+    Time(Duration),
+}
+
+impl Until {
+    fn time(self) -> Option<Duration> {
+        match self {
+            Until::Bell => None,
+            Until::BellOr(time) | Until::Time(time) => Some(time),
+        }
+    }
+}
+
 /// The ring. Whatever the kernel writes to is lent for the length of a call: no call returns before its operation has ended.
 pub struct Solo {
     ring: IoUring,
@@ -34,35 +54,28 @@ impl Solo {
     }
 
     /// Closes `fd`, which its owner gives up: its number is free when this returns, whatever else comes. Then accepts
-    /// somebody at `listener`. `None`: nobody came in `time` (a limit costs two changes of the
-    /// processor's timer), or the bell rang.
-    pub fn accept_next(
-        &mut self,
-        fd: RawFd,
-        listener: RawFd,
-        time: Option<Duration>,
-    ) -> io::Result<Option<OwnedFd>> {
+    /// somebody at `listener`. `None`: nobody came.
+    pub fn accept_next(&mut self, fd: RawFd, listener: RawFd, until: Until) -> io::Result<Option<OwnedFd>> {
         self.push(close_entry(fd).user_data(ASIDE));
-        let Some(fd) = self.carry_out(accept_entry(listener), time)? else { return Ok(None) };
+        let Some(fd) = self.carry_out(accept_entry(listener), until)? else { return Ok(None) };
         let fd = RawFd::try_from(fd).expect("the kernel numbers descriptors in an int");
         // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
         Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// Receives once, at most `max` bytes, appending to `buffer`: how many; 0 at the end of the stream. `None`: nothing came
-    /// in `time`, or the bell rang.
+    /// Receives once, at most `max` bytes, appending to `buffer`: how many; 0 at the end of the stream. `None`: nothing came.
     pub fn receive(
         &mut self,
         fd: RawFd,
         buffer: &mut Vec<u8>,
         max: usize,
-        time: Option<Duration>,
+        until: Until,
     ) -> io::Result<Option<usize>> {
         buffer.reserve(max);
         let len = u32::try_from(max).unwrap_or(u32::MAX);
         let room = buffer.spare_capacity_mut().as_mut_ptr().cast::<u8>();
         let entry = opcode::Recv::new(types::Fd(fd), room, len).build();
-        let Some(n) = self.carry_out(entry, time)? else { return Ok(None) };
+        let Some(n) = self.carry_out(entry, until)? else { return Ok(None) };
         let len = buffer.len() + n as usize;
         assert!(len <= buffer.capacity(), "the kernel was given the spare room only");
         // SAFETY: the kernel wrote `n` bytes at the old end, within the capacity.
@@ -71,13 +84,14 @@ impl Solo {
     }
 
     /// One operation to its end. `None`: it was ended before it came to anything.
-    fn carry_out(&mut self, entry: squeue::Entry, time: Option<Duration>) -> io::Result<Option<u32>> {
+    fn carry_out(&mut self, entry: squeue::Entry, until: Until) -> io::Result<Option<u32>> {
         self.push(entry.user_data(MAIN));
         let mut cancelled = false;
         loop {
             // If it fails, what is under way can neither be ended nor waited for, and its memory is on loan.
-            enter(&self.ring, time.filter(|_| !cancelled)).expect("the kernel takes an enter");
-            match self.look() {
+            enter(&self.ring, until.time().filter(|_| !cancelled)).expect("the kernel takes an enter");
+            let (result, rang) = self.look();
+            match result {
                 Some(result) if result >= 0 => return Ok(Some(result.cast_unsigned())),
                 // Another program may have made the shared socket one that does not wait.
                 Some(result) if matches!(-result, libc::ECANCELED | libc::EAGAIN | libc::EINTR) => {
@@ -87,7 +101,7 @@ impl Solo {
                 None => {}
             }
             // Time is up, a signal has come, or the bell rang.
-            if !cancelled {
+            if !cancelled && !(rang && matches!(until, Until::Time(_))) {
                 self.push(cancel_entry(MAIN).user_data(ASIDE));
                 cancelled = true;
             }
@@ -104,15 +118,20 @@ impl Solo {
         self.push(poll_entry(self.bell, libc::POLLIN, true).user_data(BELL));
     }
 
-    /// The result of the operation, if it has ended.
-    fn look(&mut self) -> Option<i32> {
-        let mut result = None;
+    /// The result of the operation, if it has ended; and whether the bell rang.
+    fn look(&mut self) -> (Option<i32>, bool) {
+        let (mut result, mut rang) = (None, false);
         loop {
             let next = self.ring.completion().next();
-            let Some(entry) = next else { return result };
+            let Some(entry) = next else { return (result, rang) };
             match entry.user_data() {
                 MAIN => result = Some(entry.result()),
-                BELL if !cqueue::more(entry.flags()) => self.watch_bell(),
+                BELL => {
+                    rang = true;
+                    if !cqueue::more(entry.flags()) {
+                        self.watch_bell();
+                    }
+                }
                 _ => {}
             }
         }
@@ -131,7 +150,7 @@ mod tests {
     use super::*;
 
     /// A moment; nothing comes in it.
-    const SHORT: Option<Duration> = Some(Duration::from_micros(200));
+    const SHORT: Until = Until::BellOr(Duration::from_micros(200));
 
     /// `None`, and said: this machine gives no ring.
     fn solo() -> Option<(EventFd, Solo)> {
@@ -158,18 +177,18 @@ mod tests {
         let (_folder, path, listener) = door();
         let (last, mut gone) = UnixStream::pair().expect("a pair");
         let mut client = UnixStream::connect(path).expect("connected");
-        let next = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), None).expect("no error");
+        let next = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), Until::Bell).expect("no error");
         let next = next.expect("somebody");
         assert_eq!(gone.read(&mut [0]).expect("an end"), 0, "the last one is told");
         let mut buffer = b"before ".to_vec();
         assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 100, SHORT).expect("no error"), None);
         client.write_all(b"hello").expect("written");
-        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 3, None).expect("no error"), Some(3));
-        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 100, None).expect("no error"), Some(2));
+        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 3, Until::Bell).expect("no error"), Some(3));
+        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 100, Until::Bell).expect("no error"), Some(2));
         assert_eq!(buffer, b"before hello");
         drop(client);
-        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 100, None).expect("no error"), Some(0));
-        let wrong = solo.receive(listener.as_raw_fd(), &mut buffer, 100, None);
+        assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 100, Until::Bell).expect("no error"), Some(0));
+        let wrong = solo.receive(listener.as_raw_fd(), &mut buffer, 100, Until::Bell);
         assert!(wrong.is_err(), "nothing can be received there");
     }
 
@@ -181,14 +200,33 @@ mod tests {
             let (last, _gone) = UnixStream::pair().expect("a pair");
             thread::scope(|scope| {
                 scope.spawn(|| bell.write(1).expect("rung"));
-                let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), None);
+                let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), Until::Bell);
                 assert!(came.expect("no error").is_none());
             });
         }
         let _client = UnixStream::connect(path).expect("connected");
         let (last, _gone) = UnixStream::pair().expect("a pair");
-        let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), None).expect("no error");
+        let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), Until::Bell).expect("no error");
         assert!(came.is_some(), "whoever comes later is accepted");
+    }
+
+    #[test]
+    fn the_bell_ends_no_wait_for_a_time() {
+        let Some((bell, mut solo)) = solo() else { return };
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        let mut buffer = Vec::new();
+        bell.write(1).expect("rung");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                bell.write(1).expect("rung");
+                theirs.write_all(b"late").expect("written");
+            });
+            let until = Until::Time(Duration::from_secs(60));
+            let came = solo.receive(ours.as_raw_fd(), &mut buffer, 100, until).expect("no error");
+            assert_eq!(came, Some(4));
+        });
+        let until = Until::Time(Duration::from_micros(200));
+        assert_eq!(solo.receive(ours.as_raw_fd(), &mut buffer, 100, until).expect("no error"), None);
     }
 
     #[test]
@@ -208,12 +246,13 @@ mod tests {
         let mut served = 0;
         while served < CLIENTS {
             let (last, _gone) = UnixStream::pair().expect("a pair");
-            let time = Some(Duration::from_micros(served as u64 % 40));
-            let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), time);
+            let time = Duration::from_micros(served as u64 % 40);
+            let until = if served % 2 == 0 { Until::BellOr(time) } else { Until::Time(time) };
+            let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), until);
             let Some(guest) = came.expect("no error") else { continue };
             let mut buffer = Vec::new();
             while buffer.len() < 8 {
-                solo.receive(guest.as_raw_fd(), &mut buffer, 8, time).expect("no error");
+                solo.receive(guest.as_raw_fd(), &mut buffer, 8, until).expect("no error");
             }
             assert_eq!(buffer, served.to_ne_bytes(), "nothing twice, nothing left out");
             UnixStream::from(guest).write_all(b"!").expect("written");

@@ -41,6 +41,9 @@ use crate::sys::socket::Listener;
 const TICK_MS: u64 = 4;
 /// …and takes it back from a thread that has not begun to wait for so long, microseconds.
 const HOLD_US: u64 = 4_000;
+/// With so many in the line at a door the ring thread, which receives from many at once, is as good, and leaves another core
+/// for the application.
+const CROWD: u32 = 24;
 /// Jobs that are ready for an interpreter thread: more than come in that time.
 const SPARES: usize = 128;
 
@@ -49,6 +52,8 @@ const SPARES: usize = 128;
 pub struct Lone {
     /// What is configured leaves nothing to be done between head and application but what is done here.
     possible: bool,
+    /// With so many in a line it is left to the ring thread, if there is a core for that.
+    crowd: Option<u32>,
     /// Of each door; `None`: of what comes there more is to be known.
     sites: Box<[Option<Site>]>,
     /// The door that is kept, from 1; 0: none.
@@ -74,6 +79,13 @@ pub struct Rest {
     knocked: bool,
 }
 
+impl Rest {
+    /// Somebody new has come, and said nothing.
+    fn is_silent(&self) -> bool {
+        self.guest.is_some() && self.read.is_empty()
+    }
+}
+
 impl Lone {
     /// For a worker; `rules`: requests are looked at before the application is called.
     pub fn new(plan: &Plan, rules: bool) -> Lone {
@@ -97,6 +109,7 @@ impl Lone {
                 && !bounded
                 && !looks
                 && settings.trusted_proxies.is_empty(),
+            crowd: has_room(plan).then_some(CROWD),
             sites: plan.listeners.iter().map(site).collect(),
             door: AtomicUsize::new(0),
             came: AtomicU64::new(0),
@@ -152,6 +165,13 @@ impl Lone {
             self.is_on.store(false, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether a worker has more than one core. Where each core has its worker, its ring thread takes turns with another's.
+fn has_room(plan: &Plan) -> bool {
+    let process = &plan.settings.process;
+    let sharing = if process.affinity > 0 { 1 } else { process.processes };
+    host::cores() > sharing as usize
 }
 
 impl<R: Reactor> Ring<R> {

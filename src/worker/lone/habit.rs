@@ -7,16 +7,27 @@ use crate::base::clock::Micros;
 const SOON_US: u64 = 1_000;
 /// Before that so many did.
 const STREAK: u32 = 4;
-/// Nobody came so often.
-const IN_VAIN: u32 = 2;
-/// Others came so often: the ring thread had accepted them before it left the door.
-const OTHERS: u32 = 64;
+/// Waits in vain that are borne in a row, as [`Vain`] weighs them.
+const PATIENCE: u32 = 64;
 /// Then so many requests go their usual way…
 const REST: u32 = 64;
 /// …and so many where there was a crowd.
 const CROWD_REST: u32 = 1_024;
 /// One guest in so many looks at the line.
 const LOOK_EACH: u32 = 32;
+
+/// Why a wait was in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vain {
+    /// Nobody came.
+    Nobody,
+    /// Others came by way of the ring thread, which had accepted them before it left the door.
+    Others,
+    /// Somebody new came and said nothing, while others waited.
+    Silent,
+    /// Others came, and only one connection was waited on.
+    Elsewhere,
+}
 
 /// How requests came of late.
 #[derive(Debug, Default)]
@@ -25,7 +36,7 @@ pub struct Habit {
     finished: Micros,
     /// Requests that came one after the other.
     streak: u32,
-    /// Waits in vain since the last one that was not.
+    /// What waits in vain weigh since the last one that was not.
     in_vain: u32,
     /// Requests that go their usual way.
     rest: u32,
@@ -51,13 +62,17 @@ impl Habit {
         self.in_vain = 0;
     }
 
-    /// It did not. `others`: others did, and they matter, for one connection was waited on (`kept`).
-    pub fn in_vain(&mut self, others: bool, kept: bool) {
-        self.in_vain += 1;
-        let most = if others { OTHERS } else { IN_VAIN };
-        if self.in_vain >= most || others && kept {
+    /// It did not.
+    pub fn in_vain(&mut self, vain: Vain) {
+        self.in_vain += match vain {
+            Vain::Others => PATIENCE / 64,
+            Vain::Silent => PATIENCE / 4,
+            Vain::Nobody => PATIENCE / 2,
+            Vain::Elsewhere => PATIENCE,
+        };
+        if self.in_vain >= PATIENCE {
             self.in_vain = 0;
-            self.rest = if others { CROWD_REST } else { REST };
+            self.rest = if vain == Vain::Nobody { REST } else { CROWD_REST };
         }
     }
 
@@ -103,24 +118,30 @@ mod tests {
     #[test]
     fn waiting_in_vain_is_given_up_for_a_while() {
         let mut habit = after(&[10; 4]);
-        habit.in_vain(false, false);
+        habit.in_vain(Vain::Nobody);
         assert!(habit.is_ripe(), "once is usual");
         habit.came();
-        habit.in_vain(false, false);
+        habit.in_vain(Vain::Nobody);
         assert!(habit.is_ripe(), "the last one was not in vain");
-        habit.in_vain(false, false);
+        habit.in_vain(Vain::Nobody);
         assert!(!habit.is_ripe() && habit.rests());
         for _ in 0..REST {
             habit.finished(habit.finished, habit.finished);
         }
         assert!(habit.is_ripe());
-        (1..OTHERS).for_each(|_| habit.in_vain(true, false));
-        assert!(habit.is_ripe(), "the ring thread has yet to pass on whom it had accepted");
-        habit.in_vain(true, false);
-        assert_eq!(habit.rest, CROWD_REST);
-        let mut habit = after(&[10; 4]);
-        habit.in_vain(true, true);
-        assert_eq!(habit.rest, CROWD_REST, "others have come by other ways");
+    }
+
+    #[test]
+    fn who_keeps_others_waiting_is_borne_less_often() {
+        for (vain, borne) in [(Vain::Others, 63), (Vain::Silent, 3), (Vain::Nobody, 1), (Vain::Elsewhere, 0)]
+        {
+            let mut habit = after(&[10; 4]);
+            (0..borne).for_each(|_| habit.in_vain(vain));
+            assert!(habit.is_ripe(), "{vain:?}");
+            habit.in_vain(vain);
+            let rest = if vain == Vain::Nobody { REST } else { CROWD_REST };
+            assert_eq!(habit.rest, rest, "{vain:?}");
+        }
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Rest;
-use super::habit::Habit;
+use super::habit::{Habit, Vain};
 use crate::base::clock;
 use crate::base::limits::POOL_BUFFER_BYTES;
 use crate::engine::Token;
-use crate::engine::solo::Solo;
+use crate::engine::solo::{Solo, Until};
 use crate::plugin::host::Outcome;
 use crate::proto::http::{Peer, Site};
 use crate::proto::{self, Step};
@@ -25,15 +25,11 @@ use crate::worker::reading::{self, Heads};
 use crate::worker::serve::Desk;
 
 /// So long it waits where the ring thread does not look yet.
-const WAIT: Duration = Duration::from_millis(1);
+const WAIT: Until = Until::BellOr(Duration::from_millis(1));
 /// And for the first bytes of a connection.
-const FIRST: Duration = Duration::from_micros(300);
+const FIRST: Until = Until::Time(Duration::from_micros(300));
 /// The ring thread hears of what was done so late, microseconds.
 const TOLD_US: u64 = 4_000;
-/// With so many in the line at a door the ring thread, which receives from many at once, is as good, and leaves another core
-/// for the application.
-const CROWD: u32 = 24;
-
 /// What the waiting thread has of its own.
 #[derive(Default)]
 struct Own {
@@ -146,7 +142,12 @@ impl Desk {
                 true
             }
             Came::Else(rest) => {
-                own.habit.in_vain(others, kept.job.keep_alive);
+                own.habit.in_vain(match (others, kept.job.keep_alive) {
+                    (false, _) => Vain::Nobody,
+                    (true, true) => Vain::Elsewhere,
+                    (true, false) if rest.is_silent() => Vain::Silent,
+                    (true, false) => Vain::Others,
+                });
                 // At a door that the ring thread has left, this thread comes back to wait.
                 if !others || own.habit.rests() {
                     self.lone.stop();
@@ -168,9 +169,9 @@ impl Desk {
         parcel.job.listener = last.listener;
         parcel.job.token = last.token;
         // The ring thread's bell ends the wait (`look_after`), where it looks here already.
-        let time = (!self.lone.is_on()).then_some(WAIT);
+        let until = if self.lone.is_on() { Until::Bell } else { WAIT };
         if last.keep_alive {
-            receive(&mut means.solo, fd, &mut parcel.job.head, time);
+            receive(&mut means.solo, fd, &mut parcel.job.head, until);
             return self.request(own, parcel, fd, None);
         }
         self.lone.door.store(last.listener + 1, Ordering::Relaxed);
@@ -178,13 +179,18 @@ impl Desk {
         let door = listener.fd.as_raw_fd();
         *self.lone.closed() += 1;
         last.closed = true;
-        let Ok(Some(guest)) = means.solo.accept_next(fd, door, time) else {
+        let Ok(Some(guest)) = means.solo.accept_next(fd, door, until) else {
             return Came::Else(Rest { knocked: net::is_readable(door), ..Rest::default() });
         };
         let fd = guest.as_raw_fd();
-        receive(&mut means.solo, fd, &mut parcel.job.head, Some(FIRST));
+        // Who is new speaks at once, or soon; nobody is passed on because somebody else spoke sooner.
+        receive(&mut means.solo, fd, &mut parcel.job.head, FIRST);
         own.peer = None;
-        if own.habit.is_to_look() && means.queues.waiting(listener) >= CROWD {
+        if self
+            .lone
+            .crowd
+            .is_some_and(|crowd| own.habit.is_to_look() && means.queues.waiting(listener) >= crowd)
+        {
             own.habit.crowd();
         }
         self.request(own, parcel, fd, Some(guest))
@@ -236,10 +242,10 @@ impl Desk {
 }
 
 /// An end and an error are found again where all others are.
-fn receive(solo: &mut Solo, fd: RawFd, buffer: &mut Vec<u8>, time: Option<Duration>) {
+fn receive(solo: &mut Solo, fd: RawFd, buffer: &mut Vec<u8>, until: Until) {
     match net::append_now(fd, buffer, POOL_BUFFER_BYTES) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            let _ = solo.receive(fd, buffer, POOL_BUFFER_BYTES, time);
+            let _ = solo.receive(fd, buffer, POOL_BUFFER_BYTES, until);
         }
         _ => {}
     }
