@@ -9,6 +9,7 @@
 
 pub mod buffers;
 pub mod choice;
+mod entries;
 pub mod epoll;
 pub mod ring;
 mod sendfile;

@@ -24,7 +24,7 @@ use slab::Slab;
 
 use super::buffers::Chunk;
 use super::choice::Unavailable;
-use super::{Event, Notice, Reactor, Then, Token};
+use super::{Event, Notice, Reactor, Then, Token, entries};
 use crate::base::limits;
 use crate::sys::net;
 use offers::Pool;
@@ -77,6 +77,8 @@ struct Slot {
 /// The engine. Field order matters: the ring goes before the buffers the kernel fills through it.
 pub struct Ring {
     ring: IoUring,
+    /// Whether accepts wait before they try: most are armed while nobody is there.
+    waits_first: bool,
     pool: Pool,
     ops: Slab<Slot>,
     generation: u32,
@@ -104,6 +106,7 @@ impl Ring {
         };
         registered.map_err(|cause| Unavailable::new("io_uring_register", cause))?;
         Ok(Ring {
+            waits_first: entries::can_wait_first(&ring),
             ring,
             pool,
             ops: Slab::with_capacity(256),
@@ -142,7 +145,7 @@ impl Ring {
     fn submit_accept(&mut self, slot: usize) {
         let Op::Accept { listener, .. } = self.ops[slot].op else { return };
         let data = self.user_data(slot, TAG_MAIN);
-        self.push(&[accept_entry(listener).user_data(data)]);
+        self.push(&[entries::accept(listener, self.waits_first).user_data(data)]);
     }
 
     fn submit_recv(&mut self, slot: usize) {
@@ -163,13 +166,13 @@ impl Ring {
         send.silent = false;
         let rest = &send.buffer[send.sent..];
         // What fits now is sent, so that a slow peer's progress is seen.
-        let entry = send_entry(send.fd, rest, 0).user_data(data);
+        let entry = entries::send(send.fd, rest, 0).user_data(data);
         self.push(&[entry]);
     }
 
     fn submit_poll(&mut self, slot: usize, fd: RawFd, events: libc::c_short, multi: bool) {
         let data = self.user_data(slot, TAG_MAIN);
-        self.push(&[poll_entry(fd, events, multi).user_data(data)]);
+        self.push(&[entries::poll(fd, events, multi).user_data(data)]);
     }
 
     /// One CQE.
@@ -369,9 +372,9 @@ impl Reactor for Ring {
         // Over TCP the end goes out in the last segment.
         let more = if closes { libc::MSG_MORE } else { 0 };
         let flags = libc::MSG_DONTWAIT | libc::MSG_WAITALL | more;
-        let entry = send_entry(fd, &send.buffer, flags).user_data(data);
+        let entry = entries::send(fd, &send.buffer, flags).user_data(data);
         if closes {
-            let close = close_entry(fd).user_data(self.user_data(slot, TAG_CLOSE));
+            let close = entries::close(fd).user_data(self.user_data(slot, TAG_CLOSE));
             self.push(&[entry.flags(squeue::Flags::SKIP_SUCCESS | squeue::Flags::IO_LINK), close]);
         } else {
             self.push(&[entry.flags(squeue::Flags::SKIP_SUCCESS)]);
@@ -396,12 +399,12 @@ impl Reactor for Ring {
             self.accepting.iter().copied().filter(|&s| self.ops[s].token == token).collect();
         for slot in named {
             let data = self.user_data(slot, TAG_MAIN);
-            self.push(&[cancel_entry(data).user_data(TAG_NONE << 56)]);
+            self.push(&[entries::cancel(data).user_data(TAG_NONE << 56)]);
         }
     }
 
     fn close(&mut self, fd: OwnedFd) {
-        self.push(&[close_entry(fd.into_raw_fd()).user_data(TAG_NONE << 56)]);
+        self.push(&[entries::close(fd.into_raw_fd()).user_data(TAG_NONE << 56)]);
     }
 
     fn submit(&mut self) -> io::Result<()> {
@@ -413,7 +416,7 @@ impl Reactor for Ring {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
-        enter(&self.ring, timeout)?;
+        entries::enter(&self.ring, timeout)?;
         // The iterator borrows the ring; completing may submit. Copying an entry costs 16 bytes.
         loop {
             let next = self.ring.completion().next();
@@ -461,52 +464,6 @@ fn build(no_sqarray: bool) -> io::Result<IoUring> {
         builder.setup_no_sqarray();
     }
     builder.build(ENTRIES)
-}
-
-/// One `enter`: everything submitted, at least one completion waited for unless `timeout` ends first.
-pub(super) fn enter(ring: &IoUring, timeout: Option<Duration>) -> io::Result<()> {
-    let entered = match timeout {
-        None => ring.submit_and_wait(1),
-        Some(timeout) => {
-            let time = types::Timespec::from(timeout);
-            ring.submitter().submit_with_args(1, &types::SubmitArgs::new().timespec(&time))
-        }
-    };
-    match entered {
-        Ok(_) => Ok(()),
-        // Interrupted, timed out, or completions must be read first: all of them are an ordinary turn.
-        Err(e)
-            if matches!(e.raw_os_error(), Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)) =>
-        {
-            Ok(())
-        }
-        Err(e) => Err(e),
-    }
-}
-
-pub(super) fn accept_entry(listener: RawFd) -> squeue::Entry {
-    opcode::Accept::new(types::Fd(listener), std::ptr::null_mut(), std::ptr::null_mut())
-        .flags(libc::SOCK_CLOEXEC)
-        .build()
-}
-
-pub(super) fn poll_entry(fd: RawFd, events: libc::c_short, multi: bool) -> squeue::Entry {
-    opcode::PollAdd::new(types::Fd(fd), u32::from(events.cast_unsigned())).multi(multi).build()
-}
-
-/// Reports nothing where it goes well.
-pub(super) fn close_entry(fd: RawFd) -> squeue::Entry {
-    opcode::Close::new(types::Fd(fd)).build().flags(squeue::Flags::SKIP_SUCCESS)
-}
-
-/// The same.
-pub(super) fn cancel_entry(data: u64) -> squeue::Entry {
-    opcode::AsyncCancel::new(data).build().flags(squeue::Flags::SKIP_SUCCESS)
-}
-
-fn send_entry(fd: RawFd, bytes: &[u8], flags: libc::c_int) -> squeue::Entry {
-    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    opcode::Send::new(types::Fd(fd), bytes.as_ptr(), len).flags(libc::MSG_NOSIGNAL | flags).build()
 }
 
 /// A CQE's result: a count, or an errno.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
-use super::ring::{accept_entry, cancel_entry, close_entry, enter, poll_entry};
+use super::entries;
 
 /// One operation, its cancellation, the bell, and a close before.
 const ENTRIES: u32 = 4;
@@ -40,6 +40,7 @@ impl Until {
 /// The ring. Whatever the kernel writes to is lent for the length of a call: no call returns before its operation has ended.
 pub struct Solo {
     ring: IoUring,
+    can_wait_first: bool,
     bell: RawFd,
 }
 
@@ -48,16 +49,24 @@ impl Solo {
     pub fn new(bell: RawFd) -> io::Result<Solo> {
         let mut builder = IoUring::builder();
         builder.dontfork().setup_single_issuer().setup_defer_taskrun().setup_submit_all();
-        let mut solo = Solo { ring: builder.build(ENTRIES)?, bell };
+        let ring = builder.build(ENTRIES)?;
+        let mut solo = Solo { can_wait_first: entries::can_wait_first(&ring), ring, bell };
         solo.watch_bell();
         Ok(solo)
     }
 
     /// Closes `fd`, which its owner gives up: its number is free when this returns, whatever else comes. Then accepts
-    /// somebody at `listener`. `None`: nobody came.
-    pub fn accept_next(&mut self, fd: RawFd, listener: RawFd, until: Until) -> io::Result<Option<OwnedFd>> {
-        self.push(close_entry(fd).user_data(ASIDE));
-        let Some(fd) = self.carry_out(accept_entry(listener), until)? else { return Ok(None) };
+    /// somebody at `listener`. `None`: nobody came. `wait_first`: it is likely that nobody is there yet.
+    pub fn accept_next(
+        &mut self,
+        fd: RawFd,
+        listener: RawFd,
+        wait_first: bool,
+        until: Until,
+    ) -> io::Result<Option<OwnedFd>> {
+        self.push(entries::close(fd).user_data(ASIDE));
+        let accept = entries::accept(listener, wait_first && self.can_wait_first);
+        let Some(fd) = self.carry_out(accept, until)? else { return Ok(None) };
         let fd = RawFd::try_from(fd).expect("the kernel numbers descriptors in an int");
         // SAFETY: the kernel has just made this descriptor for us; nobody else knows it.
         Ok(Some(unsafe { OwnedFd::from_raw_fd(fd) }))
@@ -89,7 +98,8 @@ impl Solo {
         let mut cancelled = false;
         loop {
             // If it fails, what is under way can neither be ended nor waited for, and its memory is on loan.
-            enter(&self.ring, until.time().filter(|_| !cancelled)).expect("the kernel takes an enter");
+            entries::enter(&self.ring, until.time().filter(|_| !cancelled))
+                .expect("the kernel takes an enter");
             let (result, rang) = self.look();
             match result {
                 Some(result) if result >= 0 => return Ok(Some(result.cast_unsigned())),
@@ -101,8 +111,9 @@ impl Solo {
                 None => {}
             }
             // Time is up, a signal has come, or the bell rang.
-            if !cancelled && !(rang && matches!(until, Until::Time(_))) {
-                self.push(cancel_entry(MAIN).user_data(ASIDE));
+            let unheard = rang && matches!(until, Until::Time(_));
+            if !cancelled && !unheard {
+                self.push(entries::cancel(MAIN).user_data(ASIDE));
                 cancelled = true;
             }
         }
@@ -115,7 +126,7 @@ impl Solo {
     }
 
     fn watch_bell(&mut self) {
-        self.push(poll_entry(self.bell, libc::POLLIN, true).user_data(BELL));
+        self.push(entries::poll(self.bell, libc::POLLIN, true).user_data(BELL));
     }
 
     /// The result of the operation, if it has ended; and whether the bell rang.
@@ -177,7 +188,8 @@ mod tests {
         let (_folder, path, listener) = door();
         let (last, mut gone) = UnixStream::pair().expect("a pair");
         let mut client = UnixStream::connect(path).expect("connected");
-        let next = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), Until::Bell).expect("no error");
+        let next =
+            solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), false, Until::Bell).expect("no error");
         let next = next.expect("somebody");
         assert_eq!(gone.read(&mut [0]).expect("an end"), 0, "the last one is told");
         let mut buffer = b"before ".to_vec();
@@ -200,13 +212,14 @@ mod tests {
             let (last, _gone) = UnixStream::pair().expect("a pair");
             thread::scope(|scope| {
                 scope.spawn(|| bell.write(1).expect("rung"));
-                let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), Until::Bell);
+                let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), true, Until::Bell);
                 assert!(came.expect("no error").is_none());
             });
         }
         let _client = UnixStream::connect(path).expect("connected");
         let (last, _gone) = UnixStream::pair().expect("a pair");
-        let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), Until::Bell).expect("no error");
+        let came =
+            solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), false, Until::Bell).expect("no error");
         assert!(came.is_some(), "whoever comes later is accepted");
     }
 
@@ -248,7 +261,7 @@ mod tests {
             let (last, _gone) = UnixStream::pair().expect("a pair");
             let time = Duration::from_micros(served as u64 % 40);
             let until = if served % 2 == 0 { Until::BellOr(time) } else { Until::Time(time) };
-            let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), until);
+            let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), served % 3 == 0, until);
             let Some(guest) = came.expect("no error") else { continue };
             let mut buffer = Vec::new();
             while buffer.len() < 8 {

@@ -5,6 +5,8 @@ use crate::base::clock::Micros;
 
 /// The next request comes within so many microseconds of the last one's end.
 const SOON_US: u64 = 1_000;
+/// One that comes later than this, microseconds, has not waited: the thread has.
+const WAITED_US: u64 = 20;
 /// Before that so many did.
 const STREAK: u32 = 4;
 /// Waits in vain that are borne in a row, as [`Vain`] weighs them.
@@ -34,6 +36,8 @@ pub enum Vain {
 pub struct Habit {
     /// When the last one was finished.
     finished: Micros,
+    /// The last one came when nobody was there.
+    waited: bool,
     /// Requests that came one after the other.
     streak: u32,
     /// What waits in vain weigh since the last one that was not.
@@ -46,7 +50,9 @@ pub struct Habit {
 impl Habit {
     /// One is finished that came at `arrived`.
     pub fn finished(&mut self, arrived: Micros, finished: Micros) {
-        let soon = arrived.since(self.finished) < SOON_US;
+        let gap = arrived.since(self.finished);
+        let soon = gap < SOON_US;
+        self.waited = gap >= WAITED_US;
         self.finished = finished;
         self.streak = if soon { self.streak.saturating_add(1) } else { 0 };
         self.rest = self.rest.saturating_sub(1);
@@ -55,6 +61,11 @@ impl Habit {
     /// Whether to wait for the next one.
     pub fn is_ripe(&self) -> bool {
         self.streak >= STREAK && self.rest == 0
+    }
+
+    /// Whether nobody is likely to be there yet.
+    pub fn is_first(&self) -> bool {
+        self.waited
     }
 
     /// It came.
@@ -113,6 +124,12 @@ mod tests {
         assert!(after(&[10; 4]).is_ripe());
         assert!(!after(&[10, 10, 10, 10, SOON_US]).is_ripe(), "nobody came for a while");
         assert!(after(&[SOON_US, 999, 999, 999, 999]).is_ripe());
+    }
+
+    #[test]
+    fn who_was_waited_for_is_likely_to_be_waited_for_again() {
+        assert!(after(&[1, 1, WAITED_US]).is_first());
+        assert!(!after(&[WAITED_US, WAITED_US, 19]).is_first());
     }
 
     #[test]
