@@ -9,7 +9,7 @@ use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
 use super::entries;
 
-/// One operation, its cancellation, the bell, and a close before.
+/// One operation, its cancellation, and the bell.
 const ENTRIES: u32 = 4;
 
 const MAIN: u64 = 1;
@@ -55,16 +55,8 @@ impl Solo {
         Ok(solo)
     }
 
-    /// Closes `fd`, which its owner gives up: its number is free when this returns, whatever else comes. Then accepts
-    /// somebody at `listener`. `None`: nobody came. `wait_first`: it is likely that nobody is there yet.
-    pub fn accept_next(
-        &mut self,
-        fd: RawFd,
-        listener: RawFd,
-        wait_first: bool,
-        until: Until,
-    ) -> io::Result<Option<OwnedFd>> {
-        self.push(entries::close(fd).user_data(ASIDE));
+    /// Accepts somebody at `listener`. `None`: nobody came. `wait_first`: it is likely that nobody is there yet.
+    pub fn accept(&mut self, listener: RawFd, wait_first: bool, until: Until) -> io::Result<Option<OwnedFd>> {
         let accept = entries::accept(listener, wait_first && self.can_wait_first);
         let Some(fd) = self.carry_out(accept, until)? else { return Ok(None) };
         let fd = RawFd::try_from(fd).expect("the kernel numbers descriptors in an int");
@@ -152,7 +144,7 @@ impl Solo {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::os::fd::{AsRawFd, IntoRawFd};
+    use std::os::fd::AsRawFd;
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::thread;
 
@@ -183,15 +175,12 @@ mod tests {
     }
 
     #[test]
-    fn one_goes_and_the_next_one_comes_and_speaks() {
+    fn somebody_comes_and_speaks() {
         let Some((_bell, mut solo)) = solo() else { return };
         let (_folder, path, listener) = door();
-        let (last, mut gone) = UnixStream::pair().expect("a pair");
         let mut client = UnixStream::connect(path).expect("connected");
-        let next =
-            solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), false, Until::Bell).expect("no error");
+        let next = solo.accept(listener.as_raw_fd(), false, Until::Bell).expect("no error");
         let next = next.expect("somebody");
-        assert_eq!(gone.read(&mut [0]).expect("an end"), 0, "the last one is told");
         let mut buffer = b"before ".to_vec();
         assert_eq!(solo.receive(next.as_raw_fd(), &mut buffer, 100, SHORT).expect("no error"), None);
         client.write_all(b"hello").expect("written");
@@ -209,17 +198,14 @@ mod tests {
         let Some((bell, mut solo)) = solo() else { return };
         let (_folder, path, listener) = door();
         for _ in 0..3 {
-            let (last, _gone) = UnixStream::pair().expect("a pair");
             thread::scope(|scope| {
                 scope.spawn(|| bell.write(1).expect("rung"));
-                let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), true, Until::Bell);
+                let came = solo.accept(listener.as_raw_fd(), true, Until::Bell);
                 assert!(came.expect("no error").is_none());
             });
         }
         let _client = UnixStream::connect(path).expect("connected");
-        let (last, _gone) = UnixStream::pair().expect("a pair");
-        let came =
-            solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), false, Until::Bell).expect("no error");
+        let came = solo.accept(listener.as_raw_fd(), false, Until::Bell).expect("no error");
         assert!(came.is_some(), "whoever comes later is accepted");
     }
 
@@ -258,10 +244,9 @@ mod tests {
         });
         let mut served = 0;
         while served < CLIENTS {
-            let (last, _gone) = UnixStream::pair().expect("a pair");
             let time = Duration::from_micros(served as u64 % 40);
             let until = if served % 2 == 0 { Until::BellOr(time) } else { Until::Time(time) };
-            let came = solo.accept_next(last.into_raw_fd(), listener.as_raw_fd(), served % 3 == 0, until);
+            let came = solo.accept(listener.as_raw_fd(), served % 3 == 0, until);
             let Some(guest) = came.expect("no error") else { continue };
             let mut buffer = Vec::new();
             while buffer.len() < 8 {

@@ -49,6 +49,12 @@ pub fn send_file(fd: RawFd, file: &OwnedFd, offset: u64, len: u64) -> io::Result
     u64::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
+/// Closes a descriptor that its owner has given up: nobody uses its number any more.
+pub fn close(fd: RawFd) {
+    // Whatever it says, the number is free.
+    let _ = nix::unistd::close(fd);
+}
+
 /// Sends what fits into the socket's buffer at once: how many bytes went.
 pub fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     use nix::sys::socket::{MsgFlags, send};

@@ -179,7 +179,9 @@ impl Desk {
         let door = listener.fd.as_raw_fd();
         *self.lone.closed() += 1;
         last.closed = true;
-        let Ok(Some(guest)) = means.solo.accept_next(fd, door, own.habit.is_first(), until) else {
+        // At once, and not with the accept: over TCP the answer goes out with the end.
+        net::close(fd);
+        let Ok(Some(guest)) = means.solo.accept(door, own.habit.is_first(), until) else {
             return Came::Else(Rest { knocked: net::is_readable(door), ..Rest::default() });
         };
         let fd = guest.as_raw_fd();
