@@ -229,7 +229,7 @@ fn killed_worker_is_respawned() {
 
 #[test]
 fn worker_killed_in_a_request_fails_that_request_alone() {
-    let server = Server::app("wait").ini("processes = 2").start();
+    let server = Server::app("wait").processes(2).start();
     let gate = Gate::new(server.path("gate"));
     let mut client = server.in_flight(&gate);
     let other = server.socket().uwsgi(&Packet::get("/")).expect(200).text();
