@@ -91,12 +91,20 @@ def _goal_line(row, goal, peer, reached, result):
     ours, theirs = (result[name][goal.figure]["median"] for name in (US, peer))
     figure = {"rps": "requests/s", "cpu_us": "CPU µs/request", "p50_us": "p50 µs"}[goal.figure]
     verdict = "reached" if is_met else "not yet"
-    if above and not is_met and result[US]["client_busy"]["median"] >= CLIENT_FULL:
-        verdict = "client full: CPU decides"
+    if above and not is_met and _is_client_full(result[US]):
+        verdict = _verdict_by_cpu(goal, result)
     return (
         f"| {row.name} | {figure} | {_number(ours)} | {peer} {_number(theirs)} | {reached:.2f} | {sign} {goal.ratio} "
         f"| {verdict} |"
     )
+
+
+def _verdict_by_cpu(goal, result):
+    """Where the client is the limit, processor time decides, at the inverse ratio."""
+    peer = best(result, "cpu_us", goal.against)
+    share = ratio(result, "cpu_us", peer)
+    met = "reached" if share <= 1 / goal.ratio else "not yet"
+    return f"client full; CPU {share:.2f} of {peer}'s: {met}"
 
 
 def _row_table(row, result, starts):

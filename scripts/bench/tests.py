@@ -174,8 +174,10 @@ class Reporting(unittest.TestCase):
         self.assertIn("| CPU µs/request | 9.0 | uwsgi 10.0 | 0.90 | ≤ 0.85 | not yet |", page)
 
     def test_a_full_client_is_said_so(self):
-        full = [one_round(100.0, 5.0, client_busy=1.0)]
-        self.assertIn("client full: CPU decides", self.page(uwring=full, uwsgi=full))
+        full = [one_round(100.0, 8.7, client_busy=1.0)]
+        for theirs, verdict in ((10.1, "0.86 of uwsgi's: reached"), (9.9, "0.88 of uwsgi's: not yet")):
+            page = self.page(uwring=full, uwsgi=[one_round(100.0, theirs, client_busy=1.0)])
+            self.assertIn(f"| 1.00 | ≥ 1.15 | client full; CPU {verdict} |", page)
 
     def test_a_page_without_uwring_has_no_ratios_and_names_what_failed(self):
         page = self.page(uwsgi=[one_round(100.0, 10.0)])
