@@ -51,5 +51,5 @@ def pieces(gate):
 
 def wait(gate):
     print("waiting at", gate, file=sys.stderr, flush=True)
-    with open(gate) as fifo:
-        fifo.read()
+    with open(gate, "rb", buffering=0) as fifo:
+        fifo.read(1)

@@ -5,6 +5,6 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
     yield b""
     yield b"one,"
-    with open(environ["QUERY_STRING"]) as fifo:
-        fifo.read()
+    with open(environ["QUERY_STRING"], "rb", buffering=0) as fifo:
+        fifo.read(1)
     yield b"two"

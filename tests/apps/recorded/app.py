@@ -13,8 +13,8 @@ def application(environ, start_response):
     if path == "/sleep":
         time.sleep(60)
     if path == "/wait":
-        with open(environ["QUERY_STRING"]) as fifo:
-            fifo.read()
+        with open(environ["QUERY_STRING"], "rb", buffering=0) as fifo:
+            fifo.read(1)
     if path == "/large":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return (b"x" * 65536 for _ in range(1024))

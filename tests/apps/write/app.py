@@ -4,7 +4,7 @@
 def application(environ, start_response):
     write = start_response("200 OK", [("Content-Type", "text/plain")])
     write(b"one,")
-    with open(environ["QUERY_STRING"]) as fifo:
-        fifo.read()
+    with open(environ["QUERY_STRING"], "rb", buffering=0) as fifo:
+        fifo.read(1)
     write(b"two,")
     return [b"three"]

@@ -12,9 +12,11 @@ mod process;
 mod server;
 mod tls;
 
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 pub use cgroup::{Group, script_at};
@@ -141,30 +143,36 @@ pub fn can_become_another() -> bool {
     closed.is_none()
 }
 
-/// A fifo: an application that reads it waits until the test opens the gate.
-pub struct Gate(PathBuf);
+/// A fifo: an application that reads from it waits until the test opens the gate.
+pub struct Gate {
+    path: PathBuf,
+    /// Of a gate that is open for all.
+    held: OnceLock<File>,
+}
 
 impl Gate {
     /// Makes the fifo at `path`.
     pub fn new(path: PathBuf) -> Gate {
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("make a fifo");
-        Gate(path)
+        Gate { path, held: OnceLock::new() }
     }
 
     /// Where it is, as a query string.
     pub fn query(&self) -> String {
-        self.0.display().to_string()
+        self.path.display().to_string()
     }
 
     /// Lets all on that wait now, and those that come from now on.
     pub fn open_for_all(&self) {
-        // Whoever waits for a writer has one, and reads to its end; whoever comes finds a file.
-        let fifo = std::fs::File::options().read(true).write(true).open(&self.0).expect("open the fifo");
-        let file = self.0.with_extension("open");
+        // Whoever waits for a writer has one, and a byte to read; also one who has found the fifo and opens it a moment
+        // later, for it is held. Whoever comes then finds a file.
+        let mut fifo = File::options().read(true).write(true).open(&self.path).expect("open the fifo");
+        fifo.write_all(&[b'!'; 1024]).expect("room for a byte for each");
+        let file = self.path.with_extension("open");
         std::fs::write(&file, "")
-            .and_then(|()| std::fs::rename(&file, &self.0))
+            .and_then(|()| std::fs::rename(&file, &self.path))
             .expect("a file in its place");
-        drop(fifo);
+        self.held.set(fifo).expect("it is opened once");
     }
 
     /// Waits until somebody reads, and lets that one on.
@@ -173,13 +181,10 @@ impl Gate {
         let begun = std::time::Instant::now();
         // Without a reader an open that does not wait fails: one that waits would do so for ever where the server died.
         let open = || {
-            std::fs::File::options()
-                .write(true)
-                .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
-                .open(&self.0)
+            File::options().write(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(&self.path)
         };
         while let Err(error) = open() {
-            assert!(begun.elapsed() < PATIENCE, "nobody waits at the gate {}: {error}", self.0.display());
+            assert!(begun.elapsed() < PATIENCE, "nobody waits at the gate {}: {error}", self.path.display());
             std::thread::yield_now();
         }
     }
