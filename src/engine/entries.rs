@@ -76,6 +76,14 @@ pub fn send(fd: RawFd, bytes: &[u8], flags: libc::c_int) -> squeue::Entry {
     opcode::Send::new(types::Fd(fd), bytes.as_ptr(), len).flags(libc::MSG_NOSIGNAL | flags).build()
 }
 
+/// Receives at most `max` bytes into `buffer`'s spare room, which stays where it is until it has ended.
+pub fn receive(fd: RawFd, buffer: &mut Vec<u8>, max: usize) -> squeue::Entry {
+    buffer.reserve(max);
+    let len = u32::try_from(max).unwrap_or(u32::MAX);
+    let room = buffer.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+    opcode::Recv::new(types::Fd(fd), room, len).build()
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};

@@ -241,20 +241,21 @@ impl Epoll {
     fn write_on(&mut self, fd: RawFd, events: &mut Vec<Event>) {
         let Some(mut writer) = self.places[index(fd)].writer.take() else { return };
         match &mut *writer {
-            Writer::Bytes { token, buffer, sent, owned } => match Epoll::send_on(fd, &buffer[*sent..], owned)
-            {
-                Ok(n) => {
-                    *sent += n;
-                    if *sent == buffer.len() {
-                        return self.finish_write(fd, *writer, Ok(()), events);
+            Writer::Bytes { token, buffer, sent, owned } => {
+                match net::send_now(fd, &buffer[*sent..], owned.is_some()) {
+                    Ok(n) => {
+                        *sent += n;
+                        if *sent == buffer.len() {
+                            return self.finish_write(fd, *writer, Ok(()), events);
+                        }
+                        if n > 0 {
+                            events.push(Event::Progress { token: *token });
+                        }
                     }
-                    if n > 0 {
-                        events.push(Event::Progress { token: *token });
-                    }
+                    Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
+                    Err(e) => return self.finish_write(fd, *writer, Err(e), events),
                 }
-                Err(e) if matches!(e.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
-                Err(e) => return self.finish_write(fd, *writer, Err(e), events),
-            },
+            }
             Writer::File { fetching: true, .. } => {
                 self.places[index(fd)].writer = Some(writer);
                 return;
@@ -262,11 +263,6 @@ impl Epoll {
             Writer::File { .. } => return self.file_on(fd, writer, false, events),
         }
         self.await_room(fd, writer, events);
-    }
-
-    /// Over TCP the end goes out in the last segment.
-    fn send_on(fd: RawFd, bytes: &[u8], closed_then: &Option<OwnedFd>) -> io::Result<usize> {
-        if closed_then.is_some() { net::send_last_now(fd, bytes) } else { net::send_now(fd, bytes) }
     }
 
     /// The end of a write that had to wait.

@@ -347,12 +347,11 @@ impl Reactor for Ring {
     }
 
     fn recv_into(&mut self, fd: RawFd, token: Token, mut buffer: Vec<u8>, max: usize) {
-        buffer.reserve(max);
-        let len = u32::try_from(max).unwrap_or(u32::MAX);
-        let room = buffer.spare_capacity_mut().as_mut_ptr().cast::<u8>();
+        // The room stays where it is when the buffer moves.
+        let entry = entries::receive(fd, &mut buffer, max);
         let slot = self.insert(token, Op::Fill { buffer });
         let data = self.user_data(slot, TAG_MAIN);
-        self.push(&[opcode::Recv::new(types::Fd(fd), room, len).build().user_data(data)]);
+        self.push(&[entry.user_data(data)]);
     }
 
     fn send(&mut self, then: Then, token: Token, buffer: Vec<u8>, notice: Notice) {

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use io_uring::{IoUring, cqueue, squeue};
 
 use super::entries;
 
@@ -72,10 +72,7 @@ impl Solo {
         max: usize,
         until: Until,
     ) -> io::Result<Option<usize>> {
-        buffer.reserve(max);
-        let len = u32::try_from(max).unwrap_or(u32::MAX);
-        let room = buffer.spare_capacity_mut().as_mut_ptr().cast::<u8>();
-        let entry = opcode::Recv::new(types::Fd(fd), room, len).build();
+        let entry = entries::receive(fd, buffer, max);
         let Some(n) = self.carry_out(entry, until)? else { return Ok(None) };
         let len = buffer.len() + n as usize;
         assert!(len <= buffer.capacity(), "the kernel was given the spare room only");

@@ -8,7 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{Shutdown, SockaddrLike, SockaddrStorage, getpeername};
+use nix::sys::socket::{MsgFlags, Shutdown, SockaddrLike, SockaddrStorage, getpeername};
 
 fn borrow<'a>(fd: RawFd) -> BorrowedFd<'a> {
     // SAFETY: callers pass the number of a descriptor they own and do not close during the call.
@@ -55,27 +55,25 @@ pub fn close(fd: RawFd) {
     let _ = nix::unistd::close(fd);
 }
 
-/// Sends what fits into the socket's buffer at once: how many bytes went.
-pub fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    use nix::sys::socket::{MsgFlags, send};
-    Ok(send(fd, bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)?)
-}
-
-/// As [`send_now`], where the end of the connection follows at once: over TCP, both in one segment.
-pub fn send_last_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    use nix::sys::socket::{MsgFlags, send};
-    let more = MsgFlags::from_bits_retain(libc::MSG_MORE);
-    Ok(send(fd, bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL | more)?)
+/// Sends what fits into the socket's buffer at once: how many bytes went. `ends`: the end of the connection follows at once;
+/// over TCP, both go out in one segment.
+pub fn send_now(fd: RawFd, bytes: &[u8], ends: bool) -> io::Result<usize> {
+    Ok(nix::sys::socket::send(fd, bytes, at_once(ends))?)
 }
 
 /// As [`send_now`], two pieces with one system call.
-pub fn send_both_now(fd: RawFd, first: &[u8], second: &[u8]) -> io::Result<usize> {
-    use nix::sys::socket::{MsgFlags, UnixAddr, sendmsg};
+pub fn send_both_now(fd: RawFd, first: &[u8], second: &[u8], ends: bool) -> io::Result<usize> {
+    use nix::sys::socket::{UnixAddr, sendmsg};
     if second.is_empty() {
-        return send_now(fd, first);
+        return send_now(fd, first, ends);
     }
     let pieces = [first, second].map(io::IoSlice::new);
-    Ok(sendmsg::<UnixAddr>(fd, &pieces, &[], MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL, None)?)
+    Ok(sendmsg::<UnixAddr>(fd, &pieces, &[], at_once(ends), None)?)
+}
+
+fn at_once(ends: bool) -> MsgFlags {
+    let more = if ends { libc::MSG_MORE } else { 0 };
+    MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL | MsgFlags::from_bits_retain(more)
 }
 
 /// Receives what is there: how many bytes, 0 at the end of the stream. That many of `room` are written then.

@@ -89,8 +89,7 @@ fn send_with(job: &mut Job, claims: &Claims, piece: &[u8], ends: bool) -> Result
     if job.out.is_empty() && piece.is_empty() {
         return Ok(0);
     }
-    let sent = if ends { net::send_last_now(fd, &job.out) } else { net::send_both_now(fd, &job.out, piece) };
-    match sent {
+    match net::send_both_now(fd, &job.out, piece, ends) {
         Ok(n) => {
             let of_out = n.min(job.out.len());
             job.out.drain(..of_out);
@@ -138,11 +137,17 @@ pub fn finish(job: &mut Job, claims: &Claims, waiting: usize, ends: bool) -> boo
     waiting > 0 && (job.sent == Sent::Whole || held::is_worth(us, waiting))
 }
 
-/// Where this thread has nothing else to do, the client hears of the connection's end with the answer, and not when the
-/// ring thread closes it: one that waits for the end wakes up once. Over TCP it always does, since both are one segment then.
-pub fn end_early(job: &Job, ends: bool) {
+/// Whether the client hears of the connection's end with the answer, and not when the ring thread closes it: one that waits
+/// for the end wakes up once. So it is where this thread has nothing else to do; over TCP always, since both are one
+/// segment then.
+pub fn ends(job: &Job, waiting: usize, tcp: bool) -> bool {
+    !job.keep_alive && (waiting == 0 || tcp)
+}
+
+/// Tells the client of the end of a connection that does not stay.
+pub fn end_early(job: &Job) {
     let done = job.sent == Sent::Whole && !job.closed;
-    if let (true, true, true, Some(fd)) = (done, ends, job.claimed, job.lent) {
+    if let (true, false, true, Some(fd)) = (done, job.keep_alive, job.claimed, job.lent) {
         // Who is gone hears nothing; the ring thread closes all the same.
         let _ = net::shutdown_write(fd);
     }
@@ -230,14 +235,23 @@ mod tests {
 
     #[test]
     fn the_end_of_a_connection_comes_with_the_last_answer() {
-        for ends in [true, false] {
+        for (keep_alive, waiting, tcp, ended) in [
+            (false, 0, false, true),
+            (false, 1, false, false),
+            (true, 0, true, false),
+            (false, 1, true, true),
+        ] {
             let claims = Claims::new(1);
             let (mut job, _ours, mut theirs) = job(WORTH_US, b"answer", &claims);
-            finish(&mut job, &claims, 0, ends);
-            end_early(&job, ends);
+            job.keep_alive = keep_alive;
+            let ends = ends(&job, waiting, tcp);
+            finish(&mut job, &claims, waiting, ends);
+            if ends {
+                end_early(&job);
+            }
             theirs.read_exact(&mut [0; 6]).expect("sent");
             theirs.set_nonblocking(true).expect("set");
-            assert_eq!(theirs.read(&mut [0]).is_ok(), ends);
+            assert_eq!(theirs.read(&mut [0]).is_ok(), ended, "{keep_alive} {waiting} {tcp}");
         }
     }
 
@@ -254,7 +268,7 @@ mod tests {
         theirs.set_nonblocking(true).expect("set");
         let early = theirs.read(&mut [0]).expect_err("the answer waits for the end");
         assert_eq!(early.kind(), io::ErrorKind::WouldBlock);
-        end_early(&job, true);
+        end_early(&job);
         theirs.set_nonblocking(false).expect("set");
         let mut all = Vec::new();
         theirs.read_to_end(&mut all).expect("an answer and its end");

@@ -369,10 +369,12 @@ impl Host for Desk {
         }
         job.finished = clock::now();
         let waiting = self.handoff.waiting();
-        let ends = !job.keep_alive && (waiting == 0 || self.plan.listeners[job.listener].is_tcp());
+        let ends = direct::ends(job, waiting, self.plan.listeners[job.listener].is_tcp());
         let (later, now) = (direct::finish(job, &self.claims, waiting, ends), job.finished);
         let Some(exchange) = self.keep(exchange, waiting) else { return };
-        direct::end_early(&exchange.job, ends);
+        if ends {
+            direct::end_early(&exchange.job);
+        }
         self.handoff.answer_by(Reply::Done(exchange), later.then_some(now));
     }
 

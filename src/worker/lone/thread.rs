@@ -30,6 +30,7 @@ const WAIT: Until = Until::BellOr(Duration::from_millis(1));
 const FIRST: Until = Until::Time(Duration::from_micros(300));
 /// The ring thread hears of what was done so late, microseconds.
 const TOLD_US: u64 = 4_000;
+
 /// What the waiting thread has of its own.
 #[derive(Default)]
 struct Own {
@@ -159,7 +160,7 @@ impl Desk {
     }
 
     fn give_back(&self, kept: Parcel, rest: Rest) {
-        direct::end_early(&kept.job, !kept.job.keep_alive);
+        direct::end_early(&kept.job);
         self.handoff.answer(Reply::Back(kept, rest));
     }
 
