@@ -19,6 +19,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/shared/area.rs",
     "src/plugin/api.rs",
     "src/plugin/host.rs",
+    "src/plugin/piece.rs",
     "plugins/abi/src/lib.rs",
     "plugins/python/tests/",
     "plugins/python/src/interpreter.rs",

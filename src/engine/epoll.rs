@@ -29,7 +29,7 @@ use nix::sys::epoll::{EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use super::buffers::Chunk;
 use super::sendfile::Outgoing;
-use super::{Event, Notice, Reactor, Then, Token};
+use super::{Event, Notice, Payload, Reactor, Then, Token};
 use crate::base::limits;
 use crate::sys::net;
 use doors::Door;
@@ -63,7 +63,7 @@ enum Reader {
 
 /// What waits for it to become writable, or for a helper.
 enum Writer {
-    Bytes { token: Token, buffer: Vec<u8>, sent: usize, owned: Option<OwnedFd> },
+    Bytes { token: Token, buffer: Payload, sent: usize, owned: Option<OwnedFd> },
     File { token: Token, out: Outgoing, fetching: bool },
 }
 
@@ -380,7 +380,7 @@ impl Reactor for Epoll {
         self.begin_read(fd, Reader::Into { token, buffer, max });
     }
 
-    fn send(&mut self, then: Then, token: Token, buffer: Vec<u8>, notice: Notice) {
+    fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice) {
         let (fd, owned) = match then {
             Then::Keep(fd) => (fd, None),
             Then::Close(owned) => (owned.as_raw_fd(), Some(owned)),

@@ -11,6 +11,7 @@ pub mod buffers;
 pub mod choice;
 mod entries;
 pub mod epoll;
+pub mod payload;
 pub mod ring;
 mod sendfile;
 pub mod solo;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use buffers::Chunk;
+pub use payload::{Loan, Payload};
 
 use crate::sys::net;
 
@@ -67,7 +69,7 @@ pub enum Event {
         /// Broken: why.
         result: io::Result<()>,
         /// The caller's again, contents as submitted.
-        buffer: Vec<u8>,
+        buffer: Payload,
     },
     /// [`Reactor::send`], [`Reactor::send_file`]: part of it went out, more is to follow.
     Progress {
@@ -141,7 +143,7 @@ pub trait Reactor {
     /// Receives once, at most `max` bytes, appending to `buffer`.
     fn recv_into(&mut self, fd: RawFd, token: Token, buffer: Vec<u8>, max: usize);
     /// Sends all of `buffer`. An event comes for both ways of [`Then`].
-    fn send(&mut self, then: Then, token: Token, buffer: Vec<u8>, notice: Notice);
+    fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice);
     /// Sends `len` bytes of `file` from `offset`.
     fn send_file(&mut self, fd: RawFd, token: Token, file: Arc<OwnedFd>, offset: u64, len: u64);
     /// Writes all of `buffer` to `file` at `offset`, or at its end (streams: just on) where that is `None`.

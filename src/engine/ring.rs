@@ -24,7 +24,7 @@ use slab::Slab;
 
 use super::buffers::Chunk;
 use super::choice::Unavailable;
-use super::{Event, Notice, Reactor, Then, Token, entries};
+use super::{Event, Notice, Payload, Reactor, Then, Token, entries};
 use crate::base::limits;
 use crate::sys::net;
 use offers::Pool;
@@ -62,7 +62,7 @@ struct Send {
     fd: RawFd,
     /// Closed at the end.
     owned: Option<OwnedFd>,
-    buffer: Vec<u8>,
+    buffer: Payload,
     sent: usize,
     /// Neither a CQE has come nor has `settle` seen it: success is assumed there.
     silent: bool,
@@ -354,7 +354,7 @@ impl Reactor for Ring {
         self.push(&[entry.user_data(data)]);
     }
 
-    fn send(&mut self, then: Then, token: Token, buffer: Vec<u8>, notice: Notice) {
+    fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice) {
         let (fd, owned) = match then {
             Then::Keep(fd) => (fd, None),
             Then::Close(owned) => (owned.as_raw_fd(), Some(owned)),

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use super::epoll::Epoll;
+use super::payload::tests::loan;
 use super::ring::Ring;
 use super::*;
 use crate::base::limits;
@@ -50,6 +51,7 @@ promises! {
     receives_wait_for_the_pool_and_none_is_forgotten,
     a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one,
     a_peer_that_reads_slowly_is_seen_to_read,
+    what_is_lent_is_sent_and_given_back,
     a_final_send_closes_whether_it_fits_or_not,
     a_final_send_is_one_segment_with_the_end,
     a_send_to_nobody_fails,
@@ -132,14 +134,14 @@ fn a_silent_send_that_does_not_fit_goes_on_as_an_ordinary_one<R: Made>() {
     let mut ring = R::made();
     let (ours, mut theirs) = pair();
     let bytes: Vec<u8> = (0..4_000_000u32).map(|i| i.to_le_bytes()[0]).collect();
-    ring.send(Then::Keep(ours.as_raw_fd()), T, bytes.clone(), Notice::Lazy);
+    ring.send(Then::Keep(ours.as_raw_fd()), T, bytes.clone().into(), Notice::Lazy);
     let reader = std::thread::spawn(move || {
         let mut got = vec![0; 4_000_000];
         theirs.read_exact(&mut got).expect("all of it");
         got
     });
     let Some(Event::Sent { token: T, result: Ok(()), buffer }) = events(&mut ring).pop() else { panic!() };
-    assert_eq!(buffer, bytes);
+    assert_eq!(*buffer, bytes[..]);
     assert_eq!(reader.join().expect("no panic"), bytes);
 }
 
@@ -147,7 +149,7 @@ fn a_peer_that_reads_slowly_is_seen_to_read<R: Made>() {
     let mut ring = R::made();
     let (ours, mut theirs) = pair();
     let len = 4_000_000;
-    ring.send(Then::Keep(ours.as_raw_fd()), T, vec![b'x'; len], Notice::Prompt);
+    ring.send(Then::Keep(ours.as_raw_fd()), T, vec![b'x'; len].into(), Notice::Prompt);
     theirs.set_nonblocking(true).expect("set");
     let (mut read, mut progress, mut piece) = (0, 0, vec![0; 50_000]);
     loop {
@@ -168,11 +170,27 @@ fn a_peer_that_reads_slowly_is_seen_to_read<R: Made>() {
     assert!(progress > 2, "{progress}");
 }
 
+fn what_is_lent_is_sent_and_given_back<R: Made>() {
+    let mut ring = R::made();
+    let (ours, mut theirs) = pair();
+    let (loan, owner) = loan(&(0..4_000_000u32).map(|i| i.to_le_bytes()[0]).collect::<Vec<u8>>());
+    ring.send(Then::Keep(ours.as_raw_fd()), T, loan.into(), Notice::Prompt);
+    let reader = std::thread::spawn(move || {
+        let mut got = vec![0; 4_000_000];
+        theirs.read_exact(&mut got).expect("all of it");
+        got
+    });
+    let Some(Event::Sent { token: T, result: Ok(()), buffer }) = events(&mut ring).pop() else { panic!() };
+    assert_eq!((Arc::strong_count(&owner), reader.join().expect("no panic") == *owner), (2, true));
+    drop(buffer);
+    assert_eq!(Arc::strong_count(&owner), 1);
+}
+
 fn a_final_send_closes_whether_it_fits_or_not<R: Made>() {
     for len in [5, 3_000_000] {
         let mut ring = R::made();
         let (ours, mut theirs) = pair();
-        ring.send(Then::Close(ours), T, vec![b'x'; len], Notice::Lazy);
+        ring.send(Then::Close(ours), T, vec![b'x'; len].into(), Notice::Lazy);
         let reader = std::thread::spawn(move || {
             let mut got = Vec::new();
             theirs.read_to_end(&mut got).map(|n| (n, got.len()))
@@ -204,7 +222,7 @@ fn a_final_send_is_one_segment_with_the_end<R: Made>() {
     let mut theirs = TcpStream::connect(door.local_addr().expect("its address")).expect("connected");
     let (ours, _) = door.accept().expect("accepted");
     let before = segments(&theirs);
-    ring.send(Then::Close(ours.into()), T, b"answer".to_vec(), Notice::Lazy);
+    ring.send(Then::Close(ours.into()), T, b"answer".to_vec().into(), Notice::Lazy);
     ring.wait(Some(Duration::ZERO), &mut Vec::new()).expect("waited");
     let mut all = Vec::new();
     theirs.read_to_end(&mut all).expect("an answer and its end");
@@ -216,7 +234,7 @@ fn a_send_to_nobody_fails<R: Made>() {
     let (ours, theirs) = pair();
     drop(theirs);
     for notice in [Notice::Lazy, Notice::Prompt] {
-        ring.send(Then::Keep(ours.as_raw_fd()), T, b"x".to_vec(), notice);
+        ring.send(Then::Keep(ours.as_raw_fd()), T, b"x".to_vec().into(), notice);
         assert!(matches!(&events(&mut ring)[..], [Event::Sent { token: T, result: Err(_), .. }]));
     }
 }

@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use uwring_abi as abi;
 use uwring_abi::{HostApi, RequestView, Slice};
 
+pub use super::piece::Piece;
 use crate::proto::head::Head;
 
 /// A request on its way through an interpreter thread: what the plugin sees, and what the host knows of it.
@@ -147,7 +148,13 @@ pub trait Host: Sync + 'static {
     /// Sleeps until there is something to do.
     fn wait(&self, thread: u32) -> Wake;
     /// Starts the response; `last`: `body` is all of it.
-    fn respond(&self, job: &mut Self::Job, head: &Head<'_>, body: &[u8], last: bool) -> Result<(), Refusal>;
+    fn respond(
+        &self,
+        job: &mut Self::Job,
+        head: &Head<'_>,
+        body: Piece<'_>,
+        last: bool,
+    ) -> Result<(), Refusal>;
     /// More of the body, if it can be put beside what is not sent yet. `false`: it is to be written.
     fn join(&self, job: &mut Self::Job, body: &[u8]) -> bool;
     /// More of the body; may wait for the client.
@@ -291,6 +298,7 @@ unsafe extern "C" fn respond<H: Host>(
     request: *mut RequestView,
     head: *const abi::ResponseHead,
     body: Slice,
+    holder: *const abi::Holder,
     last: u8,
 ) -> i32 {
     // SAFETY: the plugin passes the table's own `ctx`.
@@ -304,7 +312,10 @@ unsafe extern "C" fn respond<H: Host>(
     // SAFETY: lent for this call.
     let fields = unsafe { head.fields.as_bytes() };
     // SAFETY: lent for this call.
-    let body = unsafe { body.as_bytes() };
+    let bytes = unsafe { body.as_bytes() };
+    // SAFETY: null, or lent for this call.
+    let holder = unsafe { holder.as_ref() };
+    let body = Piece::new(bytes, holder);
     let head = Head {
         status: head.status,
         status_line,

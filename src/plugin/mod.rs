@@ -5,6 +5,7 @@ pub mod api;
 pub mod find;
 pub mod host;
 pub mod office;
+pub mod piece;
 pub mod python;
 
 pub use api::Plugin;

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::os::fd::BorrowedFd;
 
-use super::host::{CacheCall, Exchange, Host, Outcome, Refusal, SignalCall, Wake};
+use super::host::{CacheCall, Exchange, Host, Outcome, Piece, Refusal, SignalCall, Wake};
 use crate::proto::head::Head;
 
 /// The part of a host that does something there.
@@ -32,7 +32,7 @@ impl<O: Office> Host for O {
     fn wait(&self, _: u32) -> Wake {
         Wake::Over
     }
-    fn respond(&self, job: &mut Infallible, _: &Head<'_>, _: &[u8], _: bool) -> Result<(), Refusal> {
+    fn respond(&self, job: &mut Infallible, _: &Head<'_>, _: Piece<'_>, _: bool) -> Result<(), Refusal> {
         match *job {}
     }
     fn join(&self, job: &mut Infallible, _: &[u8]) -> bool {

@@ -17,7 +17,7 @@ use slab::Slab;
 
 use self::line::{Asked, Line, Outgoing, Source};
 use super::shop::Shop;
-use crate::engine::{Chunk, Event, Notice, Reactor, Then, Token};
+use crate::engine::{Chunk, Event, Notice, Payload, Reactor, Then, Token};
 
 /// Names of the layer's own operations below: this bit, and the line's number.
 const OWN: u64 = 1 << 63;
@@ -137,7 +137,7 @@ impl<R: Reactor> Layer<R> {
             }
             None => Then::Keep(line.fd),
         };
-        self.below.send(then, own(at), cipher, notice);
+        self.below.send(then, own(at), cipher.into(), notice);
     }
 
     /// What the caller sends is out, or cannot be sent.
@@ -165,7 +165,7 @@ impl<R: Reactor> Layer<R> {
     fn translate(&mut self, at: usize, event: Event) {
         match event {
             Event::Received { result, .. } => self.received(at, result),
-            Event::Sent { result, buffer, .. } => self.sent(at, result, buffer),
+            Event::Sent { result, buffer, .. } => self.sent(at, result, buffer.into_own()),
             Event::Progress { .. } => self.progressed(at),
             // Nothing else is asked for under these names.
             _ => {}
@@ -298,7 +298,7 @@ impl<R: Reactor> Reactor for Layer<R> {
         self.serve(at);
     }
 
-    fn send(&mut self, then: Then, token: Token, buffer: Vec<u8>, notice: Notice) {
+    fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice) {
         let fd = match &then {
             Then::Keep(fd) => *fd,
             Then::Close(fd) => fd.as_raw_fd(),

@@ -14,7 +14,7 @@ use super::job::{Job, Parcel, Stage};
 use super::ring_thread::Ring;
 use crate::base::clock::Micros;
 use crate::engine::{Reactor, Token};
-use crate::plugin::host::Refusal;
+use crate::plugin::host::{Piece, Refusal};
 use crate::sys::net;
 
 /// Longer answers that lie in a buffer already are the ring thread's: sending them holds up nobody there.
@@ -68,10 +68,18 @@ fn claimed(job: &mut Job, claims: &Claims) -> Option<RawFd> {
     job.claimed.then_some(fd)
 }
 
-/// Sends what is in `out`, so far as it goes without waiting. `Ok(true)`: all of it; the rest is the ring thread's.
+/// Sends what is in `out`, and the rest of a body, so far as they go without waiting. `Ok(true)`: all of it; what is left is
+/// the ring thread's.
 fn send(job: &mut Job, claims: &Claims, ends: bool) -> Result<bool, Refusal> {
-    send_with(job, claims, &[], ends)?;
-    Ok(job.claimed && job.channel.is_none() && job.out.is_empty())
+    let rest = job.rest.take();
+    let sent = send_with(job, claims, rest.as_deref().unwrap_or_default(), ends)?;
+    job.rest = rest.and_then(|rest| rest.after(sent));
+    Ok(job.claimed && job.channel.is_none() && is_out(job))
+}
+
+/// Whether nothing of the answer is left to be sent.
+fn is_out(job: &Job) -> bool {
+    job.out.is_empty() && job.rest.is_none()
 }
 
 /// Sends a piece that is not the last, unless pieces follow one another so fast that the ring thread sends several
@@ -122,6 +130,21 @@ pub fn send_uncopied<'a>(job: &mut Job, claims: &Claims, piece: &'a [u8]) -> Res
     Ok(&piece[n..])
 }
 
+/// Keeps what is `left` of the last piece where it lies, for the ring thread to send. `false`: it is to be copied.
+pub fn keep_rest(job: &mut Job, piece: &Piece<'_>, left: &[u8]) -> bool {
+    let Stage::Started(body) = &mut job.stage else { return false };
+    let whole = body.unframed(left.len()) == Some(left.len());
+    if !(job.claimed && job.out.is_empty() && is_large(left) && whole) {
+        return false;
+    }
+    job.rest = piece.keep(left);
+    if job.rest.is_some() {
+        body.went(left.len() as u64);
+        job.body_sent += left.len() as u64;
+    }
+    job.rest.is_some()
+}
+
 /// Sends the end of an answer, if that is worth it: `waiting` other requests wait for a thread. Whether the ring thread
 /// may hear of it later. `ends`: [`end_early`] is called at once, or the connection is closed.
 pub fn finish(job: &mut Job, claims: &Claims, waiting: usize, ends: bool) -> bool {
@@ -131,7 +154,7 @@ pub fn finish(job: &mut Job, claims: &Claims, waiting: usize, ends: bool) -> boo
     let us = job.finished.since(job.started);
     let worth = job.claimed || waiting == 0 || us >= WORTH_US && !held::is_worth(us, waiting);
     // A failure is noted in the job.
-    if worth && (job.claimed && job.out.is_empty() || send(job, claims, ends) == Ok(true)) {
+    if worth && (job.claimed && is_out(job) || send(job, claims, ends) == Ok(true)) {
         job.sent = Sent::Whole;
     }
     waiting > 0 && (job.sent == Sent::Whole || held::is_worth(us, waiting))
@@ -184,8 +207,10 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
+    use std::sync::Arc;
 
     use super::*;
+    use crate::plugin::piece::tests::with_piece;
     use crate::proto::head::{BodyOut, Delimiter, Framing};
 
     /// A job of thread 0 whose answer took `us` microseconds, on a connection of its own.
@@ -318,6 +343,34 @@ mod tests {
             piece.len() - UNCOPIED_MIN
         );
         assert_eq!(send_uncopied(&mut job, &claims, &piece).expect("a client").len(), piece.len());
+    }
+
+    #[test]
+    fn what_is_left_of_the_last_piece_stays_where_it_lies() {
+        let claims = Claims::new(1);
+        let (mut job, _ours, mut theirs) = job(100, b"head ", &claims);
+        let body = Arc::new((0..8 << 20).map(|n| u8::try_from(n % 251).expect("small")).collect::<Vec<u8>>());
+        let framing = Framing { body: Delimiter::Sized(body.len() as u64), keep_alive: true };
+        job.stage = Stage::Started(BodyOut::new(framing));
+        let kept = with_piece(&body, |piece| {
+            let left = send_uncopied(&mut job, &claims, &piece).expect("a client");
+            assert!(!keep_rest(&mut job, &Piece::of(&piece), left), "nobody holds it");
+            keep_rest(&mut job, &piece, left)
+        });
+        assert_eq!((kept, job.out.len(), job.body_sent), (true, 0, body.len() as u64));
+        finish(&mut job, &claims, 0, false);
+        assert_eq!((job.sent, Arc::strong_count(&body)), (Sent::No, 2), "the socket is full");
+        let all = body.len() + 5;
+        let reader = std::thread::spawn(move || {
+            let mut got = vec![0; all];
+            theirs.read_exact(&mut got).expect("sent");
+            got
+        });
+        while send(&mut job, &claims, false) == Ok(false) {
+            std::thread::yield_now();
+        }
+        assert_eq!(Arc::strong_count(&body), 1, "given back");
+        assert!(reader.join().expect("no panic")[5..] == body[..]);
     }
 
     #[test]

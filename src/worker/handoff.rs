@@ -52,6 +52,8 @@ pub struct Handoff {
     closed: AtomicBool,
     /// Since when replies wait of which the ring thread was not told, microseconds; 0: there are none.
     untold_since: AtomicU64,
+    /// What interpreter threads had lent was given back: one of them lets go of it.
+    gave_back: AtomicBool,
     /// Signals of the application's may wait.
     signals: AtomicBool,
     /// Threads that handle one.
@@ -74,6 +76,7 @@ impl Handoff {
             attends: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             untold_since: AtomicU64::new(0),
+            gave_back: AtomicBool::new(false),
             signals: AtomicBool::new(false),
             signals_in_hand: AtomicUsize::new(0),
         })
@@ -99,6 +102,12 @@ impl Handoff {
     pub fn wake_interpreters(&self) {
         self.sleepers.wake_one();
         self.ring_bell();
+    }
+
+    /// *Ring.* What interpreter threads had lent was given back; [`Handoff::wake_interpreters`] follows, for whoever wakes lets
+    /// go of it.
+    pub fn give_back(&self) {
+        self.gave_back.store(true, Ordering::SeqCst);
     }
 
     /// *Ring.* Wakes the thread that waits elsewhere. The callers' fences are those of `Sleepers`.
@@ -132,7 +141,10 @@ impl Handoff {
     }
 
     fn has_work(&self) -> bool {
-        !self.requests.is_empty() || self.has_signals() || self.closed.load(Ordering::SeqCst)
+        !self.requests.is_empty()
+            || self.has_signals()
+            || self.gave_back.load(Ordering::Relaxed)
+            || self.closed.load(Ordering::SeqCst)
     }
 
     /// *Ring.* The next reply.
@@ -191,6 +203,7 @@ impl Handoff {
     /// *Interpreter.* Sleeps until there is something to do.
     pub fn wait(&self) -> Wake {
         self.sleepers.sleep_unless(|| self.has_work());
+        self.gave_back.store(false, Ordering::SeqCst);
         if self.requests.is_empty() && self.closed.load(Ordering::SeqCst) {
             Wake::Over
         } else if self.has_signals() {
@@ -338,6 +351,17 @@ impl Sleepers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_given_back_ends_a_wait_once() {
+        let handoff = Handoff::new(1).expect("made");
+        assert!(handoff.attend());
+        handoff.give_back();
+        handoff.wake_interpreters();
+        assert!(handoff.attended() && !handoff.attend(), "there is something to let go of");
+        assert_eq!(handoff.wait(), Wake::Request);
+        assert!(handoff.attend(), "it has");
+    }
 
     #[test]
     fn no_wake_up_is_lost_between_many_sleepers() {

@@ -11,7 +11,7 @@ use super::channel::Channel;
 use super::direct::Sent;
 use super::filter::Filter;
 use crate::base::clock::{Micros, Millis};
-use crate::engine::{Chunk, Token};
+use crate::engine::{Chunk, Loan, Token};
 use crate::plugin::host::{Exchange, Outcome};
 use crate::proto::Decoder;
 use crate::proto::head::BodyOut;
@@ -58,6 +58,8 @@ pub struct Job {
     pub stage: Stage,
     /// Framed response bytes: all of them, unless there is a channel.
     pub out: Vec<u8>,
+    /// What follows them: the rest of a large body, from where it lies.
+    pub rest: Option<Loan>,
     /// The response's, when it is produced piece by piece.
     pub channel: Option<Arc<Channel>>,
     /// What the body goes through before it is framed.

@@ -46,7 +46,7 @@ impl<R: Reactor> Ring<R> {
         conn.after = After::Drain;
         conn.body_left = u64::MAX;
         conn.deadline = Some(patience);
-        self.send(Then::Keep(fd), token, answer, Notice::Prompt);
+        self.send(Then::Keep(fd), token, answer.into(), Notice::Prompt);
         self.fresh.push(token);
     }
 

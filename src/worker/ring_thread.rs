@@ -27,7 +27,7 @@ use super::{Plan, stop::Phase};
 use crate::base::clock::{self, Micros, Millis};
 use crate::base::limits;
 use crate::engine::timer::Wheel;
-use crate::engine::{Event, Reactor, Token};
+use crate::engine::{Event, Payload, Reactor, Token};
 use crate::proto::http::Site;
 use crate::sys::socket::Listener;
 
@@ -70,6 +70,7 @@ pub struct Ring<R> {
     pub(super) backlog: VecDeque<Parcel>,
     /// Requests handed over and not yet finished.
     pub(super) in_flight: usize,
+    /// There is something for interpreter threads that they were not woken for.
     pub(super) handed_over: bool,
     pub(super) wheel: Wheel<Token>,
     /// Connections that began to wait for a client since the last turn: most are served before they need a timer.
@@ -308,6 +309,18 @@ impl<R: Reactor> Ring<R> {
         if self.buffers.len() < SPARES {
             super::job::reset(&mut buffer);
             self.buffers.push(buffer);
+        }
+    }
+
+    /// Takes back what was sent. What an interpreter thread has lent, such a thread lets go of.
+    pub(super) fn reuse(&mut self, payload: Payload) {
+        match payload {
+            Payload::Own(buffer) => self.recycle(buffer),
+            Payload::Lent(loan) => {
+                drop(loan);
+                self.desk.handoff.give_back();
+                self.handed_over = true;
+            }
         }
     }
 

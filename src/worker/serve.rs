@@ -18,7 +18,7 @@ use super::rules::Rules;
 use super::{Plan, office};
 use crate::base::clock::{self, Micros};
 use crate::base::errors;
-use crate::plugin::host::{CacheCall, Host, Outcome, Refusal, SignalCall, Wake};
+use crate::plugin::host::{CacheCall, Host, Outcome, Piece, Refusal, SignalCall, Wake};
 use crate::proto::fastcgi;
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
 use crate::response::Answer;
@@ -124,9 +124,12 @@ impl Desk {
         BodyOut::new(framing).in_records(job.request.record_id)
     }
 
-    /// Takes a piece of the body, the `last` one or not: sends it, if it is large, and puts what is left of it into
-    /// `out`.
-    fn put(&self, job: &mut Job, piece: &[u8], last: bool) -> Result<(), Refusal> {
+    /// Takes a piece of the body, the `last` one or not: sends it, if it is large, and keeps what is left of it, or puts that
+    /// into `out`.
+    fn put(&self, job: &mut Job, piece: &Piece<'_>, last: bool) -> Result<(), Refusal> {
+        if job.rest.is_some() {
+            return Err(Refusal::Misuse);
+        }
         if let Some(bytes) = job.filter.as_mut().and_then(|filter| filter.push(piece, !last)) {
             let Stage::Started(body) = &mut job.stage else { return Err(Refusal::Misuse) };
             job.body_sent += body.push(&mut job.out, &bytes);
@@ -137,6 +140,9 @@ impl Desk {
         }
         let sent = direct::send_uncopied(job, &self.claims, piece);
         let left = sent.inspect_err(|_| job.stage = Stage::Broken)?;
+        if direct::keep_rest(job, piece, left) {
+            return Ok(());
+        }
         let Stage::Started(body) = &mut job.stage else { return Err(Refusal::Misuse) };
         job.body_sent += body.push(&mut job.out, left);
         Ok(())
@@ -294,14 +300,13 @@ impl Host for Desk {
         if self.wait_for_next() { Wake::Request } else { self.handoff.wait() }
     }
 
-    fn respond(&self, job: &mut Job, head: &Head<'_>, body: &[u8], last: bool) -> Result<(), Refusal> {
+    fn respond(&self, job: &mut Job, head: &Head<'_>, body: Piece<'_>, last: bool) -> Result<(), Refusal> {
         if !matches!(job.stage, Stage::Fresh) {
             return Err(Refusal::Misuse);
         }
         let length = if last { Length::Known(body.len() as u64) } else { Length::Open };
-        let taken = &body[..body.len().min(uwring_abi::WHOLE_MAX)];
         job.stage = Stage::Started(self.start_filtered(job, head, length));
-        self.put(job, taken, last)?;
+        self.put(job, &body.up_to(uwring_abi::WHOLE_MAX), last)?;
         if last { Ok(()) } else { self.stream(job) }
     }
 
@@ -312,7 +317,7 @@ impl Host for Desk {
     fn write(&self, job: &mut Job, body: &[u8]) -> Result<(), Refusal> {
         // A large piece goes in slices, so that a slow client costs the high-water mark and no more.
         for slice in body.chunks(crate::base::limits::OUTPUT_HIGH_WATER) {
-            self.put(job, slice, false)?;
+            self.put(job, &Piece::of(slice), false)?;
             self.stream(job)?;
             if let Some(channel) = &job.channel {
                 channel.wait_for_room().inspect_err(|_| job.stage = Stage::Broken)?;
@@ -325,7 +330,7 @@ impl Host for Desk {
         if job.filter.is_some() {
             return self.send_copied(job, fd, offset, len);
         }
-        let Stage::Started(out) = &mut job.stage else { return Err(Refusal::Misuse) };
+        let (Stage::Started(out), None) = (&mut job.stage, &job.rest) else { return Err(Refusal::Misuse) };
         // The application may close its own as soon as this returns.
         let Ok(file) = fd.try_clone_to_owned() else { return self.send_copied(job, fd, offset, len) };
         let Some(len) = out.push_file(&mut job.out, len) else { return Ok(()) };

@@ -12,7 +12,7 @@ use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
 use crate::base::errors;
 use crate::base::limits;
-use crate::engine::{Chunk, Notice, Reactor, Then, Token};
+use crate::engine::{Chunk, Notice, Payload, Reactor, Then, Token};
 
 /// A response up to this fits into any socket's buffer, so that sending and closing can be one operation.
 const SMALL_BYTES: usize = 64 * 1024;
@@ -43,7 +43,7 @@ impl<R: Reactor> Ring<R> {
         self.account(&parcel);
         let trail = self.record(&parcel, verdict.is_some());
         let job = &mut parcel.job;
-        let (out, channel) = (std::mem::take(&mut job.out), job.channel.take());
+        let (out, rest, channel) = (std::mem::take(&mut job.out), job.rest.take(), job.channel.take());
         let (token, keep_alive, sent) = (job.token, job.keep_alive, job.sent);
         self.retire(parcel);
         if !self.take_back(token) {
@@ -72,7 +72,13 @@ impl<R: Reactor> Ring<R> {
                 self.recycle(out);
                 self.was_sent(token, sent);
             }
-            None => self.send_whole(token, out),
+            None => match rest {
+                Some(rest) => {
+                    self.recycle(out);
+                    self.send_whole(token, rest.into());
+                }
+                None => self.send_whole(token, out.into()),
+            },
             Some(channel) => {
                 self.recycle(out);
                 self.output(token, channel);
@@ -96,10 +102,10 @@ impl<R: Reactor> Ring<R> {
     }
 
     /// Sends a complete response, or the last piece of one.
-    fn send_whole(&mut self, token: Token, out: Vec<u8>) {
+    fn send_whole(&mut self, token: Token, out: Payload) {
         let patience = self.patience();
-        let Some(conn) = self.conn(token) else { return self.recycle(out) };
-        let Some(fd) = conn.raw() else { return self.recycle(out) };
+        let Some(conn) = self.conn(token) else { return self.reuse(out) };
+        let Some(fd) = conn.raw() else { return self.reuse(out) };
         conn.deadline = Some(patience);
         match conn.after {
             After::KeepAlive if conn.leftover.is_empty() && out.len() <= SMALL_BYTES => {
@@ -129,7 +135,7 @@ impl<R: Reactor> Ring<R> {
     }
 
     /// Gives bytes to the engine, and keeps count of them.
-    pub(super) fn send(&mut self, then: Then, token: Token, bytes: Vec<u8>, notice: Notice) {
+    pub(super) fn send(&mut self, then: Then, token: Token, bytes: Payload, notice: Notice) {
         self.unsent += bytes.len();
         self.engine.send(then, token, bytes, notice);
     }
@@ -153,12 +159,12 @@ impl<R: Reactor> Ring<R> {
         let finished = conn.finished;
         conn.writing = Writing::Idle;
         match channel.output(&mut spare) {
-            Output::None if finished => self.send_whole(token, spare),
+            Output::None if finished => self.send_whole(token, spare.into()),
             Output::None => self.recycle(spare),
             Output::Bytes(bytes) => {
                 conn.writing = Writing::Stream;
                 conn.deadline = Some(patience);
-                self.send(Then::Keep(fd), token, bytes, Notice::Prompt);
+                self.send(Then::Keep(fd), token, bytes.into(), Notice::Prompt);
                 self.fresh.push(token);
             }
             Output::File(part) => {
@@ -171,10 +177,10 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
-    pub(super) fn sent(&mut self, token: Token, result: io::Result<()>, buffer: Vec<u8>) {
+    pub(super) fn sent(&mut self, token: Token, result: io::Result<()>, buffer: Payload) {
         let len = buffer.len();
         self.unsent -= len;
-        self.recycle(buffer);
+        self.reuse(buffer);
         let Some(conn) = self.conn(token) else { return };
         let writing = std::mem::replace(&mut conn.writing, Writing::Idle);
         if result.is_ok() && conn.reading != Reading::Closing && writing != Writing::Stream {

@@ -38,6 +38,7 @@ mod jobs;
 mod lacks;
 mod language;
 mod leaks;
+mod lent;
 mod letter;
 mod locks;
 mod log;

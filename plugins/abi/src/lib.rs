@@ -11,7 +11,7 @@
 use std::ffi::c_void;
 
 /// Raised with every change of a type or a meaning in this crate.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;
 
 /// The symbol every plugin exports: `extern "C" fn() -> *const PluginApi`.
 pub const ENTRY_SYMBOL: &std::ffi::CStr = c"uwring_plugin";
@@ -139,6 +139,20 @@ pub struct ResponseHead {
     pub fields: Slice,
     /// Value of `Content-Length`, or -1.
     pub content_length: i64,
+}
+
+/// An object of the plugin's that bytes belong to: by it the host can keep them for longer than the call they are lent for.
+/// Itself lent for the call only.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Holder {
+    /// The plugin's own.
+    pub object: *mut c_void,
+    /// Holds the object: until `release` its bytes stay where they are and as they are. Called within the call that lends
+    /// it, on the same thread; gives a handle.
+    pub hold: unsafe extern "C" fn(object: *mut c_void) -> *mut c_void,
+    /// Gives the handle back, once, from any thread.
+    pub release: unsafe extern "C" fn(handle: *mut c_void),
 }
 
 /// All went well.
@@ -343,13 +357,14 @@ pub struct HostApi {
     /// *Detached.* Sleeps until there is something to do: one of `WAIT_*`.
     pub wait: unsafe extern "C" fn(ctx: *const c_void, thread: u32) -> i32,
     /// Starts the response. `last` 1: `body` is all of it (the host may then add `Content-Length` on HTTP), of
-    /// which the first [`WHOLE_MAX`] bytes are taken.
+    /// which the first [`WHOLE_MAX`] bytes are taken. `holder`: by what the body can be kept, or null.
     /// Never blocks. Returns [`OK`], [`ERR_GONE`] or [`ERR_MISUSE`].
     pub respond: unsafe extern "C" fn(
         ctx: *const c_void,
         request: *mut RequestView,
         head: *const ResponseHead,
         body: Slice,
+        holder: *const Holder,
         last: u8,
     ) -> i32,
     /// More of the body, if it can be put beside what is not sent yet, without waiting: 1; otherwise 0, and it is to be

@@ -15,7 +15,7 @@ const JOINED_BYTES_MAX: usize = 64 * 1024;
 /// Sends what the application returned, and closes it.
 pub fn deliver(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
     if let Some(bytes) = single(body) {
-        return send_whole(py, bytes.as_bytes());
+        return send_whole(py, bytes.as_bytes(), Some(&bytes));
     }
     let sent = deliver_any(py, body);
     let closed = match body.getattr_opt("close") {
@@ -52,7 +52,7 @@ fn single<'py>(body: &Bound<'py, PyAny>) -> Option<Bound<'py, PyBytes>> {
 
 fn deliver_any(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
     if let Ok(bytes) = body.cast::<PyBytes>() {
-        return send_whole(py, bytes.as_bytes());
+        return send_whole(py, bytes.as_bytes(), Some(bytes));
     }
     if let Ok(wrapper) = body.cast::<FileWrapper>()
         && let Some(extent) = wrapper.get().extent(py)
@@ -62,7 +62,7 @@ fn deliver_any(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
         return Ok(());
     }
     if let Some(joined) = joined(body) {
-        return send_whole(py, &joined);
+        return send_whole(py, &joined, None);
     }
     iterate(py, body)
 }
@@ -101,10 +101,10 @@ fn iterate(py: Python<'_>, body: &Bound<'_, PyAny>) -> PyResult<()> {
     end_empty(py)
 }
 
-/// All of the body at once. After `write()` calls it is only the rest.
-fn send_whole(py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+/// All of the body at once, and what it belongs to. After `write()` calls it is only the rest.
+fn send_whole(py: Python<'_>, bytes: &[u8], owner: Option<&Bound<'_, PyBytes>>) -> PyResult<()> {
     require_head()?;
-    exchange::with(|exchange| exchange.send(py, bytes, true));
+    exchange::with(|exchange| exchange.send_of(py, bytes, owner, true));
     Ok(())
 }
 

@@ -10,7 +10,7 @@
 use std::cell::RefCell;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 use uwring_abi::{OK, PROTOCOL_HTTP, ResponseHead, Slice, WHOLE_MAX};
 
 use crate::file_wrapper::Extent;
@@ -207,9 +207,20 @@ impl Exchange {
 
     /// Sends the head where it was not yet, and `bytes` of the body; with `last` they are all of it.
     pub fn send(&mut self, py: Python<'_>, bytes: &[u8], last: bool) -> Sending {
+        self.send_of(py, bytes, None, last)
+    }
+
+    /// The same. `owner`: what the bytes belong to.
+    pub fn send_of(
+        &mut self,
+        py: Python<'_>,
+        bytes: &[u8],
+        owner: Option<&Bound<'_, PyBytes>>,
+        last: bool,
+    ) -> Sending {
         let Some(request) = self.request.as_ref() else { return Sending::Done };
         let code = match self.phase {
-            Phase::Ready => match request.respond(&self.head.lend(), bytes, last) {
+            Phase::Ready => match request.respond(&self.head.lend(), bytes, owner, last) {
                 // The host takes the rest of a large one as fast as the client does.
                 OK if last && bytes.len() > WHOLE_MAX => request.write(py, &bytes[WHOLE_MAX..]),
                 code => code,
@@ -233,7 +244,7 @@ impl Exchange {
                 let text = len.to_string();
                 self.head.push(b"Content-Length", text.as_bytes());
             }
-            let code = request.respond(&self.head.lend(), &[], whole && len == 0 && !self.head_only);
+            let code = request.respond(&self.head.lend(), &[], None, whole && len == 0 && !self.head_only);
             if code != OK || self.head_only || len == 0 {
                 return self.after(code, 0);
             }

@@ -9,14 +9,15 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use pyo3::Python;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use uwring_abi::{
     ABI_VERSION, ALL_THREADS, CONTROL_PID, CONTROL_WORKER, CacheCall, ERR_MISUSE, HostApi, OK, PluginApi,
     PluginConfig, RequestView, ResponseHead, Setting, SignalCall, Slice, Var, WAIT_OVER,
 };
 
 use crate::config::{self, Config};
-use crate::{interpreter, interrupt, load, pauses, threads};
+use crate::{interpreter, interrupt, lend, load, pauses, threads};
 
 // What the executable offers ------------------------------------------------------------------------------
 
@@ -52,7 +53,6 @@ fn install(table: HostApi) {
 /// One line (or a traceback of several) to the server log.
 pub fn log(line: &str) {
     let Some(api) = api() else {
-        eprintln!("{line}");
         return;
     };
     // SAFETY: `log` may be called at any time from any thread; `line` is borrowed for the call.
@@ -194,11 +194,19 @@ impl Request {
         if self.view().body_unsized == 0 { self.view().body_len } else { 0 }
     }
 
-    /// Starts the response.
-    pub fn respond(&self, head: &ResponseHead, body: &[u8], last: bool) -> i32 {
+    /// Starts the response. `owner`: what `body` belongs to, so that the host may keep it.
+    pub fn respond(
+        &self,
+        head: &ResponseHead,
+        body: &[u8],
+        owner: Option<&Bound<'_, PyBytes>>,
+        last: bool,
+    ) -> i32 {
         let Some(api) = api() else { return ERR_MISUSE };
-        // SAFETY: the view is ours (see `view`); head and body are lent for the call.
-        unsafe { (api.respond)(api.ctx, self.view.as_ptr(), head, Slice::new(body), u8::from(last)) }
+        let holder = owner.map(lend::holder);
+        let holder = holder.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: the view is ours (see `view`); head, body and holder are lent for the call, and bytes do not change.
+        unsafe { (api.respond)(api.ctx, self.view.as_ptr(), head, Slice::new(body), holder, u8::from(last)) }
     }
 
     /// More of the body; waits, detached, while too much is unsent.

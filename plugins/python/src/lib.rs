@@ -40,6 +40,9 @@ mod start_response;
 #[allow(unsafe_code)]
 mod environ;
 
+#[allow(unsafe_code)]
+mod lend;
+
 mod apps;
 mod autoreload;
 mod body;

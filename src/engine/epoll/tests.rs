@@ -85,7 +85,7 @@ fn a_closed_connection_of_which_a_process_has_a_copy_is_silent() {
 fn a_full_socket_is_no_longer_waited_for_once_all_is_out() {
     let mut engine = Epoll::new().expect("epoll");
     let (ours, mut theirs) = registered(&mut engine);
-    engine.send(Then::Keep(ours.as_raw_fd()), T, vec![b'x'; 1_000_000], Notice::Prompt);
+    engine.send(Then::Keep(ours.as_raw_fd()), T, vec![b'x'; 1_000_000].into(), Notice::Prompt);
     assert_eq!(engine.places[index(ours.as_raw_fd())].armed, READ | WRITE);
     let reader = std::thread::spawn(move || {
         theirs.read_exact(&mut vec![0; 1_000_000]).expect("all of it");

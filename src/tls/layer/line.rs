@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::session::{Fault, PIECE_BYTES, Session};
 use super::super::shop::Shop;
-use crate::engine::{Notice, Token};
+use crate::engine::{Notice, Payload, Token};
 use crate::sys::{net, page_cache};
 
 /// What of a file is read ahead, bytes.
@@ -33,7 +33,7 @@ pub struct Outgoing {
 
 /// Where it comes from, and how much of it has been encrypted.
 pub enum Source {
-    Bytes { buffer: Vec<u8>, at: usize },
+    Bytes { buffer: Payload, at: usize },
     File { file: Arc<OwnedFd>, offset: u64, left: u64 },
 }
 

@@ -97,7 +97,7 @@ fn what_comes_and_goes_is_plain_here_and_not_outside() {
     assert!(layer.chunks.is_empty());
     // More than any socket takes at once, and the end.
     let answer: Vec<u8> = (0..9_000_000_u32).map(|n| n.to_le_bytes()[1]).collect();
-    layer.send(Then::Close(fd), CONN, answer.clone(), Notice::Prompt);
+    layer.send(Then::Close(fd), CONN, answer.clone().into(), Notice::Prompt);
     let mut steps = 0;
     let (result, buffer) = until(&mut layer, |event| match event {
         Event::Sent { token: CONN, result, buffer } => Some((result, buffer)),
@@ -107,7 +107,7 @@ fn what_comes_and_goes_is_plain_here_and_not_outside() {
         }
         _ => None,
     });
-    assert!(result.is_ok() && buffer == answer && steps > 3, "{result:?} {steps}");
+    assert!(result.is_ok() && *buffer == answer[..] && steps > 3, "{result:?} {steps}");
     assert!(far.join().expect("the client") == answer);
     assert!(layer.lines.is_empty() && layer.by_fd.is_empty());
 }
@@ -166,7 +166,7 @@ fn plain_http_can_be_answered_and_noise_gets_an_alert() {
         let fd = accepted(&mut layer);
         layer.recv(fd.as_raw_fd(), CONN);
         assert_eq!(received(&mut layer).expect_err("no TLS").kind(), kind);
-        layer.send(Then::Close(fd), CONN, b"plain words".to_vec(), Notice::Prompt);
+        layer.send(Then::Close(fd), CONN, b"plain words".to_vec().into(), Notice::Prompt);
         until(&mut layer, |event| matches!(event, Event::Sent { token: CONN, .. }).then_some(()));
         let mut all = Vec::new();
         client.read_to_end(&mut all).expect("the end");

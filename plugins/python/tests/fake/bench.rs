@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::ffi::c_void;
 
-use uwring_abi::{HostApi, OK, RequestView, ResponseHead, Slice};
+use uwring_abi::{Holder, HostApi, OK, RequestView, ResponseHead, Slice};
 
 use super::{Request, Waiting};
 
@@ -51,6 +51,7 @@ unsafe extern "C" fn respond(
     _: *mut RequestView,
     head: *const ResponseHead,
     body: Slice,
+    _: *const Holder,
     _: u8,
 ) -> i32 {
     // SAFETY: lent for the call.

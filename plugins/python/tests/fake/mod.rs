@@ -9,8 +9,8 @@ use std::sync::Mutex;
 
 use uwring_abi::{
     ABI_VERSION, CONTROL_DISARM, CONTROL_IS_LOCKED, CONTROL_LOCK, CONTROL_PID, CONTROL_SOCKET,
-    CONTROL_TOTAL_REQUESTS, CONTROL_UNLOCK, ERR_GONE, ERR_MISUSE, ERR_TIMEOUT, HostApi, OK, PROTOCOL_HTTP,
-    PROTOCOL_UWSGI, RequestView, ResponseHead, SignalCall, Slice, VAR_FIELD, VAR_PLAIN, Var,
+    CONTROL_TOTAL_REQUESTS, CONTROL_UNLOCK, ERR_GONE, ERR_MISUSE, ERR_TIMEOUT, Holder, HostApi, OK,
+    PROTOCOL_HTTP, PROTOCOL_UWSGI, RequestView, ResponseHead, SignalCall, Slice, VAR_FIELD, VAR_PLAIN, Var,
 };
 
 /// The master's process id that the host pretends to have.
@@ -234,6 +234,7 @@ unsafe extern "C" fn respond(
     view: *mut RequestView,
     head: *const ResponseHead,
     body: Slice,
+    _: *const Holder,
     last: u8,
 ) -> i32 {
     let live = live(view);
