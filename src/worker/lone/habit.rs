@@ -45,6 +45,8 @@ pub struct Habit {
     /// Requests that go their usual way.
     rest: u32,
     guests: u32,
+    /// Who is new is given longer.
+    patient: bool,
 }
 
 impl Habit {
@@ -84,7 +86,15 @@ impl Habit {
         if self.in_vain >= PATIENCE {
             self.in_vain = 0;
             self.rest = if vain == Vain::Nobody { REST } else { CROWD_REST };
+            // A client with many connections is a while between connecting and speaking: worth a try, and another when
+            // that was in vain.
+            self.patient ^= vain == Vain::Silent;
         }
+    }
+
+    /// Whether somebody new who does not speak at once is given longer.
+    pub fn is_patient(&self) -> bool {
+        self.patient
     }
 
     /// Whether it waits no more for now.
@@ -159,6 +169,17 @@ mod tests {
             let rest = if vain == Vain::Nobody { REST } else { CROWD_REST };
             assert_eq!(habit.rest, rest, "{vain:?}");
         }
+    }
+
+    #[test]
+    fn after_silence_the_next_ones_are_given_longer_and_then_no_more() {
+        let mut habit = after(&[10; 4]);
+        for (silent, patient) in [(3, false), (1, true), (3, true), (1, false)] {
+            (0..silent).for_each(|_| habit.in_vain(Vain::Silent));
+            assert_eq!(habit.is_patient(), patient);
+        }
+        habit.in_vain(Vain::Elsewhere);
+        assert!(!habit.is_patient(), "that tells nothing of who is new");
     }
 
     #[test]

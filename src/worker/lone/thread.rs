@@ -28,6 +28,8 @@ use crate::worker::serve::Desk;
 const WAIT: Until = Until::BellOr(Duration::from_millis(1));
 /// And for the first bytes of a connection.
 const FIRST: Until = Until::Time(Duration::from_micros(300));
+/// And longer where that has paid, unless others come: less than `HOLD_US` in all.
+const LONGER: Until = Until::BellOr(Duration::from_micros(2_700));
 /// The ring thread hears of what was done so late, microseconds.
 const TOLD_US: u64 = 4_000;
 
@@ -188,6 +190,9 @@ impl Desk {
         let fd = guest.as_raw_fd();
         // Who is new speaks at once, or soon; nobody is passed on because somebody else spoke sooner.
         receive(&mut means.solo, fd, &mut parcel.job.head, FIRST);
+        if parcel.job.head.is_empty() && own.habit.is_patient() {
+            receive(&mut means.solo, fd, &mut parcel.job.head, LONGER);
+        }
         own.peer = None;
         if self
             .lone
