@@ -25,6 +25,8 @@ pub struct Recorder {
     query: bool,
     /// Which request is slow enough.
     ladder: Ladder,
+    /// This process: asking the kernel for each request would cost 1 % of a short one.
+    pid: u32,
     #[expect(clippy::vec_box, reason = "the boxes travel: a connection has room for one pointer")]
     spares: Vec<Box<Flown>>,
 }
@@ -34,7 +36,7 @@ impl Recorder {
     pub fn new(area: &Area, number: u32, now: Micros) -> Recorder {
         let (off, query) = (area.shape().no_flights, area.shape().queries);
         let ladder = if off { Ladder::unreachable() } else { area.flights(number).ladder(now) };
-        Recorder { off, query, ladder, spares: Vec::new() }
+        Recorder { off, query, ladder, pid: std::process::id(), spares: Vec::new() }
     }
 
     /// Whether anything is kept.
@@ -54,7 +56,7 @@ fn failure(job: &Job) -> Option<Failure> {
 }
 
 /// The phases of a request that is finished.
-fn times(job: &Job, to: &mut Flown) {
+fn times(job: &Job, pid: u32, to: &mut Flown) {
     let on_core = job.serial > 0;
     // What the ring thread answers by itself never waited.
     let ready = if on_core { job.ready } else { job.started };
@@ -65,7 +67,7 @@ fn times(job: &Job, to: &mut Flown) {
     to.app_us = job.finished.since(job.started);
     to.write_us = 0;
     to.status = job.status;
-    to.pid = std::process::id();
+    to.pid = pid;
     to.core = on_core.then_some(job.thread);
 }
 
@@ -83,7 +85,7 @@ impl<R: Reactor> Ring<R> {
             return None;
         }
         let mut flown = self.recorder.spares.pop().unwrap_or_default();
-        times(job, &mut flown);
+        times(job, self.recorder.pid, &mut flown);
         flown.why = why;
         self.name(job, &mut flown);
         if !over {
@@ -104,7 +106,7 @@ impl<R: Reactor> Ring<R> {
             read_us: ready.since(job.arrived),
             queue_us: self.now.since(ready),
             status,
-            pid: std::process::id(),
+            pid: self.recorder.pid,
             why: Some(Failure::Refused),
             text: std::mem::take(&mut flown.text),
             ..Flown::default()
@@ -117,8 +119,8 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn record_late(&mut self, core: u32, busy: &Busy, text: &[u8], status: u16) {
         if !self.recorder.off {
             let flown = busy.flown(self.now, text);
-            let (core, why) = (Some(core), Some(Failure::Harakiri));
-            self.keep(Box::new(Flown { core, why, status, pid: std::process::id(), ..flown }));
+            let (core, why, pid) = (Some(core), Some(Failure::Harakiri), self.recorder.pid);
+            self.keep(Box::new(Flown { core, why, status, pid, ..flown }));
         }
     }
 
