@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::channel::{Channel, Output};
 use super::connection::{After, Reading, Writing};
 use super::direct::Sent;
-use super::job::Parcel;
+use super::job::{Job, Parcel};
 use super::ring_thread::Ring;
 use super::stop::{LAST_CALL_MS, Phase};
 use crate::base::clock::Millis;
@@ -43,14 +43,13 @@ impl<R: Reactor> Ring<R> {
         self.account(&parcel);
         let trail = self.record(&parcel, verdict.is_some());
         let job = &mut parcel.job;
-        let (out, rest, channel) = (std::mem::take(&mut job.out), job.rest.take(), job.channel.take());
         let (token, keep_alive, sent) = (job.token, job.keep_alive, job.sent);
+        let (answer, channel) = (self.take_answer(job), job.channel.take());
         self.retire(parcel);
-        if !self.take_back(token) {
-            self.lost(trail);
-            return self.recycle(out);
-        }
-        let Some(conn) = token.and_then(|token| self.conn(token)).filter(|conn| !conn.disowned) else {
+        let stays = self.take_back(token);
+        let conn = token.filter(|_| stays).and_then(|token| self.conn(token));
+        let Some(conn) = conn.filter(|conn| !conn.disowned) else {
+            answer.into_iter().for_each(|answer| self.reuse(answer));
             return self.lost(trail);
         };
         let token = token.expect("it named a connection");
@@ -67,24 +66,22 @@ impl<R: Reactor> Ring<R> {
             }
             (false, false) => After::Close,
         };
-        match channel {
-            None if sent != Sent::No => {
-                self.recycle(out);
-                self.was_sent(token, sent);
-            }
-            None => match rest {
-                Some(rest) => {
-                    self.recycle(out);
-                    self.send_whole(token, rest.into());
-                }
-                None => self.send_whole(token, out.into()),
-            },
-            Some(channel) => {
-                self.recycle(out);
-                self.output(token, channel);
-            }
+        match (answer, channel) {
+            (_, Some(channel)) => self.output(token, channel),
+            (Some(answer), None) => self.send_whole(token, answer),
+            (None, None) => self.was_sent(token, sent),
         }
         self.recount(token);
+    }
+
+    /// What of an answer is to be sent that is not in a channel. The job gets an empty buffer for it: else each answer's would
+    /// be made by an interpreter thread and freed by this one.
+    fn take_answer(&mut self, job: &mut Job) -> Option<Payload> {
+        if job.sent != Sent::No || job.channel.is_some() {
+            return None;
+        }
+        let rest = job.rest.take().map(Payload::from);
+        Some(rest.unwrap_or_else(|| std::mem::replace(&mut job.out, self.spare()).into()))
     }
 
     /// An interpreter thread has sent the complete response, or tried to.
