@@ -114,7 +114,7 @@ impl Desk {
         let draining = self.plan.slot().is_draining();
         let before = job.out.len();
         let framing = DATE.with_borrow_mut(|date| {
-            let date = date.at(clock::wall_seconds());
+            let date = date.at(clock::wall_seconds_about());
             crate::proto::head::encode(&mut job.out, &job.request, head, length, date, draining)
         });
         job.status = head.status;
