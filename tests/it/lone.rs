@@ -194,6 +194,23 @@ fn who_says_nothing_or_goes_holds_up_nobody_in_a_row() {
 }
 
 #[test]
+fn who_comes_with_others_and_speaks_later_is_served_in_a_row() {
+    let server = in_turn().ini("disable-logging = true").start();
+    let http = server.tcp(0);
+    // More than the requests for which such guests are no more waited for after a while.
+    for round in 0..300 {
+        let clients: Vec<_> = (0..8).map(|_| http.connect()).collect();
+        for (n, mut client) in clients.into_iter().enumerate() {
+            let path = format!("/late/{round}/{n}");
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"));
+            assert_eq!(client.response("GET").expect(200).text(), said("GET", &path, b""));
+            assert!(client.is_closed());
+        }
+    }
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
 fn a_late_one_after_a_row_is_told_and_the_next_are_served() {
     if uwring_only("harakiri kills the worker") {
         return;
