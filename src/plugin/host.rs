@@ -315,7 +315,8 @@ unsafe extern "C" fn respond<H: Host>(
     let bytes = unsafe { body.as_bytes() };
     // SAFETY: null, or lent for this call.
     let holder = unsafe { holder.as_ref() };
-    let body = Piece::new(bytes, holder);
+    // SAFETY: the plugin lends both for this call, and the bytes are the object's.
+    let body = unsafe { Piece::new(bytes, holder) };
     let head = Head {
         status: head.status,
         status_line,

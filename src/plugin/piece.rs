@@ -16,7 +16,10 @@ pub struct Piece<'a> {
 
 impl<'a> Piece<'a> {
     /// With what holds it.
-    pub fn new(bytes: &'a [u8], holder: Option<&'a Holder>) -> Piece<'a> {
+    ///
+    /// # Safety
+    /// `bytes` are those of `holder`'s object, and both are lent for `'a`.
+    pub(super) unsafe fn new(bytes: &'a [u8], holder: Option<&'a Holder>) -> Piece<'a> {
         Piece { bytes, holder }
     }
 
@@ -36,9 +39,9 @@ impl<'a> Piece<'a> {
         let holder = self.holder?;
         let (ours, theirs) = (self.bytes.as_ptr_range(), part.as_ptr_range());
         assert!(ours.start <= theirs.start && theirs.end <= ours.end, "a part of the piece");
-        // SAFETY: we are within the call that lends the holder, and whose bytes are its object's.
+        // SAFETY: we are within the call that lends the holder (`new`).
         let held = Held { handle: unsafe { (holder.hold)(holder.object) }, release: holder.release };
-        // SAFETY: `part` lies in what the object holds, which does not change until it is released (contract of `Holder`).
+        // SAFETY: `part` lies in the object's bytes (`new`), which do not change until it is released (contract of `Holder`).
         Some(unsafe { Loan::new(part, Box::new(held)) })
     }
 }

@@ -53,6 +53,7 @@ fn install(table: HostApi) {
 /// One line (or a traceback of several) to the server log.
 pub fn log(line: &str) {
     let Some(api) = api() else {
+        eprintln!("{line}");
         return;
     };
     // SAFETY: `log` may be called at any time from any thread; `line` is borrowed for the call.
