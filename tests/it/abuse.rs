@@ -666,6 +666,8 @@ fn a_client_that_was_refused_and_stays_is_closed_and_holds_up_no_end() {
         return;
     }
     let server = serve("");
+    // A worker that is still beginning has fewer.
+    server.get("/").expect(200);
     let before = held(server.workers()[0]).descriptors;
     let mut rude = server.http();
     rude.send("nonsense\r\n\r\n");

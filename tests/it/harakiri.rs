@@ -156,11 +156,12 @@ fn a_stopped_worker_is_killed_and_stops_nobody() {
     // Long enough to find and stop it before, also on a busy machine.
     let server = late("harakiri = 3\nharakiri-graceful-timeout = 1").processes(2).start();
     let mut client = ask(&server, "/sleep?60");
+    // When its thread has it: before that it has no deadline, and the worker is only one that stands still.
     let busy = loop {
-        let status = server.status();
-        let workers = status["workers"].as_array().expect("workers").clone();
-        if let Some(busy) = workers.iter().find(|worker| worker["in_flight"] == 1) {
-            break busy["pid"].as_i64().expect("a pid");
+        let told = server.ctl(&["requests", "--json"]);
+        let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+        if let Some(busy) = told["in_flight"][0]["pid"].as_i64() {
+            break busy;
         }
     };
     let pid = nix::unistd::Pid::from_raw(i32::try_from(busy).expect("a pid"));
