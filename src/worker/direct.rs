@@ -130,11 +130,11 @@ pub fn send_uncopied<'a>(job: &mut Job, claims: &Claims, piece: &'a [u8]) -> Res
     Ok(&piece[n..])
 }
 
-/// Keeps what is `left` of the last piece where it lies, for the ring thread to send. `false`: it is to be copied.
+/// Keeps what is `left` of a large last piece where it lies, for the ring thread to send. `false`: it is to be copied.
 pub fn keep_rest(job: &mut Job, piece: &Piece<'_>, left: &[u8]) -> bool {
     let Stage::Started(body) = &mut job.stage else { return false };
     let whole = body.unframed(left.len()) == Some(left.len());
-    if !(job.claimed && job.out.is_empty() && is_large(left) && whole) {
+    if !(job.claimed && job.out.is_empty() && whole) {
         return false;
     }
     job.rest = piece.keep(left);

@@ -140,7 +140,7 @@ impl Desk {
         }
         let sent = direct::send_uncopied(job, &self.claims, piece);
         let left = sent.inspect_err(|_| job.stage = Stage::Broken)?;
-        if direct::keep_rest(job, piece, left) {
+        if direct::is_large(left) && direct::keep_rest(job, piece, left) {
             return Ok(());
         }
         let Stage::Started(body) = &mut job.stage else { return Err(Refusal::Misuse) };
