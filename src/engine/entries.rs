@@ -84,6 +84,17 @@ pub fn receive(fd: RawFd, buffer: &mut Vec<u8>, max: usize) -> squeue::Entry {
     opcode::Recv::new(types::Fd(fd), room, len).build()
 }
 
+/// Adds what [`receive`] has brought.
+///
+/// # Safety
+/// `n` is its result, it was for this buffer, and that has not changed since.
+pub unsafe fn received(buffer: &mut Vec<u8>, n: usize) {
+    let len = buffer.len() + n;
+    assert!(len <= buffer.capacity(), "the kernel was given the spare room only");
+    // SAFETY: the kernel wrote `n` bytes at the old end, within the capacity.
+    unsafe { buffer.set_len(len) };
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, TcpStream};

@@ -262,10 +262,8 @@ impl Ring {
         let Slot { token, op: Op::Fill { mut buffer }, .. } = self.ops.remove(slot) else { return };
         let result = result.map(|n| n as usize);
         if let Ok(n) = result {
-            let len = buffer.len() + n;
-            assert!(len <= buffer.capacity(), "the kernel was given the spare room only");
-            // SAFETY: the kernel wrote `n` bytes at the old end, where `recv_into` pointed it, within the capacity.
-            unsafe { buffer.set_len(len) };
+            // SAFETY: the receive of this slot has ended; its buffer was the slot's since `recv_into`.
+            unsafe { entries::received(&mut buffer, n) };
         }
         events.push(Event::Filled { token, result, buffer });
     }

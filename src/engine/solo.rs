@@ -74,10 +74,8 @@ impl Solo {
     ) -> io::Result<Option<usize>> {
         let entry = entries::receive(fd, buffer, max);
         let Some(n) = self.carry_out(entry, until)? else { return Ok(None) };
-        let len = buffer.len() + n as usize;
-        assert!(len <= buffer.capacity(), "the kernel was given the spare room only");
-        // SAFETY: the kernel wrote `n` bytes at the old end, within the capacity.
-        unsafe { buffer.set_len(len) };
+        // SAFETY: `carry_out` has brought it to its end, and `buffer` was borrowed all the while.
+        unsafe { entries::received(buffer, n as usize) };
         Ok(Some(n as usize))
     }
 

@@ -123,26 +123,28 @@ pub fn send_uncopied<'a>(job: &mut Job, claims: &Claims, piece: &'a [u8]) -> Res
     let Stage::Started(body) = &job.stage else { return Ok(piece) };
     let Some(wanted) = body.unframed(piece.len()).filter(|&n| n >= UNCOPIED_MIN) else { return Ok(piece) };
     let n = send_with(job, claims, &piece[..wanted], false)?;
-    if let Stage::Started(body) = &mut job.stage {
-        body.went(n as u64);
-    }
-    job.body_sent += n as u64;
+    went(job, n);
     Ok(&piece[n..])
+}
+
+/// So many bytes of the body go by themselves.
+fn went(job: &mut Job, bytes: usize) {
+    if let Stage::Started(body) = &mut job.stage {
+        body.went(bytes as u64);
+    }
+    job.body_sent += bytes as u64;
 }
 
 /// Keeps what is `left` of a large last piece where it lies, for the ring thread to send. `false`: it is to be copied.
 pub fn keep_rest(job: &mut Job, piece: &Piece<'_>, left: &[u8]) -> bool {
-    let Stage::Started(body) = &mut job.stage else { return false };
-    let whole = body.unframed(left.len()) == Some(left.len());
+    let whole = matches!(&job.stage, Stage::Started(body) if body.unframed(left.len()) == Some(left.len()));
     if !(job.claimed && job.out.is_empty() && whole) {
         return false;
     }
-    job.rest = piece.keep(left);
-    if job.rest.is_some() {
-        body.went(left.len() as u64);
-        job.body_sent += left.len() as u64;
-    }
-    job.rest.is_some()
+    let Some(rest) = piece.keep(left) else { return false };
+    job.rest = Some(rest);
+    went(job, left.len());
+    true
 }
 
 /// Sends the end of an answer, if that is worth it: `waiting` other requests wait for a thread. Whether the ring thread

@@ -203,7 +203,8 @@ impl Handoff {
     /// *Interpreter.* Sleeps until there is something to do.
     pub fn wait(&self) -> Wake {
         self.sleepers.sleep_unless(|| self.has_work());
-        self.gave_back.store(false, Ordering::SeqCst);
+        // Before the interpreter's lock is taken, which lets go: what is given back from now on is told anew.
+        self.gave_back.store(false, Ordering::Relaxed);
         if self.requests.is_empty() && self.closed.load(Ordering::SeqCst) {
             Wake::Over
         } else if self.has_signals() {

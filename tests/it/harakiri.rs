@@ -158,8 +158,7 @@ fn a_stopped_worker_is_killed_and_stops_nobody() {
     let mut client = ask(&server, "/sleep?60");
     // When its thread has it: before that it has no deadline, and the worker is only one that stands still.
     let busy = loop {
-        let told = server.ctl(&["requests", "--json"]);
-        let told: serde_json::Value = serde_json::from_slice(&told.stdout).expect("JSON");
+        let told = crate::requests::requests(&server, &[]);
         if let Some(busy) = told["in_flight"][0]["pid"].as_i64() {
             break busy;
         }

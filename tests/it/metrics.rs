@@ -270,8 +270,7 @@ fn a_full_line_is_seen_on_tcp_too() {
     until(&server, "nobody waits", |told| told[&line("length")] == 0.0);
     // The one that found a worker without room until then says how long it had waited.
     let waited = || {
-        let told = server.ctl(&["requests", "--json"]).stdout;
-        let told: serde_json::Value = serde_json::from_slice(&told).expect("JSON");
+        let told = crate::requests::requests(&server, &[]);
         let slowest = told["slowest"].as_array().cloned().unwrap_or_default();
         slowest.iter().filter_map(|it| it["accept_us"].as_u64()).max()
     };

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{Address, Gate, PATIENCE, Packet, Server, uwring_only};
 
 /// What `ctl requests` says, with these words.
-fn requests(server: &Server, words: &[&str]) -> Value {
+pub fn requests(server: &Server, words: &[&str]) -> Value {
     let output = server.ctl(&[&["requests", "--json"], words].concat());
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     serde_json::from_slice(&output.stdout).expect("JSON")
