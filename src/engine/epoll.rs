@@ -63,7 +63,7 @@ enum Reader {
 
 /// What waits for it to become writable, or for a helper.
 enum Writer {
-    Bytes { token: Token, buffer: Payload, sent: usize, owned: Option<OwnedFd> },
+    Bytes { token: Token, buffer: Payload, sent: usize, owned: Option<OwnedFd>, ends: bool },
     File { token: Token, out: Outgoing, fetching: bool },
 }
 
@@ -241,8 +241,9 @@ impl Epoll {
     fn write_on(&mut self, fd: RawFd, events: &mut Vec<Event>) {
         let Some(mut writer) = self.places[index(fd)].writer.take() else { return };
         match &mut *writer {
-            Writer::Bytes { token, buffer, sent, owned } => {
-                match net::send_now(fd, &buffer[*sent..], owned.is_some()) {
+            Writer::Bytes { token, buffer, sent, ends, .. } => {
+                let rest = &buffer[*sent..];
+                match if *ends { net::send_end(fd, rest) } else { net::send_now(fd, rest, false) } {
                     Ok(n) => {
                         *sent += n;
                         if *sent == buffer.len() {
@@ -381,12 +382,9 @@ impl Reactor for Epoll {
     }
 
     fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice) {
-        let (fd, owned) = match then {
-            Then::Keep(fd) => (fd, None),
-            Then::Close(owned) => (owned.as_raw_fd(), Some(owned)),
-        };
+        let (fd, owned, ends) = then.parts();
         debug_assert!(self.place(fd).writer.is_none(), "one send at a time");
-        self.place(fd).writer = Some(Box::new(Writer::Bytes { token, buffer, sent: 0, owned }));
+        self.place(fd).writer = Some(Box::new(Writer::Bytes { token, buffer, sent: 0, owned, ends }));
         let mut ready = std::mem::take(&mut self.ready);
         self.write_on(fd, &mut ready);
         if notice == Notice::Lazy

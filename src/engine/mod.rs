@@ -22,7 +22,7 @@ mod tests;
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +121,19 @@ pub enum Then {
     Keep(RawFd),
     /// It is closed, whether or not everything could be sent.
     Close(OwnedFd),
+    /// The same of a TCP connection, where the end goes out in one segment with the last bytes.
+    End(OwnedFd),
+}
+
+impl Then {
+    /// The connection's number; itself, where it is given away; and whether it ends in one segment.
+    fn parts(self) -> (RawFd, Option<OwnedFd>, bool) {
+        match self {
+            Then::Keep(fd) => (fd, None, false),
+            Then::Close(owned) => (owned.as_raw_fd(), Some(owned), false),
+            Then::End(owned) => (owned.as_raw_fd(), Some(owned), true),
+        }
+    }
 }
 
 /// When the caller must hear that a [`Reactor::send`] has ended.

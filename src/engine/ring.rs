@@ -353,25 +353,25 @@ impl Reactor for Ring {
     }
 
     fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice) {
-        let (fd, owned) = match then {
-            Then::Keep(fd) => (fd, None),
-            Then::Close(owned) => (owned.as_raw_fd(), Some(owned)),
-        };
-        let silent = notice == Notice::Lazy;
-        let closes = owned.is_some();
-        let slot = self.insert(token, Op::Send(Send { fd, owned, buffer, sent: 0, silent }));
-        if !silent {
+        let (fd, owned, ends) = then.parts();
+        let (silent, closes) = (notice == Notice::Lazy, owned.is_some());
+        let ends = ends && silent;
+        // Not by the ring, whose shutdown goes by way of another thread. An error is found again.
+        let sent = if ends { net::send_end(fd, &buffer).unwrap_or(0) } else { 0 };
+        let is_out = sent == buffer.len();
+        let slot = self.insert(token, Op::Send(Send { fd, owned, buffer, sent, silent }));
+        if !silent || ends && !is_out {
             return self.submit_rest(slot);
         }
         self.silent.push(slot);
+        let close = entries::close(fd).user_data(self.user_data(slot, TAG_CLOSE));
+        if ends {
+            return self.push(&[close]);
+        }
         let data = self.user_data(slot, TAG_MAIN);
         let Op::Send(send) = &self.ops[slot].op else { return };
-        // Over TCP the end goes out in the last segment.
-        let more = if closes { libc::MSG_MORE } else { 0 };
-        let flags = libc::MSG_DONTWAIT | libc::MSG_WAITALL | more;
-        let entry = entries::send(fd, &send.buffer, flags).user_data(data);
+        let entry = entries::send(fd, &send.buffer, libc::MSG_DONTWAIT | libc::MSG_WAITALL).user_data(data);
         if closes {
-            let close = entries::close(fd).user_data(self.user_data(slot, TAG_CLOSE));
             self.push(&[entry.flags(squeue::Flags::SKIP_SUCCESS | squeue::Flags::IO_LINK), close]);
         } else {
             self.push(&[entry.flags(squeue::Flags::SKIP_SUCCESS)]);

@@ -54,6 +54,7 @@ promises! {
     what_is_lent_is_sent_and_given_back,
     a_final_send_closes_whether_it_fits_or_not,
     a_final_send_is_one_segment_with_the_end,
+    the_last_bytes_reach_who_sends_on,
     a_send_to_nobody_fails,
     a_file_is_sent_from_its_offset_and_a_short_one_is_told,
     connections_are_accepted_until_cancelled,
@@ -216,13 +217,33 @@ fn segments(stream: &TcpStream) -> u32 {
     u32::from_ne_bytes(info[AT..].try_into().expect("four bytes"))
 }
 
+fn tcp_pair() -> (OwnedFd, TcpStream) {
+    let door = TcpListener::bind("127.0.0.1:0").expect("bound");
+    let theirs = TcpStream::connect(door.local_addr().expect("its address")).expect("connected");
+    (door.accept().expect("accepted").0.into(), theirs)
+}
+
+fn the_last_bytes_reach_who_sends_on<R: Made>() {
+    for notice in [Notice::Lazy, Notice::Prompt] {
+        let mut ring = R::made();
+        let (ours, mut theirs) = tcp_pair();
+        // Nobody receives it, so that the close is a reset.
+        theirs.write_all(b"more").expect("open");
+        ring.send(Then::End(ours), T, b"answer".to_vec().into(), notice);
+        assert!(matches!(events(&mut ring)[..], [Event::Sent { token: T, result: Ok(()), .. }]));
+        ring.wait(Some(Duration::ZERO), &mut Vec::new()).expect("a working ring");
+        let mut got = Vec::new();
+        let end = theirs.read_to_end(&mut got).map_err(|error| error.kind());
+        assert!(matches!(end, Ok(_) | Err(io::ErrorKind::ConnectionReset)), "{end:?}");
+        assert_eq!(got, b"answer");
+    }
+}
+
 fn a_final_send_is_one_segment_with_the_end<R: Made>() {
     let mut ring = R::made();
-    let door = TcpListener::bind("127.0.0.1:0").expect("bound");
-    let mut theirs = TcpStream::connect(door.local_addr().expect("its address")).expect("connected");
-    let (ours, _) = door.accept().expect("accepted");
+    let (ours, mut theirs) = tcp_pair();
     let before = segments(&theirs);
-    ring.send(Then::Close(ours.into()), T, b"answer".to_vec().into(), Notice::Lazy);
+    ring.send(Then::End(ours), T, b"answer".to_vec().into(), Notice::Lazy);
     ring.wait(Some(Duration::ZERO), &mut Vec::new()).expect("waited");
     let mut all = Vec::new();
     theirs.read_to_end(&mut all).expect("an answer and its end");

@@ -55,10 +55,30 @@ pub fn close(fd: RawFd) {
     let _ = nix::unistd::close(fd);
 }
 
-/// Sends what fits into the socket's buffer at once: how many bytes went. `ends`: the end of the connection follows at once;
-/// over TCP, both go out in one segment.
+/// Closes a connection whose last bytes were sent to go out with its end (see [`send_end`]).
+pub fn end(fd: RawFd, is_tcp: bool) {
+    if is_tcp {
+        // Where it fails the client is gone.
+        let _ = shutdown_write(fd);
+    }
+    close(fd);
+}
+
+/// Sends what fits into the socket's buffer at once: how many bytes went. `ends`: [`shutdown_write`] follows at once; over
+/// TCP, both go out in one segment.
 pub fn send_now(fd: RawFd, bytes: &[u8], ends: bool) -> io::Result<usize> {
     Ok(nix::sys::socket::send(fd, bytes, at_once(ends))?)
+}
+
+/// As [`send_now`], the last bytes of a connection; with the last of them its end. It is to be closed then: a close alone,
+/// where the client has sent what nobody received, would be a reset, and take back what waits for the end.
+pub fn send_end(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    let sent = send_now(fd, bytes, true)?;
+    if sent == bytes.len() {
+        // Where it fails the client is gone.
+        let _ = shutdown_write(fd);
+    }
+    Ok(sent)
 }
 
 /// As [`send_now`], two pieces with one system call.

@@ -133,7 +133,7 @@ impl<R: Reactor> Layer<R> {
             Some(fd) => {
                 self.by_fd.remove(&line.fd);
                 line.closed = true;
-                Then::Close(fd)
+                Then::End(fd)
             }
             None => Then::Keep(line.fd),
         };
@@ -301,12 +301,12 @@ impl<R: Reactor> Reactor for Layer<R> {
     fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice) {
         let fd = match &then {
             Then::Keep(fd) => *fd,
-            Then::Close(fd) => fd.as_raw_fd(),
+            Then::Close(fd) | Then::End(fd) => fd.as_raw_fd(),
         };
         let Some(at) = self.line_of(fd) else { return self.below.send(then, token, buffer, notice) };
         let closing = match then {
             Then::Keep(_) => None,
-            Then::Close(fd) => Some(fd),
+            Then::Close(fd) | Then::End(fd) => Some(fd),
         };
         self.start(at, Outgoing { token, source: Source::Bytes { buffer, at: 0 }, closing, notice });
     }

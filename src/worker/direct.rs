@@ -15,6 +15,7 @@ use super::ring_thread::Ring;
 use crate::base::clock::Micros;
 use crate::engine::{Reactor, Token};
 use crate::plugin::host::{Piece, Refusal};
+use crate::request::Version;
 use crate::sys::net;
 
 /// Longer answers that lie in a buffer already are the ring thread's: sending them holds up nobody there.
@@ -167,6 +168,12 @@ pub fn finish(job: &mut Job, claims: &Claims, waiting: usize, ends: bool) -> boo
 /// segment then.
 pub fn ends(job: &Job, waiting: usize, tcp: bool) -> bool {
     !job.keep_alive && (waiting == 0 || tcp)
+}
+
+/// Whether the client may have sent something behind its request, though it says that this was the last: some end a body
+/// with a line's end. Closing with unread bytes is a reset, which can destroy the answer on its way.
+pub fn may_send_on(job: &Job) -> bool {
+    job.body_len > 0 && job.request.version != Version::Uwsgi
 }
 
 /// Tells the client of the end of a connection that does not stay.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::channel::{Channel, Output};
 use super::connection::{After, Reading, Writing};
-use super::direct::Sent;
+use super::direct::{self, Sent};
 use super::job::{Job, Parcel};
 use super::ring_thread::Ring;
 use super::stop::{LAST_CALL_MS, Phase};
@@ -13,6 +13,7 @@ use crate::base::clock::Millis;
 use crate::base::errors;
 use crate::base::limits;
 use crate::engine::{Chunk, Notice, Payload, Reactor, Then, Token};
+use crate::sys::net;
 
 /// A response up to this fits into any socket's buffer, so that sending and closing can be one operation.
 const SMALL_BYTES: usize = 64 * 1024;
@@ -44,6 +45,7 @@ impl<R: Reactor> Ring<R> {
         let trail = self.record(&parcel, verdict.is_some());
         let job = &mut parcel.job;
         let (token, keep_alive, sent) = (job.token, job.keep_alive, job.sent);
+        let may_send_on = !keep_alive && direct::may_send_on(job);
         let (answer, channel) = (self.take_answer(job), job.channel.take());
         self.retire(parcel);
         let stays = self.take_back(token);
@@ -56,11 +58,13 @@ impl<R: Reactor> Ring<R> {
         conn.trail = trail;
         conn.input = None;
         conn.finished = true;
+        let sends_on =
+            || !conn.leftover.is_empty() || may_send_on && conn.raw().is_some_and(net::is_readable);
         conn.after = match (conn.body_left > 0, keep_alive) {
             (true, _) => After::Drain,
             (false, true) => After::KeepAlive,
-            (false, false) if !conn.leftover.is_empty() => {
-                // Further requests are on their way, and are not going to be answered.
+            (false, false) if sends_on() => {
+                // More is on its way, and is not going to be answered.
                 conn.body_left = u64::MAX;
                 After::Drain
             }
@@ -120,8 +124,10 @@ impl<R: Reactor> Ring<R> {
             }
             After::Close if out.len() <= SMALL_BYTES && !conn.receiving => {
                 conn.writing = Writing::Final;
-                let Some(fd) = conn.fd.take() else { return };
-                self.send(Then::Close(fd), token, out, Notice::Lazy);
+                let (listener, Some(fd)) = (conn.listener, conn.fd.take()) else { return };
+                let is_tcp = self.plan.listeners[listener].is_tcp();
+                let then = if is_tcp { Then::End(fd) } else { Then::Close(fd) };
+                self.send(then, token, out, Notice::Lazy);
             }
             After::Close | After::Drain => {
                 conn.writing = Writing::Last;

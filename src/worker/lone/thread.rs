@@ -100,8 +100,9 @@ impl Desk {
     /// Whether a request is over in the usual way, and another may follow.
     fn may_be_kept(&self, job: &Job) -> bool {
         let usual = job.sent == Sent::Whole && job.outcome != Outcome::LastException;
+        let over = job.keep_alive || !direct::may_send_on(job);
         let open = !self.plan.slot().is_draining() && !self.plan.area.is_paused();
-        usual && open && self.lone.site(job.listener).is_some()
+        usual && over && open && self.lone.site(job.listener).is_some()
     }
 
     /// *Interpreter.* The request that was waited for.
@@ -182,8 +183,8 @@ impl Desk {
         let door = listener.fd.as_raw_fd();
         *self.lone.closed() += 1;
         last.closed = true;
-        // At once, and not with the accept: over TCP the answer goes out with the end.
-        net::close(fd);
+        // At once, and not with the accept: over TCP the answer waits for the end.
+        net::end(fd, listener.is_tcp());
         let Ok(Some(guest)) = means.solo.accept(door, own.habit.is_first(), until) else {
             return Came::Else(Rest { knocked: net::is_readable(door), ..Rest::default() });
         };
