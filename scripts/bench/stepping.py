@@ -35,8 +35,9 @@ def cycles():
 
 def slow_clock():
     """What clock_gettime(2) is in the stepped process: this second for the wall clock, a monotonic second, and nanoseconds that
-    pass slowly in both; other clocks are asked of the kernel."""
+    pass slowly in both; other clocks are asked of the kernel. The coarse wall clock is the wall clock."""
     return bytes.fromhex(
+        "83ff05 7502 31ff"  # cmp edi, 5; jne next; xor edi, edi
         "83ff01 773c"  # cmp edi, 1; ja other
         "0f31 48c1e220 4809d0"  # rdtsc; shl rdx, 32; or rax, rdx
         "48ba" + struct.pack("<Q", cycles()).hex() + "4829d0"  # mov rdx, …; sub rax, rdx
