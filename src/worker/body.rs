@@ -15,7 +15,8 @@ use crate::engine::{Chunk, Reactor, Token};
 use crate::proto::Error;
 use crate::request::{Body, Version};
 
-/// Body bytes received, or written to a spool file, at once; those kept in memory as many as have come, if that is more.
+/// Body bytes received, or written to a spool file, at once; those kept in memory as many as have come, if that is more, and
+/// all that are left where there is room for them.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Where a request's body goes before the application sees it.
@@ -58,6 +59,10 @@ impl<R: Reactor> Ring<R> {
                     return self.retire(parcel);
                 }
                 let mut body = std::mem::take(&mut parcel.job.body);
+                if parcel.job.granted.is_some() {
+                    // Room, not memory: that is taken as bytes come. Else each doubling would copy them.
+                    body.reserve_exact(usize::try_from(len).unwrap_or(0));
+                }
                 body.extend_from_slice(self.behind_head(&parcel.job));
                 parcel.job.body = body;
                 self.own_head(&mut parcel);
@@ -111,7 +116,11 @@ impl<R: Reactor> Ring<R> {
         }
         let buffer = std::mem::take(&mut job.body);
         // Memory grows with what has come, not with what is promised.
-        let at_once = if job.spool.is_some() { PIECE_BYTES } else { buffer.len().max(PIECE_BYTES) };
+        let at_once = match (&job.spool, &job.granted) {
+            (Some(_), _) => PIECE_BYTES,
+            (None, Some(_)) => usize::MAX,
+            (None, None) => buffer.len().max(PIECE_BYTES),
+        };
         let max = usize::try_from(left).unwrap_or(usize::MAX).min(at_once);
         let deadline = self.body_patience(job.since, job.body_len - left);
         let Some(conn) = self.conn(token) else { return self.retire(parcel) };
