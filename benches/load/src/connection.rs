@@ -10,7 +10,7 @@ use crate::response::{Progress, Response};
 use crate::tally::Fault;
 use crate::target::{Connect, Door};
 use nix::errno::Errno;
-use nix::sys::epoll::EpollFlags;
+use nix::poll::PollFlags;
 use nix::sys::socket::{MsgFlags, recv, send, sockopt::SocketError};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -78,13 +78,13 @@ impl Connection {
     }
 
     /// The descriptor and what to watch it for.
-    pub(crate) fn interest(&self) -> Option<(BorrowedFd<'_>, EpollFlags)> {
+    pub(crate) fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
         match &self.state {
             State::Shut => None,
-            State::Opening(fd) => Some((fd.as_fd(), EpollFlags::EPOLLOUT)),
+            State::Opening(fd) => Some((fd.as_fd(), PollFlags::POLLOUT)),
             // A server may answer, or give up, before it has read the whole body.
-            State::Sending { fd, .. } => Some((fd.as_fd(), EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT)),
-            State::Awaiting(fd) => Some((fd.as_fd(), EpollFlags::EPOLLIN)),
+            State::Sending { fd, .. } => Some((fd.as_fd(), PollFlags::POLLIN | PollFlags::POLLOUT)),
+            State::Awaiting(fd) => Some((fd.as_fd(), PollFlags::POLLIN)),
         }
     }
 

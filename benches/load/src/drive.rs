@@ -1,4 +1,5 @@
-//! The loop: keeps N connections busy on one thread with one epoll, until the time or the count is over.
+//! The loop: keeps N connections busy on one thread, until the time or the count is over. It asks by poll(2): each of its
+//! connections lives for one request, and to register it and have it forgotten would cost more than to name all each time.
 //!
 //! Closed loop: a connection starts its next request when the last one is answered. Latencies under load
 //! therefore say how the server shares itself out, not how it behaves at a given arrival rate.
@@ -7,7 +8,7 @@ use crate::args::UwsgiPlan;
 use crate::connection::{Connection, Job, Outcome};
 use crate::request::{self, Wish};
 use crate::tally::{Fault, Tally};
-use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::poll::{PollFd, PollTimeout, poll};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -30,10 +31,7 @@ pub(crate) fn run(plan: &UwsgiPlan) -> io::Result<Tally> {
 struct Drive<'a> {
     plan: &'a UwsgiPlan,
     job: &'a Job<'a>,
-    epoll: Epoll,
     connections: Vec<Connection>,
-    /// What epoll watches each connection's descriptor for; a closed one has left epoll by itself.
-    watched: Vec<Option<EpollFlags>>,
     scratch: Vec<u8>,
     tally: Tally,
     started: u64,
@@ -45,9 +43,7 @@ impl<'a> Drive<'a> {
         Ok(Drive {
             plan,
             job,
-            epoll: Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?,
             connections: (0..plan.connections).map(|_| Connection::new()).collect(),
-            watched: vec![None; plan.connections],
             scratch: vec![0; SCRATCH_BYTES],
             tally: Tally::new(),
             started: 0,
@@ -58,13 +54,13 @@ impl<'a> Drive<'a> {
     fn run(mut self) -> io::Result<Tally> {
         let begun = Instant::now();
         let mut swept = begun;
-        self.sweep(begun)?;
+        self.sweep(begun);
         loop {
             self.turn()?;
             let now = Instant::now();
             if now - swept >= RETRY_PAUSE {
                 swept = now;
-                self.sweep(now)?;
+                self.sweep(now);
             }
             if self.is_over(now) {
                 break;
@@ -78,78 +74,68 @@ impl<'a> Drive<'a> {
 
     /// Waits, then steps every connection that is ready and starts its next request.
     fn turn(&mut self) -> io::Result<()> {
-        let mut events = [EpollEvent::empty(); 256];
-        let ready = match self.epoll.wait(&mut events, EpollTimeout::from(1u8)) {
-            Err(nix::errno::Errno::EINTR) => 0,
-            result => result?,
-        };
-        for event in &events[..ready] {
-            // The event's data is the index we registered it with.
-            let index = event.data() as usize;
+        for index in self.ready()? {
             let mut received = 0;
             let outcome = self.connections[index].step(self.job, &mut self.scratch, &mut received);
             self.tally.received(received);
-            if self.settle(index, outcome)? {
-                self.start(index)?;
+            if self.settle(outcome) {
+                self.start(index);
             }
         }
         Ok(())
+    }
+
+    /// Those that something has happened to.
+    fn ready(&self) -> io::Result<Vec<usize>> {
+        let open = self.connections.iter().enumerate();
+        let (indices, mut polled): (Vec<usize>, Vec<PollFd<'_>>) = open
+            .filter_map(|(index, connection)| {
+                let (fd, flags) = connection.interest()?;
+                Some((index, PollFd::new(fd, flags)))
+            })
+            .unzip();
+        match poll(&mut polled, PollTimeout::from(1u8)) {
+            Err(nix::errno::Errno::EINTR) => return Ok(Vec::new()),
+            result => result?,
+        };
+        let ready = indices.into_iter().zip(&polled).filter(|(_, polled)| polled.any() == Some(true));
+        Ok(ready.map(|(index, _)| index).collect())
     }
 
     /// Once a millisecond: time-outs, and another try for connections that failed.
-    fn sweep(&mut self, now: Instant) -> io::Result<()> {
+    fn sweep(&mut self, now: Instant) {
         for index in 0..self.connections.len() {
             let connection = &mut self.connections[index];
             if connection.is_shut() {
-                self.start(index)?;
+                self.start(index);
             } else if connection.age(now) > self.plan.timeout {
                 let outcome = connection.abandon(Fault::Timeout);
-                self.settle(index, outcome)?;
+                self.settle(outcome);
             }
         }
-        Ok(())
     }
 
-    fn start(&mut self, index: usize) -> io::Result<()> {
-        if !self.may_start() {
-            return Ok(());
+    fn start(&mut self, index: usize) {
+        if self.may_start() {
+            self.started += 1;
+            let outcome = self.connections[index].open(self.job);
+            self.settle(outcome);
         }
-        self.started += 1;
-        let outcome = self.connections[index].open(self.job);
-        self.settle(index, outcome)?;
-        Ok(())
     }
 
-    /// Books the outcome and keeps epoll informed. True: answered, so the place is free for the next at once.
-    fn settle(&mut self, index: usize, outcome: Outcome) -> io::Result<bool> {
+    /// Books the outcome. True: answered, so the place is free for the next at once.
+    fn settle(&mut self, outcome: Outcome) -> bool {
         match outcome {
-            Outcome::Busy => {
-                self.watch(index)?;
-                return Ok(false);
-            }
+            Outcome::Busy => return false,
             // An answer after the end belongs to no second of the run, but is no error either.
             Outcome::Answered(latency) if Instant::now() <= self.end => self.tally.answer(latency),
             Outcome::Answered(_) => {}
             Outcome::Failed(fault) => {
                 self.tally.fault(fault);
-                self.watched[index] = None;
-                return Ok(false);
+                return false;
             }
         }
-        self.watched[index] = None;
-        Ok(true)
-    }
-
-    fn watch(&mut self, index: usize) -> io::Result<()> {
-        let Some((fd, flags)) = self.connections[index].interest() else { return Ok(()) };
-        let event = EpollEvent::new(flags, index as u64);
-        match self.watched[index] {
-            Some(watched) if watched == flags => return Ok(()),
-            Some(_) => self.epoll.modify(fd, &mut { event })?,
-            None => self.epoll.add(fd, event)?,
-        }
-        self.watched[index] = Some(flags);
-        Ok(())
+        true
     }
 
     fn may_start(&self) -> bool {
