@@ -41,8 +41,8 @@ use crate::sys::socket::Listener;
 const TICK_MS: u64 = 4;
 /// …and takes it back from a thread that has not begun to wait for so long, microseconds.
 const HOLD_US: u64 = 4_000;
-/// With so many in the line at a door the ring thread, which receives from many at once, is as good, and leaves another core
-/// for the application.
+/// With so many in the line at a door, and requests that take their time (`habit`), the ring thread, which receives from many
+/// at once, is as good, and leaves another core for the application.
 const CROWD: u32 = 24;
 /// Jobs that are ready for an interpreter thread: more than come in that time.
 const SPARES: usize = 128;

@@ -2,6 +2,7 @@
 //! after others came instead.
 
 use crate::base::clock::Micros;
+use crate::worker::direct::WORTH_US;
 
 /// The next request comes within so many microseconds of the last one's end.
 const SOON_US: u64 = 1_000;
@@ -17,6 +18,8 @@ const REST: u32 = 64;
 const CROWD_REST: u32 = 1_024;
 /// One guest in so many looks at the line.
 const LOOK_EACH: u32 = 32;
+/// What requests took is remembered over so many.
+const TAKEN_OVER: u64 = 8;
 
 /// Why a wait was in vain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +48,16 @@ pub struct Habit {
     /// Requests that go their usual way.
     rest: u32,
     guests: u32,
+    /// What requests take the application, microseconds, times [`TAKEN_OVER`].
+    taken: u64,
     /// Who is new is given longer.
     patient: bool,
 }
 
 impl Habit {
-    /// One is finished that came at `arrived`.
-    pub fn finished(&mut self, arrived: Micros, finished: Micros) {
+    /// One is finished that came at `arrived`, and with which the application began at `started`.
+    pub fn finished(&mut self, arrived: Micros, started: Micros, finished: Micros) {
+        self.taken = self.taken - self.taken / TAKEN_OVER + finished.since(started);
         let gap = arrived.since(self.finished);
         let soon = gap < SOON_US;
         self.waited = gap >= WAITED_US;
@@ -102,10 +108,11 @@ impl Habit {
         self.rest > 0
     }
 
-    /// Somebody new is here. Whether to look how many wait behind him.
+    /// Somebody new is here. Whether to look how many wait behind him: a ring thread that receives from them meanwhile is of
+    /// use only where requests take longer than to hand them over.
     pub fn is_to_look(&mut self) -> bool {
         self.guests = self.guests.wrapping_add(1);
-        self.guests % LOOK_EACH == 1
+        self.guests % LOOK_EACH == 1 && self.taken / TAKEN_OVER >= WORTH_US
     }
 
     /// Many do.
@@ -123,7 +130,7 @@ mod tests {
         let mut habit = Habit { finished: Micros(10_000), ..Habit::default() };
         for gap in gaps {
             let arrived = Micros(habit.finished.0 + gap);
-            habit.finished(arrived, Micros(arrived.0 + 50));
+            habit.finished(arrived, arrived, Micros(arrived.0 + 50));
         }
         habit
     }
@@ -153,7 +160,7 @@ mod tests {
         habit.in_vain(Vain::Nobody);
         assert!(!habit.is_ripe() && habit.rests());
         for _ in 0..REST {
-            habit.finished(habit.finished, habit.finished);
+            habit.finished(habit.finished, habit.finished, habit.finished);
         }
         assert!(habit.is_ripe());
     }
@@ -183,10 +190,15 @@ mod tests {
     }
 
     #[test]
-    fn one_in_so_many_looks_at_the_line_the_first_one_too() {
+    fn one_in_so_many_looks_at_the_line_where_requests_take_their_time() {
+        let looks = |habit: &mut Habit| (0..128).filter(|_| habit.is_to_look()).collect::<Vec<usize>>();
         let mut habit = Habit::default();
-        let looks: Vec<usize> = (0..100).filter(|_| habit.is_to_look()).collect();
-        assert_eq!(looks, [0, 32, 64, 96]);
+        for (us, looked) in [(WORTH_US - 1, &[][..]), (WORTH_US, &[0, 32, 64, 96]), (WORTH_US - 1, &[])] {
+            for _ in 0..200 {
+                habit.finished(Micros(1_000), Micros(1_000), Micros(1_000 + us));
+            }
+            assert_eq!(looks(&mut habit), looked, "{us}");
+        }
         habit.crowd();
         assert!(habit.rests());
     }

@@ -82,7 +82,7 @@ impl Desk {
         }
         OWN.with_borrow_mut(|own| {
             let job = &exchange.job;
-            own.habit.finished(job.arrived, job.finished);
+            own.habit.finished(job.arrived, job.started, job.finished);
             let fits = own.habit.is_ripe() && own.means.is_some() && self.may_be_kept(job);
             // At a door one may have come just before the ring thread left it.
             if fits && waiting == 0 && (!job.keep_alive || self.plan.slot().in_hand() <= 1) {
