@@ -243,7 +243,8 @@ impl Epoll {
         match &mut *writer {
             Writer::Bytes { token, buffer, sent, ends, .. } => {
                 let rest = &buffer[*sent..];
-                match if *ends { net::send_end(fd, rest) } else { net::send_now(fd, rest, false) } {
+                let send = if *ends { net::send_end } else { net::send_now };
+                match send(fd, rest) {
                     Ok(n) => {
                         *sent += n;
                         if *sent == buffer.len() {

@@ -191,7 +191,7 @@ pub trait Reactor {
     /// Sends a few bytes, which fit, without an event. Where nothing else is being sent.
     fn send_aside(&mut self, fd: RawFd, bytes: &[u8]) {
         // Where it fails the client is gone, which others find out.
-        let _ = net::send_now(fd, bytes, false);
+        let _ = net::send_now(fd, bytes);
     }
     /// Ends a connection: what is under way returns.
     fn shutdown(&mut self, fd: RawFd) {

@@ -64,16 +64,15 @@ pub fn end(fd: RawFd, is_tcp: bool) {
     close(fd);
 }
 
-/// Sends what fits into the socket's buffer at once: how many bytes went. `ends`: [`shutdown_write`] follows at once; over
-/// TCP, both go out in one segment.
-pub fn send_now(fd: RawFd, bytes: &[u8], ends: bool) -> io::Result<usize> {
-    Ok(nix::sys::socket::send(fd, bytes, at_once(ends))?)
+/// Sends what fits into the socket's buffer at once: how many bytes went.
+pub fn send_now(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
+    send_both_now(fd, bytes, &[], false)
 }
 
 /// As [`send_now`], the last bytes of a connection; with the last of them its end. It is to be closed then: a close alone,
 /// where the client has sent what nobody received, would be a reset, and take back what waits for the end.
 pub fn send_end(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
-    let sent = send_now(fd, bytes, true)?;
+    let sent = send_both_now(fd, bytes, &[], true)?;
     if sent == bytes.len() {
         // Where it fails the client is gone.
         let _ = shutdown_write(fd);
@@ -81,19 +80,17 @@ pub fn send_end(fd: RawFd, bytes: &[u8]) -> io::Result<usize> {
     Ok(sent)
 }
 
-/// As [`send_now`], two pieces with one system call.
+/// As [`send_now`], two pieces with one system call. `ends`: [`shutdown_write`] follows at once; over TCP, the last bytes and
+/// the end go out in one segment.
 pub fn send_both_now(fd: RawFd, first: &[u8], second: &[u8], ends: bool) -> io::Result<usize> {
-    use nix::sys::socket::{UnixAddr, sendmsg};
+    use nix::sys::socket::{UnixAddr, send, sendmsg};
+    let more = MsgFlags::from_bits_retain(if ends { libc::MSG_MORE } else { 0 });
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL | more;
     if second.is_empty() {
-        return send_now(fd, first, ends);
+        return Ok(send(fd, first, flags)?);
     }
     let pieces = [first, second].map(io::IoSlice::new);
-    Ok(sendmsg::<UnixAddr>(fd, &pieces, &[], at_once(ends), None)?)
-}
-
-fn at_once(ends: bool) -> MsgFlags {
-    let more = if ends { libc::MSG_MORE } else { 0 };
-    MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL | MsgFlags::from_bits_retain(more)
+    Ok(sendmsg::<UnixAddr>(fd, &pieces, &[], flags, None)?)
 }
 
 /// Receives what is there: how many bytes, 0 at the end of the stream. That many of `room` are written then.

@@ -171,7 +171,7 @@ impl Line {
         self.session.take_out(&mut cipher);
         if !cipher.is_empty() {
             // So little fits, or the client does not read, and will not hear.
-            let _ = net::send_now(self.fd, &cipher, false);
+            let _ = net::send_now(self.fd, &cipher);
         }
     }
 }
