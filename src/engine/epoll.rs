@@ -383,7 +383,7 @@ impl Reactor for Epoll {
     }
 
     fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice) {
-        let (fd, owned, ends) = then.parts();
+        let (fd, ends, owned) = (then.fd(), matches!(then, Then::End(_)), then.into_owned());
         debug_assert!(self.place(fd).writer.is_none(), "one send at a time");
         self.place(fd).writer = Some(Box::new(Writer::Bytes { token, buffer, sent: 0, owned, ends }));
         let mut ready = std::mem::take(&mut self.ready);

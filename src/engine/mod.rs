@@ -126,12 +126,19 @@ pub enum Then {
 }
 
 impl Then {
-    /// The connection's number; itself, where it is given away; and whether it ends in one segment.
-    fn parts(self) -> (RawFd, Option<OwnedFd>, bool) {
+    /// The connection's number.
+    pub fn fd(&self) -> RawFd {
         match self {
-            Then::Keep(fd) => (fd, None, false),
-            Then::Close(owned) => (owned.as_raw_fd(), Some(owned), false),
-            Then::End(owned) => (owned.as_raw_fd(), Some(owned), true),
+            Then::Keep(fd) => *fd,
+            Then::Close(owned) | Then::End(owned) => owned.as_raw_fd(),
+        }
+    }
+
+    /// The connection, where it is given away.
+    pub fn into_owned(self) -> Option<OwnedFd> {
+        match self {
+            Then::Keep(_) => None,
+            Then::Close(owned) | Then::End(owned) => Some(owned),
         }
     }
 }

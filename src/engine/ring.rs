@@ -353,9 +353,10 @@ impl Reactor for Ring {
     }
 
     fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice) {
-        let (fd, owned, ends) = then.parts();
-        let (silent, closes) = (notice == Notice::Lazy, owned.is_some());
-        let ends = ends && silent;
+        let (fd, silent) = (then.fd(), notice == Notice::Lazy);
+        let ends = silent && matches!(then, Then::End(_));
+        let owned = then.into_owned();
+        let closes = owned.is_some();
         // Not by the ring, whose shutdown goes by way of another thread. An error is found again.
         let sent = if ends { net::send_end(fd, &buffer).unwrap_or(0) } else { 0 };
         let is_out = sent == buffer.len();

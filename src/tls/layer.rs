@@ -299,15 +299,8 @@ impl<R: Reactor> Reactor for Layer<R> {
     }
 
     fn send(&mut self, then: Then, token: Token, buffer: Payload, notice: Notice) {
-        let fd = match &then {
-            Then::Keep(fd) => *fd,
-            Then::Close(fd) | Then::End(fd) => fd.as_raw_fd(),
-        };
-        let Some(at) = self.line_of(fd) else { return self.below.send(then, token, buffer, notice) };
-        let closing = match then {
-            Then::Keep(_) => None,
-            Then::Close(fd) | Then::End(fd) => Some(fd),
-        };
+        let Some(at) = self.line_of(then.fd()) else { return self.below.send(then, token, buffer, notice) };
+        let closing = then.into_owned();
         self.start(at, Outgoing { token, source: Source::Bytes { buffer, at: 0 }, closing, notice });
     }
 

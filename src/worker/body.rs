@@ -115,10 +115,11 @@ impl<R: Reactor> Ring<R> {
             return self.dispatch(token, parcel);
         }
         let buffer = std::mem::take(&mut job.body);
-        // Memory grows with what has come, not with what is promised.
         let at_once = match (&job.spool, &job.granted) {
             (Some(_), _) => PIECE_BYTES,
+            // There is room for all of it.
             (None, Some(_)) => usize::MAX,
+            // Memory grows with what has come, not with what is promised.
             (None, None) => buffer.len().max(PIECE_BYTES),
         };
         let max = usize::try_from(left).unwrap_or(usize::MAX).min(at_once);

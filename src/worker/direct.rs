@@ -173,7 +173,7 @@ pub fn ends(job: &Job, waiting: usize, tcp: bool) -> bool {
 /// Whether the client may have sent something behind its request, though it says that this was the last: some end a body
 /// with a line's end. Closing with unread bytes is a reset, which can destroy the answer on its way.
 pub fn may_send_on(job: &Job) -> bool {
-    job.body_len > 0 && job.request.version != Version::Uwsgi
+    !job.keep_alive && job.body_len > 0 && job.request.version != Version::Uwsgi
 }
 
 /// Tells the client of the end of a connection that does not stay.

@@ -45,7 +45,7 @@ impl<R: Reactor> Ring<R> {
         let trail = self.record(&parcel, verdict.is_some());
         let job = &mut parcel.job;
         let (token, keep_alive, sent) = (job.token, job.keep_alive, job.sent);
-        let may_send_on = !keep_alive && direct::may_send_on(job);
+        let may_send_on = direct::may_send_on(job);
         let (answer, channel) = (self.take_answer(job), job.channel.take());
         self.retire(parcel);
         let stays = self.take_back(token);

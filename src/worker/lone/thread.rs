@@ -100,9 +100,8 @@ impl Desk {
     /// Whether a request is over in the usual way, and another may follow.
     fn may_be_kept(&self, job: &Job) -> bool {
         let usual = job.sent == Sent::Whole && job.outcome != Outcome::LastException;
-        let over = job.keep_alive || !direct::may_send_on(job);
         let open = !self.plan.slot().is_draining() && !self.plan.area.is_paused();
-        usual && over && open && self.lone.site(job.listener).is_some()
+        usual && open && !direct::may_send_on(job) && self.lone.site(job.listener).is_some()
     }
 
     /// *Interpreter.* The request that was waited for.
