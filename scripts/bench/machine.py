@@ -1,9 +1,19 @@
 """What a figure is worth nothing without: commit, kernel, CPU, and how busy the machine was."""
 
+import json
 import os
 import platform
 import subprocess
+import time
 from datetime import datetime, timezone
+from statistics import median
+
+# A virtual machine's cores are real ones of the host, and not always the same: halves of one core, neighbours, or strangers
+# without a cache in common. This often we look, this long, to know what is usual here.
+LOOKS = 15
+LOOK_SECONDS = 0.1
+# As far as usual, but for noise. The kinds differ by more than twice.
+SAME_FACTOR = 1.5
 
 
 def describe(root):
@@ -45,6 +55,30 @@ def backlog_max():
     """The largest backlog a server can have."""
     with open("/proc/sys/net/core/somaxconn", encoding="ascii") as file:
         return int(file.read())
+
+
+def distance(generator, cores):
+    """Nanoseconds from one core to the other and back; None where there is only one."""
+    if len(cores) < 2:
+        return None
+    line = _output([str(generator), "distance", *map(str, cores[:2])])
+    return json.loads(line)["ns"] if line else None
+
+
+def usual_distance(generator, cores):
+    """What it mostly is."""
+    looks = []
+    for _ in range(LOOKS):
+        looks.append(distance(generator, cores))
+        if looks[-1] is None:
+            return None
+        time.sleep(LOOK_SECONDS)
+    return median(looks)
+
+
+def is_usual(ns, usual):
+    """Whether the cores are as far from each other as they mostly are."""
+    return ns is None or usual is None or usual / SAME_FACTOR <= ns <= usual * SAME_FACTOR
 
 
 def busy_seconds():

@@ -18,6 +18,8 @@ from servers import BACKLOG, Site
 READY_SECONDS = 15.0
 # wrk knows whole seconds only, so this is also the shortest warm-up.
 WARM_SECONDS = 1
+# So often a turn is taken again.
+TURNS_AGAIN = 4
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,19 @@ class Bench:
     seconds: float
     # By (row, server): the files and commands used, for the report.
     starts: dict
+    # Nanoseconds between the cores, as they mostly are; None where it does not matter.
+    distance: float | None = None
+
+
+def in_place(turn):
+    """A turn in which the machine's cores were as far from each other as they mostly are, if there is one in a few: in
+    another everything has other costs, for every server, and it would only show who had more of them."""
+    for _ in range(TURNS_AGAIN):
+        result = turn()
+        if not result["moved"]:
+            return result
+        time.sleep(machine.LOOK_SECONDS)
+    return turn()
 
 
 def measure(bench, row, server):
@@ -69,12 +84,15 @@ def _measure(bench, row, server, folder, started):
         return clients.wrk(row, address, seconds, where.client)
 
     load(WARM_SECONDS)
+    far = [machine.distance(bench.generator, bench.cores)]
     tree, before = main.tree(), _cpu(main, nginx)
     result = load(bench.seconds)
     used = [late - early for early, late in zip(before, _cpu(main, nginx))]
     if sorted(tree) != sorted(main.tree()):
         raise RuntimeError("a process came or went during the load: its CPU time can't be told")
-    return _figures(result, *used)
+    far.append(machine.distance(bench.generator, bench.cores))
+    moved = not all(machine.is_usual(ns, bench.distance) for ns in far)
+    return {**_figures(result, *used), "distances_ns": far, "moved": moved}
 
 
 def _cpu(main, nginx):

@@ -23,7 +23,8 @@ def summarise(rounds):
         for figure in FIGURES
         for values in [[each[figure] for each in rounds]]
     }
-    return {**summary, "requests": sum(each["requests"] for each in rounds), "errors": errors}
+    counts = {"requests": sum(each["requests"] for each in rounds), "moved": sum(each["moved"] for each in rounds)}
+    return {**summary, **counts, "errors": errors}
 
 
 def ratio(row_result, figure, peer):
@@ -60,9 +61,10 @@ def to_json(machine, settings, results, starts, problems):
 
 def _heading(machine, settings):
     versions = ", ".join(f"{name} {version}" for name, version in settings["servers"].items())
+    apart = f" {machine['distance_ns']:.0f} ns apart" if machine["distance_ns"] else ""
     return (
         f"{machine['date']}, commit {machine['commit']}, Linux {machine['kernel']}, {machine['cpu']}, "
-        f"{len(machine['cores'])} cores, load average before {machine['load_average_before'][0]}; "
+        f"{len(machine['cores'])} cores{apart}, load average before {machine['load_average_before'][0]}; "
         f"{settings['rounds']} rounds of {settings['seconds']} s, servers taking turns; Python "
         f"{settings['python']}. {versions}."
     )
@@ -123,6 +125,9 @@ def _row_table(row, result, starts):
     others = [each["others"]["max"] for each in result.values()]
     if max(others) > OTHERS_CORES:
         notes.append(f"Disturbed: other programs used up to {max(others):.1f} cores during a round.")
+    moved = sum(each["moved"] for each in result.values())
+    if moved:
+        notes.append(f"Moved: in {moved} turns the cores were not as far from each other as usual.")
     return "\n".join(lines + [""] * bool(notes) + notes)
 
 

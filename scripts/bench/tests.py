@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import apps  # noqa: E402
 import front  # noqa: E402
+import machine  # noqa: E402
+import measure  # noqa: E402
 import processes  # noqa: E402
 import report  # noqa: E402
 import stepping  # noqa: E402
@@ -139,10 +141,11 @@ class Weighing(unittest.TestCase):
         self.assertEqual(processes.cpu_seconds(2**22 + 1), 0.0)
 
 
-def one_round(rps, cpu_us, errors=None, client_busy=0.5):
+def one_round(rps, cpu_us, errors=None, client_busy=0.5, moved=False):
     """A round with what a test cares about."""
     rest = dict.fromkeys(("front_cpu_us", "p50_us", "p99_us", "p999_us", "max_us", "others"), 0.0)
-    return {**rest, "rps": rps, "cpu_us": cpu_us, "client_busy": client_busy, "requests": 1, "errors": errors or {}}
+    rest |= {"client_busy": client_busy, "requests": 1, "errors": errors or {}, "moved": moved}
+    return {**rest, "rps": rps, "cpu_us": cpu_us}
 
 
 class Reporting(unittest.TestCase):
@@ -153,6 +156,7 @@ class Reporting(unittest.TestCase):
     def page(self, **servers):
         results = {self.row.name: {name: report.summarise(rounds) for name, rounds in servers.items()}}
         facts = {"date": "d", "commit": "c", "kernel": "k", "cpu": "m", "cores": [0, 1], "load_average_before": [0]}
+        facts["distance_ns"] = 80.0
         settings = {"rounds": 1, "seconds": 1, "python": "3", "servers": {}}
         return report.markdown(facts, settings, [self.row], results, {}, ["x: broke\n\n log"])
 
@@ -183,6 +187,28 @@ class Reporting(unittest.TestCase):
         page = self.page(uwsgi=[one_round(100.0, 10.0)])
         self.assertIn("| – | – |", page)
         self.assertIn("- x: broke / log", page)
+
+
+    def test_turns_on_a_machine_that_moved_are_named(self):
+        self.assertNotIn("Moved", self.page(uwring=[one_round(1.0, 1.0)]))
+        page = self.page(uwring=[one_round(1.0, 1.0, moved=True), one_round(1.0, 1.0)])
+        self.assertIn("Moved: in 1 turns", page)
+
+
+class Moving(unittest.TestCase):
+    """A virtual machine's cores are not always the same."""
+
+    def test_a_turn_is_taken_again_a_few_times(self):
+        for moved, taken in (([False], 1), ([True, True, False], 3), ([True] * 9, measure.TURNS_AGAIN + 1)):
+            turns = iter([one_round(n, 1.0, moved=each) for n, each in enumerate(moved)])
+            self.assertEqual(measure.in_place(lambda turns=turns: next(turns))["rps"], taken - 1)
+
+    def test_as_far_as_usual(self):
+        self.assertEqual([machine.is_usual(ns, 81.0) for ns in (34, 60, 88, 350)], [False, True, True, False])
+        self.assertTrue(machine.is_usual(None, None))
+
+    def test_one_core_is_nowhere(self):
+        self.assertIsNone(machine.usual_distance("no-such-program", [0]))
 
 
 ECHO = """

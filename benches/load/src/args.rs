@@ -9,6 +9,7 @@ pub(crate) const USAGE: &str = "\
 usage: uwring-load uwsgi TARGET [-c N] [-d SECONDS | -n REQUESTS] [options]
        uwring-load idle  TARGET [-c N] [-d SECONDS]
        uwring-load floor TARGET [-d SECONDS]
+       uwring-load distance CORE CORE
 
 TARGET is a path (unix socket) or 127.0.0.1:PORT or [::1]:PORT.
 
@@ -26,6 +27,7 @@ idle: sends one GET on each of N connections, prints one JSON line, then holds t
   -d, --seconds S        let go after S seconds, or when standard input ends (60)
 floor: fixed answers to uwsgi requests; to compare servers with the sockets' own cost
   -d, --seconds S        stop after S seconds (600)
+distance: nanoseconds in which a word goes from one core to the other and back
 ";
 
 /// A run by number of requests still ends.
@@ -38,6 +40,7 @@ pub(crate) enum Mode {
     Uwsgi(UwsgiPlan),
     Idle(IdlePlan),
     Floor(FloorPlan),
+    Distance(DistancePlan),
 }
 
 /// A load to produce.
@@ -70,6 +73,12 @@ pub(crate) struct FloorPlan {
     pub(crate) duration: Duration,
 }
 
+/// Two cores, by the kernel's numbers.
+#[derive(Debug)]
+pub(crate) struct DistancePlan {
+    pub(crate) cores: [usize; 2],
+}
+
 /// Options as written; each mode then takes what it knows and refuses the rest.
 #[derive(Default)]
 struct Given {
@@ -88,6 +97,9 @@ pub(crate) fn parse(words: &[String]) -> Result<Mode, String> {
     let mode = words.next().ok_or("which mode?")?;
     if matches!(mode.as_str(), "-h" | "--help" | "help") {
         return Ok(Mode::Help);
+    }
+    if mode == "distance" {
+        return distance_plan(words.as_slice()).map(Mode::Distance);
     }
     let target: Target = words.next().ok_or("which target?")?.parse()?;
     let given = options(words)?;
@@ -146,6 +158,15 @@ fn floor_plan(target: Target, given: Given) -> Result<FloorPlan, String> {
     Ok(FloorPlan { target, duration: seconds(given.seconds, SECONDS_MAX)? })
 }
 
+fn distance_plan(words: &[String]) -> Result<DistancePlan, String> {
+    match words {
+        [here, there] if here != there => {
+            Ok(DistancePlan { cores: [number("distance", here)?, number("distance", there)?] })
+        }
+        _ => Err("distance: between which two cores?".to_owned()),
+    }
+}
+
 fn at_least_one(connections: usize) -> Result<usize, String> {
     if connections == 0 { Err("at least one connection, please".to_owned()) } else { Ok(connections) }
 }
@@ -190,6 +211,9 @@ mod tests {
             "uwsgi /tmp/s -z 1",
             "uwsgi /tmp/s -c",
             "uwsgi 192.0.2.1:80",
+            "distance 0",
+            "distance 1 1",
+            "distance 0 x",
         ];
         for line in cases {
             assert!(parse(&words(line)).is_err(), "{line:?} was accepted");

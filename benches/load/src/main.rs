@@ -3,6 +3,7 @@
 //! * `uwsgi`: closed-loop load in the uwsgi protocol, one request a connection, as nginx's `uwsgi_pass` does.
 //! * `idle`: opens many keep-alive HTTP connections and holds them, so that their memory can be weighed.
 //! * `floor`: answers uwsgi requests with fixed bytes and the fewest system calls; what a server cannot go below.
+//! * `distance`: how far two cores are from each other, which on a virtual machine changes.
 //!
 //! Every mode speaks to loopback and unix sockets only, ends by itself, and prints one line of JSON.
 
@@ -10,6 +11,7 @@
 
 mod args;
 mod connection;
+mod distance;
 mod drive;
 mod floor;
 mod idle;
@@ -46,6 +48,7 @@ fn run(mode: &Mode) -> std::io::Result<()> {
         Mode::Uwsgi(plan) => println!("{}", drive::run(plan)?.to_json()),
         Mode::Idle(plan) => idle::run(plan)?,
         Mode::Floor(plan) => floor::run(plan)?,
+        Mode::Distance(plan) => distance::run(plan)?,
     }
     Ok(())
 }
