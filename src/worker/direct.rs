@@ -48,6 +48,11 @@ impl Claims {
         Claims((0..threads).map(|_| AtomicU64::new(0)).collect())
     }
 
+    /// So many, as a divisor: where each is busy, answers come that much more often than one thread's.
+    fn threads(&self) -> u64 {
+        self.0.len().max(1) as u64
+    }
+
     /// *Interpreter.* `thread` begins with request `serial`.
     pub fn open(&self, thread: u32, serial: u64) {
         if let Some(claim) = self.0.get(thread as usize) {
@@ -154,7 +159,7 @@ pub fn finish(job: &mut Job, claims: &Claims, waiting: usize, ends: bool) -> boo
     if job.sent == Sent::Failed || job.channel.is_some() {
         return false;
     }
-    let us = job.finished.since(job.started);
+    let us = job.finished.since(job.started) / claims.threads();
     let worth = job.claimed || waiting == 0 || us >= WORTH_US && !held::is_worth(us, waiting);
     // A failure is noted in the job.
     if worth && (job.claimed && is_out(job) || send(job, claims, ends) == Ok(true)) {
@@ -247,16 +252,19 @@ mod tests {
 
     #[test]
     fn an_answer_goes_out_where_that_is_worth_it() {
-        let claims = Claims::new(1);
-        for (us, waiting, sent) in [
-            (WORTH_US, 1, Sent::Whole),
-            (WORTH_US, held::CROWD, Sent::No),
-            (1, 0, Sent::Whole),
-            (1, 1, Sent::No),
+        for (threads, us, waiting, sent) in [
+            (1, WORTH_US, 1, Sent::Whole),
+            (1, WORTH_US, held::CROWD, Sent::No),
+            (1, 1, 0, Sent::Whole),
+            (1, 1, 1, Sent::No),
+            (1, 10_000, held::CROWD, Sent::Whole),
+            (64, 10_000, held::CROWD, Sent::No),
+            (64, 10_000, held::CROWD - 1, Sent::Whole),
         ] {
+            let claims = Claims::new(threads);
             let (mut job, _ours, mut theirs) = job(us, b"answer", &claims);
             finish(&mut job, &claims, waiting, false);
-            assert_eq!(job.sent, sent, "{us} {waiting}");
+            assert_eq!(job.sent, sent, "{threads} {us} {waiting}");
             if sent == Sent::Whole {
                 let mut got = [0; 6];
                 theirs.read_exact(&mut got).expect("sent");

@@ -25,7 +25,8 @@ pub const CROWD: usize = 8;
 /// Longer ones are not.
 const BYTES_MAX: usize = 16 * 1024;
 
-/// Whether the answer to a request that took `us` microseconds is left to the ring thread, where `waiting` others wait.
+/// Whether an answer is left to the ring thread where one comes each `us` microseconds (so long the request took, divided by
+/// the number of threads) and `waiting` others wait.
 /// What takes longer does not come in numbers, and a shorter one is left to it anyway.
 pub fn is_worth(us: u64, waiting: usize) -> bool {
     waiting >= CROWD && (WORTH_US..LATER_US).contains(&us)
@@ -73,7 +74,7 @@ impl Held {
         }
         let is_whole = matches!(&job.stage, Stage::Started(body) if body.is_whole());
         let (us, waiting) = (now.since(job.started), waiting());
-        if !(is_whole && is_worth(us, waiting) || us < WORTH_US && waiting > 0) {
+        if !(is_whole && is_worth(us / self.slots.len() as u64, waiting) || us < WORTH_US && waiting > 0) {
             return false;
         }
         let Some(token) = job.token else { return false };
@@ -176,7 +177,8 @@ mod tests {
         Job { token: Some(Token(7)), thread: 1, out: b"answer".to_vec(), stage, ..Job::default() }
     }
 
-    const LATE: Micros = Micros(WORTH_US);
+    /// Of each of two threads.
+    const LATE: Micros = Micros(2 * WORTH_US);
 
     #[test]
     fn an_answer_goes_with_its_request() {
@@ -195,7 +197,7 @@ mod tests {
         let held = Held::new(2);
         let mut job = job(Delimiter::Sized(0));
         assert!(held.hold(&mut job, || CROWD, LATE));
-        let (token, channel) = held.take_late(Micros(WORTH_US + LATER_US)).expect("late");
+        let (token, channel) = held.take_late(Micros(LATE.0 + LATER_US)).expect("late");
         assert_eq!(token, Token(7));
         assert!(matches!(channel.output(&mut Vec::new()), Output::Bytes(bytes) if bytes == b"answer"));
         assert!(!held.is_any());
@@ -241,7 +243,8 @@ mod tests {
         for (body, waiting, now) in [
             (Delimiter::Sized(0), CROWD - 1, LATE),
             (Delimiter::Sized(0), 0, Micros(WORTH_US - 1)),
-            (Delimiter::Sized(0), CROWD, Micros(LATER_US)),
+            (Delimiter::Sized(0), CROWD, Micros(2 * LATER_US)),
+            (Delimiter::Sized(0), CROWD, Micros(LATE.0 - 1)),
             (Delimiter::Sized(1), CROWD, LATE),
             (Delimiter::Chunked, CROWD, LATE),
             (Delimiter::Close, CROWD, LATE),
