@@ -36,7 +36,8 @@ fn between(here: usize, there: usize) -> io::Result<Duration> {
         let echo = scope.spawn(|| stay_on(there).map(|()| answer(&word.0)));
         let asked = stay_on(here).map(|()| {
             // Who could not be placed has ended, and never answers.
-            let tries = (0..TRIES).map_while(|_| (!echo.is_finished()).then(|| ask(&word.0, || echo.is_finished())));
+            let tries =
+                (0..TRIES).map_while(|_| (!echo.is_finished()).then(|| ask(&word.0, || echo.is_finished())));
             tries.min().unwrap_or_default() / TURNS
         });
         word.0.store(OVER, Ordering::Relaxed);
@@ -85,7 +86,8 @@ mod tests {
     #[test]
     fn a_word_takes_its_time() {
         let ours = nix::sched::sched_getaffinity(Pid::from_raw(0)).expect("known");
-        let cores: Vec<usize> = (0..CpuSet::count()).filter(|core| ours.is_set(*core).unwrap_or(false)).collect();
+        let cores: Vec<usize> =
+            (0..CpuSet::count()).filter(|core| ours.is_set(*core).unwrap_or(false)).collect();
         let (Some(first), Some(last)) = (cores.first(), cores.last()) else { panic!("no core") };
         if first != last {
             // Affinity is a thread's own.
