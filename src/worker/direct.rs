@@ -48,11 +48,6 @@ impl Claims {
         Claims((0..threads).map(|_| AtomicU64::new(0)).collect())
     }
 
-    /// So many, as a divisor: where each is busy, answers come that much more often than one thread's.
-    fn threads(&self) -> u64 {
-        self.0.len().max(1) as u64
-    }
-
     /// *Interpreter.* `thread` begins with request `serial`.
     pub fn open(&self, thread: u32, serial: u64) {
         if let Some(claim) = self.0.get(thread as usize) {
@@ -159,7 +154,7 @@ pub fn finish(job: &mut Job, claims: &Claims, waiting: usize, ends: bool) -> boo
     if job.sent == Sent::Failed || job.channel.is_some() {
         return false;
     }
-    let us = job.finished.since(job.started) / claims.threads();
+    let us = held::each(job.finished.since(job.started), claims.0.len());
     let worth = job.claimed || waiting == 0 || us >= WORTH_US && !held::is_worth(us, waiting);
     // A failure is noted in the job.
     if worth && (job.claimed && is_out(job) || send(job, claims, ends) == Ok(true)) {

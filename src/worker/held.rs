@@ -25,8 +25,13 @@ pub const CROWD: usize = 8;
 /// Longer ones are not.
 const BYTES_MAX: usize = 16 * 1024;
 
-/// Whether an answer is left to the ring thread where one comes each `us` microseconds (so long the request took, divided by
-/// the number of threads) and `waiting` others wait.
+/// How often answers come, where requests take `us` microseconds and each of so many `threads` (one at least) is busy: each so
+/// many microseconds.
+pub fn each(us: u64, threads: usize) -> u64 {
+    us / threads as u64
+}
+
+/// Whether an answer is left to the ring thread where one comes [`each`] `us` microseconds and `waiting` others wait.
 /// What takes longer does not come in numbers, and a shorter one is left to it anyway.
 pub fn is_worth(us: u64, waiting: usize) -> bool {
     waiting >= CROWD && (WORTH_US..LATER_US).contains(&us)
@@ -74,7 +79,7 @@ impl Held {
         }
         let is_whole = matches!(&job.stage, Stage::Started(body) if body.is_whole());
         let (us, waiting) = (now.since(job.started), waiting());
-        if !(is_whole && is_worth(us / self.slots.len() as u64, waiting) || us < WORTH_US && waiting > 0) {
+        if !(is_whole && is_worth(each(us, self.slots.len()), waiting) || us < WORTH_US && waiting > 0) {
             return false;
         }
         let Some(token) = job.token else { return false };
