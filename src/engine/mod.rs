@@ -12,6 +12,7 @@ pub mod choice;
 mod entries;
 pub mod epoll;
 pub mod payload;
+pub mod readiness;
 pub mod ring;
 mod sendfile;
 pub mod solo;

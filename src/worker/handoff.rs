@@ -27,10 +27,14 @@ pub const LATER_US: u64 = 1_000;
 pub enum Reply {
     /// The request is finished; its response is in the job, or the rest of it in the channel.
     Done(Parcel),
-    /// The same, and the thread has the next one already: of somebody new, the connection.
-    Next(Parcel, Option<OwnedFd>),
+    /// The same, and the thread has the next one already, by this connection.
+    Next(Parcel, OwnedFd),
     /// The same, and what came of waiting for the next one.
     Back(Parcel, Rest),
+    /// The same, and its connection is in the circle.
+    Seated(Parcel),
+    /// A connection is in the circle no more: what was received on it.
+    Left(Token, Vec<u8>),
     /// There are bytes to send in the connection's channel.
     Output(Token, Arc<Channel>),
     /// The application waits for more of the request body.
@@ -245,6 +249,12 @@ impl Handoff {
     /// How many threads handle one.
     pub fn signals_in_hand(&self) -> usize {
         self.signals_in_hand.load(Ordering::Relaxed)
+    }
+
+    /// *Interpreter.* Whether the ring thread has not heard of so much that it is to catch up first. (It may get no processor
+    /// for a while.)
+    pub fn is_backed_up(&self) -> bool {
+        self.replies.len() > self.replies.capacity() / 2
     }
 
     /// Requests that no thread has taken yet.

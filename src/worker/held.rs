@@ -55,6 +55,11 @@ enum Slot {
     Taken(Arc<Channel>),
 }
 
+/// Whether an answer with a body of so many bytes can be held.
+pub fn fits(body_bytes: u64) -> bool {
+    body_bytes <= BYTES_MAX as u64
+}
+
 impl Held {
     /// For so many threads.
     pub fn new(threads: u32) -> Held {

@@ -106,6 +106,8 @@ pub struct Job {
     pub lent: Option<RawFd>,
     /// It is closed, and its number may be another's already.
     pub closed: bool,
+    /// It came by way of the circle.
+    pub seated: bool,
     /// The interpreter thread answers, nobody else does.
     pub claimed: bool,
     /// Its answer is with those that are held.
@@ -166,7 +168,7 @@ impl Job {
             keeps request head body out logvars notes;
             forgets token listener chunk pieces body_len body_in_head granted spool decoder stage rest channel filter status
                 field_count head_sent body_sent since arrived ahead_us ready started finished thread serial outcome app
-                via_sendfile keep_alive streamed lent closed claimed held sent
+                via_sendfile keep_alive streamed lent closed seated claimed held sent
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Requests that come one after the other. A lone client's next request follows its last one within a fraction of a
-//! millisecond: by way of the ring thread it would cost two changes of threads, which is more than all the rest of a short
-//! request. So an interpreter thread that has answered, and has nothing else to do, waits for a moment itself, with a small
-//! ring of its own, for the next request on the connection, or where that ends, for the next connection at the same door.
+//! Requests that come one after the other, each on a connection of its own. A lone client's next request follows its last one
+//! within a fraction of a millisecond: by way of the ring thread it would cost two changes of threads, which is more than all the
+//! rest of a short request. So an interpreter thread that has answered, and has nothing else to do, waits for a moment itself,
+//! with a small ring of its own, for the next connection at the same door. (On connections that stay: `circle`.)
 //!
 //! ```text
 //! answered ──► kept ──► the next one is here: `Reply::Next`, the ring thread hears of it 4 ms later at most
@@ -21,21 +21,15 @@ use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crossbeam_queue::ArrayQueue;
-
+use super::Plan;
 use super::connection::Reading;
 use super::job::Parcel;
 use super::ring_thread::Ring;
 use super::stop::Phase;
-use super::{Plan, acceptor, preface};
 use crate::base::clock::Micros;
-use crate::base::engine::Kind;
-use crate::base::protocol::{Cover, SocketProtocol};
 use crate::engine::Reactor;
-use crate::proto::http::Site;
 use crate::shared::area::bump;
 use crate::sys::host;
-use crate::sys::socket::Listener;
 
 /// The ring thread looks at what is kept so often, milliseconds…
 const TICK_MS: u64 = 4;
@@ -44,25 +38,18 @@ const HOLD_US: u64 = 4_000;
 /// With so many in the line at a door, and requests that take their time (`habit`), the ring thread, which receives from many
 /// at once, is as good, and leaves another core for the application.
 const CROWD: u32 = 24;
-/// Jobs that are ready for an interpreter thread: more than come in that time.
-const SPARES: usize = 128;
 
 /// What interpreter thread and ring thread share about it.
 #[derive(Debug)]
 pub struct Lone {
-    /// What is configured leaves nothing to be done between head and application but what is done here.
-    possible: bool,
     /// With so many in a line it is left to the ring thread, if there is a core for that.
     crowd: Option<u32>,
-    /// Of each door; `None`: of what comes there more is to be known.
-    sites: Box<[Option<Site>]>,
     /// The door that is kept, from 1; 0: none.
     door: AtomicUsize,
     /// When the thread began to wait last, microseconds.
     came: AtomicU64,
     /// Requests are taken here.
     is_on: AtomicBool,
-    spares: ArrayQueue<Parcel>,
     /// Connections that were closed here. As long as the ring thread has not heard of all, the descriptor it knows of one that
     /// is lent may be another's.
     closed: Mutex<u64>,
@@ -73,7 +60,7 @@ pub struct Lone {
 pub struct Rest {
     /// Somebody new.
     guest: Option<OwnedFd>,
-    /// What was received, from the guest or on the connection.
+    /// What was received from him.
     read: Vec<u8>,
     /// Somebody else may wait at the door, of whom nobody was told.
     knocked: bool,
@@ -87,40 +74,15 @@ impl Rest {
 }
 
 impl Lone {
-    /// For a worker; `rules`: requests are looked at before the application is called.
-    pub fn new(plan: &Plan, rules: bool) -> Lone {
-        let settings = &plan.settings.request;
-        let bounded =
-            settings.queue_size > 0 || settings.queue_timeout > 0 || settings.keepalive_requests > 0;
-        let looks = rules || settings.tracing || plan.settings.monitor.health_checks;
-        let host = host::node();
-        let site = |listener: &Listener| {
-            let plain = matches!(listener.cover, Cover::None)
-                && matches!(
-                    listener.protocol,
-                    SocketProtocol::Uwsgi | SocketProtocol::Http | SocketProtocol::Auto
-                )
-                && !preface::possible(settings, listener.protocol);
-            plain.then(|| acceptor::site(&host, listener))
-        };
+    /// For a worker.
+    pub fn new(plan: &Plan) -> Lone {
         Lone {
-            possible: plan.settings.process.threads == 1
-                && plan.area.instance().engine() == Kind::IoUring
-                && !bounded
-                && !looks
-                && settings.trusted_proxies.is_empty(),
             crowd: has_room(plan).then_some(CROWD),
-            sites: plan.listeners.iter().map(site).collect(),
             door: AtomicUsize::new(0),
             came: AtomicU64::new(0),
             is_on: AtomicBool::new(false),
-            spares: ArrayQueue::new(SPARES),
             closed: Mutex::new(0),
         }
-    }
-
-    fn site(&self, listener: usize) -> Option<&Site> {
-        self.sites.get(listener)?.as_ref()
     }
 
     /// The door whose clients the interpreter thread takes.
@@ -143,11 +105,6 @@ impl Lone {
         self.is_on() || self.door().is_some()
     }
 
-    /// Takes a cleared job for the next request, if one is needed.
-    pub fn spare(&self, parcel: Parcel) -> Option<Parcel> {
-        if self.is_on() { self.spares.push(parcel).err() } else { Some(parcel) }
-    }
-
     /// Whether the thread has not come to wait for long.
     fn is_late(&self, now: Micros) -> bool {
         now.since(Micros(self.came.load(Ordering::Relaxed))) > HOLD_US
@@ -159,7 +116,8 @@ impl Lone {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn stop(&self) {
+    /// *Interpreter.* It waits no more.
+    pub fn stop(&self) {
         if self.is_begun() {
             self.door.store(0, Ordering::Relaxed);
             self.is_on.store(false, Ordering::Relaxed);
@@ -175,20 +133,14 @@ fn has_room(plan: &Plan) -> bool {
 }
 
 impl<R: Reactor> Ring<R> {
-    /// An interpreter thread has finished a request, and is at work on the next one: on the same connection, or on that of
-    /// `guest`, which takes its place.
-    pub(super) fn went_on(&mut self, mut parcel: Parcel, guest: Option<OwnedFd>) {
-        self.count_finished(&parcel);
+    /// An interpreter thread has finished a request, and is at work on the next one: on the connection of `guest`, which takes
+    /// the last one's place.
+    pub(super) fn went_on(&mut self, parcel: Parcel, guest: OwnedFd) {
         let (token, listener) = (parcel.job.token, parcel.job.listener);
-        self.at_the_end(&mut parcel);
-        self.account(&parcel);
-        let trail = self.record(&parcel, false);
-        self.lost(trail);
         self.note_closed(&parcel);
-        self.retire(parcel);
+        self.finished_elsewhere(parcel);
         let conn = token.and_then(|token| self.conn(token)).expect("a connection that is lent stays");
-        conn.served = if guest.is_some() { 1 } else { conn.served + 1 };
-        let Some(guest) = guest else { return };
+        conn.served = 1;
         conn.peer = None;
         conn.listener = listener;
         conn.reading = Reading::Dispatched;
@@ -198,6 +150,16 @@ impl<R: Reactor> Ring<R> {
         }
         bump(&self.plan.tally().accepted, 1);
         self.count_taken();
+    }
+
+    /// A request is over whose answer is out, and an interpreter thread keeps the connection.
+    pub(super) fn finished_elsewhere(&mut self, mut parcel: Parcel) {
+        self.count_finished(&parcel);
+        self.at_the_end(&mut parcel);
+        self.account(&parcel);
+        let trail = self.record(&parcel, false);
+        self.lost(trail);
+        self.retire(parcel);
     }
 
     /// An interpreter thread has finished a request, and waited for the next one: what came of that.
@@ -210,12 +172,7 @@ impl<R: Reactor> Ring<R> {
                 self.done(parcel);
                 self.welcome(guest, listener, false, read);
             }
-            None => {
-                if let Some(conn) = parcel.job.token.and_then(|token| self.conn(token)) {
-                    conn.leftover = read;
-                }
-                self.done(parcel);
-            }
+            None => self.done(parcel),
         }
         if knocked {
             self.pass_on(listener);

@@ -7,6 +7,7 @@ mod allowance;
 mod body;
 mod census;
 mod channel;
+mod circle;
 mod connection;
 mod deadlines;
 mod direct;
@@ -21,6 +22,7 @@ mod logbook;
 mod lone;
 pub mod modified;
 pub mod office;
+mod pace;
 mod pages;
 mod preface;
 mod queue;
@@ -37,6 +39,7 @@ mod room;
 mod rules;
 mod serve;
 mod share;
+mod shortcut;
 mod stop;
 mod trace;
 mod tracebacker;
@@ -168,9 +171,13 @@ fn serve(plan: Plan) -> Result<i32, Error> {
     hook(&plan, Moment::PostFork)?;
     let plan = Arc::new(plan);
     let rules = rules::Rules::new(&plan.settings, plan.id, &plan.area);
+    let handoff = handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?;
+    let shortcut = shortcut::Shortcut::new(&plan, rules.is_some());
     let desk: &'static Desk = Box::leak(Box::new(Desk {
-        handoff: handoff::Handoff::new(HANDOFF_REQUESTS).map_err(Error::Handoff)?,
-        lone: lone::Lone::new(&plan, rules.is_some()),
+        lone: lone::Lone::new(&plan),
+        circle: circle::Circle::new(shortcut.is_possible().then(|| handoff.bell())),
+        shortcut,
+        handoff,
         rules,
         pages: pages::Pages::read(&plan.settings.request.error_pages),
         claims: direct::Claims::new(plan.settings.process.threads),

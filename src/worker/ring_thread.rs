@@ -93,6 +93,8 @@ pub struct Ring<R> {
     pub(super) succeeded: bool,
     /// Connections that interpreter threads have closed, so far as is known here.
     pub(super) closed: u64,
+    /// What is known here of the connections in the circle.
+    pub(super) circle: super::circle::Known,
     /// What the slot's counter stood at when this process took it over.
     pub(super) requests_before: u64,
     events: Vec<Event>,
@@ -140,6 +142,7 @@ impl<R: Reactor> Ring<R> {
             patient_until: Millis(0),
             succeeded: false,
             closed: 0,
+            circle: super::circle::Known::default(),
             requests_before,
             events: Vec::new(),
             due: Vec::new(),
@@ -169,6 +172,7 @@ impl<R: Reactor> Ring<R> {
         self.read_replies();
         self.take_held();
         self.look_after();
+        self.look_after_circle();
         self.relay_waiting();
         self.take_relayed();
         self.hand_over();
@@ -237,6 +241,8 @@ impl<R: Reactor> Ring<R> {
                 Reply::Done(parcel) => self.done(parcel),
                 Reply::Next(parcel, guest) => self.went_on(parcel, guest),
                 Reply::Back(parcel, rest) => self.came_back(parcel, rest),
+                Reply::Seated(parcel) => self.seated(parcel),
+                Reply::Left(token, read) => self.left_circle(token, read),
                 Reply::Output(token, channel) => {
                     self.output(token, channel);
                     self.recount(token);
@@ -246,9 +252,14 @@ impl<R: Reactor> Ring<R> {
         }
     }
 
+    /// Whether an interpreter thread receives requests by itself now: it needs jobs, and tells of what is over later.
+    fn takes_shortcuts(&self) -> bool {
+        self.desk.lone.is_on() || self.desk.circle.is_on()
+    }
+
     /// Whether the interpreter thread may be late with the news of answers that it has sent: more of them are to come.
     fn is_patient(&self) -> bool {
-        self.in_flight > 1 || self.desk.lone.is_on()
+        self.in_flight > 1 || self.takes_shortcuts()
     }
 
     fn timeout(&self, patient: bool) -> Option<Duration> {
@@ -262,8 +273,9 @@ impl<R: Reactor> Ring<R> {
         let (recycling, watch) = (self.recycling.look_in(now), self.watch.look_in(now));
         // Who has come is given a reminder a turn later: that turn must come, also where nothing else happens.
         let fresh = (!self.fresh.is_empty()).then_some(limits::FRESH_MS);
-        let (share, door) = (self.share.look_in(), self.desk.lone.look_in());
-        [timer, pause, stop, log, full, queue, recycling, watch, untold, fresh, share, door]
+        let (share, door, circle) =
+            (self.share.look_in(), self.desk.lone.look_in(), self.desk.circle.look_in());
+        [timer, pause, stop, log, full, queue, recycling, watch, untold, fresh, share, door, circle]
             .into_iter()
             .flatten()
             .min()
@@ -297,7 +309,9 @@ impl<R: Reactor> Ring<R> {
         }
         parcel.job.clear();
         parcel.body = Pending::default();
-        if let Some(parcel) = self.desk.lone.spare(parcel)
+        let wanted = self.takes_shortcuts();
+        let left = if wanted { self.desk.shortcut.refill(parcel) } else { Some(parcel) };
+        if let Some(parcel) = left
             && self.jobs.len() < SPARES
         {
             self.jobs.push(parcel);

@@ -7,14 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::channel::{Channel, FilePart};
+use super::circle::Circle;
 use super::direct::{self, Claims};
 use super::filter::{Filter, Kept};
 use super::handoff::{Handoff, Reply};
 use super::held::Held;
 use super::job::{Job, Parcel, Pending, Stage};
 use super::lone::Lone;
+use super::pace::Pace;
 use super::pages::Pages;
 use super::rules::Rules;
+use super::shortcut::Shortcut;
 use super::{Plan, office};
 use crate::base::clock::{self, Micros};
 use crate::base::errors;
@@ -34,8 +37,12 @@ pub struct Desk {
     pub claims: Claims,
     /// Answers that wait for others.
     pub held: Held,
-    /// Requests that come one after the other.
+    /// What an interpreter thread receives by itself.
+    pub shortcut: Shortcut,
+    /// Requests that come one after the other, each on a connection of its own.
     pub lone: Lone,
+    /// Clients that ask again and again, on connections that stay.
+    pub circle: Circle,
     /// What the configuration does to requests and answers by itself.
     pub rules: Option<Rules>,
     /// `error-page-…`.
@@ -151,7 +158,7 @@ impl Desk {
     /// Sends what is in `out`, or passes it to the ring thread, or holds it.
     fn stream(&self, job: &mut Job) -> Result<(), Refusal> {
         let now = clock::now();
-        if self.held.hold(job, || self.handoff.waiting(), now) {
+        if self.held.hold(job, || self.waiting(), now) {
             return Ok(());
         }
         self.pass(job, now)
@@ -281,7 +288,7 @@ impl Host for Desk {
         let mut exchange = match self.take_lone() {
             Some(exchange) => exchange,
             None => {
-                let exchange = self.handoff.take()?;
+                let exchange = self.take_seated().or_else(|| self.handoff.take())?;
                 self.let_go();
                 exchange
             }
@@ -297,7 +304,7 @@ impl Host for Desk {
     }
 
     fn wait(&self, _thread: u32) -> Wake {
-        if self.wait_for_next() { Wake::Request } else { self.handoff.wait() }
+        if self.wait_for_next() || self.wait_for_circle() { Wake::Request } else { self.handoff.wait() }
     }
 
     fn respond(&self, job: &mut Job, head: &Head<'_>, body: Piece<'_>, last: bool) -> Result<(), Refusal> {
@@ -373,14 +380,20 @@ impl Host for Desk {
             job.stage = Stage::Broken;
         }
         job.finished = clock::now();
-        let waiting = self.handoff.waiting();
+        let pace = Pace::with(job);
+        // Whoever sits in the circle gets the answer at once: there the ring thread sleeps.
+        let stays = self.may_sit(job, pace);
+        let waiting = if stays { 0 } else { self.handoff.waiting() };
         let ends = direct::ends(job, waiting, self.plan.listeners[job.listener].is_tcp());
         let (later, now) = (direct::finish(job, &self.claims, waiting, ends), job.finished);
-        let Some(exchange) = self.keep(exchange, waiting) else { return };
+        let Some(exchange) = self.sit(exchange, stays) else { return };
+        let Some(exchange) = self.keep(exchange, waiting, pace) else { return };
         if ends {
             direct::end_early(&exchange.job);
         }
+        let seated = exchange.job.seated;
         self.handoff.answer_by(Reply::Done(exchange), later.then_some(now));
+        self.leave_circle(seated);
     }
 
     fn set_logvar(&self, job: &mut Job, name: &[u8], value: &[u8]) {

@@ -21,7 +21,7 @@ const SMALL_BYTES: usize = 64 * 1024;
 impl<R: Reactor> Ring<R> {
     /// An interpreter thread has finished a request.
     pub(super) fn done(&mut self, parcel: Parcel) {
-        self.in_flight -= 1;
+        self.count_seated(&parcel);
         self.count_finished(&parcel);
         self.conclude(parcel);
     }
@@ -262,7 +262,7 @@ impl<R: Reactor> Ring<R> {
     }
 
     /// The response is out and the connection stays.
-    fn next_request(&mut self, token: Token) {
+    pub(super) fn next_request(&mut self, token: Token) {
         let idle_until = self.idle_until();
         let Some(conn) = self.conn(token) else { return };
         if conn.after == After::Close {

@@ -10,18 +10,13 @@ use super::Rest;
 use super::habit::{Habit, Vain};
 use crate::base::clock;
 use crate::base::limits::POOL_BUFFER_BYTES;
-use crate::engine::Token;
 use crate::engine::solo::{Solo, Until};
-use crate::plugin::host::Outcome;
-use crate::proto::http::{Peer, Site};
-use crate::proto::{self, Step};
-use crate::request::Body;
 use crate::sys::net;
 use crate::sys::socket::queue::Queues;
-use crate::worker::direct::{self, Sent};
+use crate::worker::direct;
 use crate::worker::handoff::Reply;
-use crate::worker::job::{self, Job, Parcel};
-use crate::worker::reading::{self, Heads};
+use crate::worker::job::{Job, Parcel};
+use crate::worker::pace::Pace;
 use crate::worker::serve::Desk;
 
 /// So long it waits where the ring thread does not look yet.
@@ -39,12 +34,10 @@ struct Own {
     habit: Habit,
     /// `None`: it does not wait; or there are none to be had, and all goes its usual way, a little slower.
     means: Option<Means>,
-    /// The last request, answered, whose connection is waited on.
+    /// The last request, answered, at whose door the next one is waited for.
     kept: Option<Parcel>,
     /// The one that came.
     next: Option<Parcel>,
-    /// Who the client of a connection is.
-    peer: Option<(Token, Peer)>,
 }
 
 /// What it waits with.
@@ -60,8 +53,8 @@ thread_local! {
 
 /// What a wait came to.
 enum Came {
-    /// A request; of somebody new, the connection.
-    Request(Parcel, Option<OwnedFd>),
+    /// A request, and the connection it came by.
+    Request(Parcel, OwnedFd),
     /// None that is served here.
     Else(Rest),
 }
@@ -69,49 +62,43 @@ enum Came {
 impl Desk {
     /// *Interpreter.* What the calling thread is to wait with, before it serves: it belongs to an idle worker.
     pub(in crate::worker) fn prepare_to_wait(&self) {
-        if self.lone.possible {
+        if self.shortcut.is_possible() {
             OWN.with_borrow_mut(|own| own.means = Means::new(self));
         }
     }
 
-    /// *Interpreter.* A request is answered, and `waiting` others wait: keeps it, if the next one is to be waited for. The
-    /// request, if not.
-    pub(in crate::worker) fn keep(&self, exchange: Parcel, waiting: usize) -> Option<Parcel> {
-        if !self.lone.possible {
+    /// *Interpreter.* A request is answered, and `waiting` others wait: keeps it, if the next one is to be waited for at its
+    /// door. The request, if not.
+    pub(in crate::worker) fn keep(&self, exchange: Parcel, waiting: usize, pace: Pace) -> Option<Parcel> {
+        if !self.shortcut.is_possible() {
             return Some(exchange);
         }
         OWN.with_borrow_mut(|own| {
             let job = &exchange.job;
-            own.habit.finished(job.arrived, job.started, job.finished);
-            let fits = own.habit.is_ripe() && own.means.is_some() && self.may_be_kept(job);
-            // At a door one may have come just before the ring thread left it.
-            if fits && waiting == 0 && (!job.keep_alive || self.plan.slot().in_hand() <= 1) {
-                own.kept = Some(exchange);
-                return None;
-            }
-            // A thread that has others to serve first comes back to its door.
-            if !fits || job.keep_alive {
+            own.habit.finished();
+            let fits = own.habit.is_ripe(pace) && own.means.is_some() && self.may_follow(job);
+            // Who sits in the circle is waited for there.
+            if !fits || job.keep_alive || self.circle.is_on() {
                 self.lone.stop();
+                return Some(exchange);
             }
-            Some(exchange)
+            // One may have come just before the ring thread left the door. A thread that has others to serve first comes back.
+            if waiting > 0 {
+                return Some(exchange);
+            }
+            own.kept = Some(exchange);
+            None
         })
-    }
-
-    /// Whether a request is over in the usual way, and another may follow.
-    fn may_be_kept(&self, job: &Job) -> bool {
-        let usual = job.sent == Sent::Whole && job.outcome != Outcome::LastException;
-        let open = !self.plan.slot().is_draining() && !self.plan.area.is_paused();
-        usual && open && !direct::may_send_on(job) && self.lone.site(job.listener).is_some()
     }
 
     /// *Interpreter.* The request that was waited for.
     pub(in crate::worker) fn take_lone(&self) -> Option<Parcel> {
-        if self.lone.possible { OWN.with_borrow_mut(|own| own.next.take()) } else { None }
+        if self.shortcut.is_possible() { OWN.with_borrow_mut(|own| own.next.take()) } else { None }
     }
 
     /// *Interpreter.* There is another request: the one that was kept goes back.
     pub(in crate::worker) fn let_go(&self) {
-        if self.lone.possible
+        if self.shortcut.is_possible()
             && let Some(kept) = OWN.with_borrow_mut(|own| own.kept.take())
         {
             self.give_back(kept, Rest::default());
@@ -120,7 +107,7 @@ impl Desk {
 
     /// *Interpreter.* Waits for the next request, if the last one was kept for it. `false`: there is none.
     pub(in crate::worker) fn wait_for_next(&self) -> bool {
-        if !self.lone.possible {
+        if !self.shortcut.is_possible() {
             return false;
         }
         OWN.with_borrow_mut(|own| self.wait_for_next_with(own))
@@ -145,11 +132,10 @@ impl Desk {
                 true
             }
             Came::Else(rest) => {
-                own.habit.in_vain(match (others, kept.job.keep_alive) {
-                    (false, _) => Vain::Nobody,
-                    (true, true) => Vain::Elsewhere,
-                    (true, false) if rest.is_silent() => Vain::Silent,
-                    (true, false) => Vain::Others,
+                own.habit.in_vain(match others {
+                    false => Vain::Nobody,
+                    true if rest.is_silent() => Vain::Silent,
+                    true => Vain::Others,
                 });
                 // At a door that the ring thread has left, this thread comes back to wait.
                 if !others || own.habit.rests() {
@@ -168,15 +154,12 @@ impl Desk {
 
     fn attend(&self, own: &mut Own, last: &mut Job) -> Came {
         let (Some(means), Some(fd)) = (&mut own.means, last.lent) else { return Came::Else(Rest::default()) };
-        let mut parcel = self.lone.spares.pop().unwrap_or_else(job::blank);
+        let mut parcel = self.shortcut.spare();
         parcel.job.listener = last.listener;
         parcel.job.token = last.token;
         // The ring thread's bell ends the wait (`look_after`), where it looks here already.
         let until = if self.lone.is_on() { Until::Bell } else { WAIT };
-        if last.keep_alive {
-            receive(&mut means.solo, fd, &mut parcel.job.head, until);
-            return self.request(own, parcel, fd, None);
-        }
+        let pace = Pace::now();
         self.lone.door.store(last.listener + 1, Ordering::Relaxed);
         let listener = &self.plan.listeners[last.listener];
         let door = listener.fd.as_raw_fd();
@@ -184,7 +167,7 @@ impl Desk {
         last.closed = true;
         // At once, and not with the accept: over TCP the answer waits for the end.
         net::end(fd, listener.is_tcp());
-        let Ok(Some(guest)) = means.solo.accept(door, own.habit.is_first(), until) else {
+        let Ok(Some(guest)) = means.solo.accept(door, pace.is_ahead(), until) else {
             return Came::Else(Rest { knocked: net::is_readable(door), ..Rest::default() });
         };
         let fd = guest.as_raw_fd();
@@ -193,59 +176,17 @@ impl Desk {
         if parcel.job.head.is_empty() && own.habit.is_patient() {
             receive(&mut means.solo, fd, &mut parcel.job.head, LONGER);
         }
-        own.peer = None;
         if self
             .lone
             .crowd
-            .is_some_and(|crowd| own.habit.is_to_look() && means.queues.waiting(listener) >= crowd)
+            .is_some_and(|crowd| own.habit.is_to_look(pace) && means.queues.waiting(listener) >= crowd)
         {
             own.habit.crowd();
         }
-        self.request(own, parcel, fd, Some(guest))
-    }
-
-    /// The request that the received bytes are, if they are one that goes to the application as it is.
-    fn request(&self, own: &mut Own, mut parcel: Parcel, fd: RawFd, guest: Option<OwnedFd>) -> Came {
-        let job = &mut parcel.job;
-        if !job.head.is_empty() && self.is_plain(own, job, fd) {
-            let now = clock::now();
-            job.lent = Some(fd);
-            job.since = now.millis();
-            (job.arrived, job.ready) = (now, now);
-            if self.plan.area.is_draining() || self.plan.settings.request.keepalive_ms == 0 {
-                job.request.keep_alive = false;
-            }
-            let fixed = self.lone.site(job.listener).map_or(&[][..], Site::text);
-            parcel.lend(|job| reading::view(job, &job.head, fixed));
+        if self.make_plain(&mut parcel, fd, &mut None, clock::now()) {
             return Came::Request(parcel, guest);
         }
-        let read = std::mem::take(&mut job.head);
-        Came::Else(Rest { guest, read, knocked: false })
-    }
-
-    /// Whether a request is all here, and nothing but the application has to do with it.
-    fn is_plain(&self, own: &mut Own, job: &mut Job, fd: RawFd) -> bool {
-        let Some(token) = job.token else { return false };
-        let Some(site) = self.lone.site(job.listener) else { return false };
-        let settings = &self.plan.settings.request;
-        let listener = &self.plan.listeners[job.listener];
-        let protocol = listener.protocol;
-        let http = proto::is_http(protocol, &job.head);
-        if http && own.peer.as_ref().is_none_or(|(of, _)| *of != token) {
-            let address = if listener.is_tcp() { net::peer(fd) } else { None };
-            own.peer = Some((token, Peer::new(address)));
-        }
-        let peer = own.peer.as_ref().map(|(_, peer)| peer);
-        let step = Heads { settings, protocol, site, peer }.reparse(job);
-        let behind = job.head.len().saturating_sub(job.request.head_bytes) as u64;
-        match (step, &job.request.body) {
-            (Ok(Step::Head), Body::None) => behind == 0,
-            (Ok(Step::Head), &Body::Sized(len)) if settings.limit_post == 0 || len <= settings.limit_post => {
-                (job.body_len, job.body_in_head) = (len, true);
-                behind == len
-            }
-            _ => false,
-        }
+        Came::Else(Rest { guest: Some(guest), read: std::mem::take(&mut parcel.job.head), knocked: false })
     }
 }
 

@@ -1,0 +1,235 @@
+//! The interpreter thread's side: who may sit in the circle, and what comes from there.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io;
+
+use super::{Circle, Seat};
+use crate::base::clock::{self, Micros};
+use crate::base::limits::POOL_BUFFER_BYTES;
+use crate::engine::Token;
+use crate::engine::readiness::Room;
+use crate::sys::net;
+use crate::worker::direct::WORTH_US;
+use crate::worker::handoff::Reply;
+use crate::worker::job::{Job, Parcel};
+use crate::worker::pace::Pace;
+use crate::worker::serve::Desk;
+
+/// With more connections than this, the ring thread sends several answers at once…
+const FEW: u32 = 8;
+/// …and with so many, those that come too fast, or are too large, to be held for that.
+const MANY: u32 = 24;
+/// The ring thread hears of what was done so late, microseconds.
+const TOLD_US: u64 = 4_000;
+/// After all were taken back, or something came that is not served here, so many requests go their usual way…
+const REST: u32 = 64;
+/// …and so many where all were taken back before the circle had served as many.
+const LONG_REST: u32 = 1_024;
+
+/// What the thread has of its own.
+#[derive(Default)]
+struct Own {
+    /// Those that have something to be read, in the order in which that came.
+    ready: VecDeque<Token>,
+    room: Room,
+    /// When that was told.
+    told: Micros,
+    /// The one whose request the application has.
+    out: Option<Seat>,
+    /// Others sit there meanwhile.
+    has_company: bool,
+    /// Requests from the circle since all were taken back.
+    served: u32,
+    /// Requests that go their usual way.
+    rest: u32,
+}
+
+thread_local! {
+    static OWN: RefCell<Own> = RefCell::new(Own::default());
+}
+
+/// Whether so many connections make a circle, where requests come like this.
+fn is_circle(connections: u32, pace: Pace) -> bool {
+    let max = if pace.taken_for_small_us() < WORTH_US { MANY } else { FEW };
+    connections <= max
+}
+
+impl Own {
+    /// All were taken back.
+    fn recalled(&mut self) {
+        self.rest = if self.served < REST { LONG_REST } else { REST };
+        self.served = 0;
+        self.ready.clear();
+    }
+}
+
+impl Desk {
+    /// *Interpreter.* A request is finished: whether its connection may be in the circle.
+    pub(in crate::worker) fn may_sit(&self, job: &Job, pace: Pace) -> bool {
+        if self.circle.readiness.is_none() {
+            return false;
+        }
+        OWN.with_borrow_mut(|own| {
+            own.rest = own.rest.saturating_sub(1);
+            let begun = own.out.is_some() || own.rest == 0 && pace.is_close();
+            let fits = job.keep_alive && job.lent.is_some() && self.shortcut.knows(job.listener);
+            begun && fits && is_circle(self.plan.slot().connections(), pace)
+        })
+    }
+
+    /// *Interpreter.* A request is answered: keeps its connection in the circle, if it `stays`. The request, if not.
+    pub(in crate::worker) fn sit(&self, mut exchange: Parcel, stays: bool) -> Option<Parcel> {
+        if self.circle.readiness.is_none() {
+            return Some(exchange);
+        }
+        OWN.with_borrow_mut(|own| {
+            let out = own.out.take();
+            exchange.job.seated = out.is_some();
+            let stays = stays && self.may_follow(&exchange.job);
+            let seat = out.or_else(|| stays.then(|| self.circle.invite(&exchange.job)).flatten());
+            let Some(seat) = seat else { return Some(exchange) };
+            self.sit_down(own, seat, exchange, stays)
+        })
+    }
+
+    fn sit_down(&self, own: &mut Own, mut seat: Seat, exchange: Parcel, stays: bool) -> Option<Parcel> {
+        let now = exchange.job.finished;
+        let mut seats = self.circle.seats();
+        let recalled = std::mem::take(&mut seats.recalled);
+        if recalled {
+            own.recalled();
+        }
+        // The end may have begun since that was asked.
+        if !stays || recalled || self.plan.slot().is_draining() {
+            drop(seats);
+            self.circle.forget(seat.fd);
+            return Some(exchange);
+        }
+        seats.is_one_out = false;
+        seat.since = now.millis();
+        seats.list.push(seat);
+        self.circle.settle(&seats);
+        self.circle.move_on(now);
+        self.lone.stop();
+        own.served = own.served.saturating_add(u32::from(exchange.job.seated));
+        // Told before the ring thread can take the connection back.
+        self.handoff.answer_within(Reply::Seated(exchange), now, TOLD_US);
+        None
+    }
+
+    /// *Interpreter.* The ring thread was told of a request: if it came by way of the circle, it is out no more.
+    pub(in crate::worker) fn leave_circle(&self, seated: bool) {
+        if seated {
+            let mut seats = self.circle.seats();
+            seats.is_one_out = false;
+            self.circle.settle(&seats);
+        }
+    }
+
+    /// *Interpreter.* How many wait while the application is at work, so far as is known. In company somebody always may.
+    pub(in crate::worker) fn waiting(&self) -> usize {
+        let waiting = self.handoff.waiting();
+        if !self.circle.is_on() {
+            return waiting;
+        }
+        let company = OWN.with_borrow(|own| own.out.is_none() || own.has_company);
+        waiting + usize::from(company)
+    }
+
+    /// *Interpreter.* The next request from the circle.
+    pub(in crate::worker) fn take_seated(&self) -> Option<Parcel> {
+        if !self.circle.is_on() {
+            return None;
+        }
+        OWN.with_borrow_mut(|own| {
+            while let Some(token) = own.ready.pop_front() {
+                let Some((seat, others)) = self.circle.take(token) else { continue };
+                own.has_company = others;
+                if let Some(parcel) = self.receive(own, seat) {
+                    return Some(parcel);
+                }
+            }
+            None
+        })
+    }
+
+    /// The request that has come on a connection, if it is a plain one. If not, the ring thread goes on with what was received.
+    fn receive(&self, own: &mut Own, mut seat: Seat) -> Option<Parcel> {
+        let mut parcel = self.shortcut.spare();
+        parcel.job.token = Some(seat.token);
+        parcel.job.listener = seat.listener;
+        // An end and an error are found again where all others are.
+        let read = net::append_now(seat.fd, &mut parcel.job.head, POOL_BUFFER_BYTES);
+        if self.make_plain(&mut parcel, seat.fd, &mut seat.peer, own.told) {
+            self.circle.move_on(clock::now());
+            own.out = Some(seat);
+            return Some(parcel);
+        }
+        let nothing = matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        let mut seats = self.circle.seats();
+        seats.is_one_out = false;
+        if nothing && !seats.recalled {
+            seats.list.push(seat);
+            return None;
+        }
+        self.circle.settle(&seats);
+        self.circle.forget(seat.fd);
+        if !parcel.job.head.is_empty() {
+            own.rest = REST;
+        }
+        self.handoff.answer(Reply::Left(seat.token, std::mem::take(&mut parcel.job.head)));
+        None
+    }
+
+    /// *Interpreter.* Waits until something comes from the circle, if somebody sits there. `false`: there is something else to
+    /// do, or nobody is there any more.
+    pub(in crate::worker) fn wait_for_circle(&self) -> bool {
+        let Some(readiness) = &self.circle.readiness else { return false };
+        OWN.with_borrow_mut(|own| {
+            while self.circle.is_on() && self.handoff.attend() {
+                // A set that cannot be waited for is left to the ring thread, which takes all back.
+                let Ok(ready) = readiness.wait(&mut own.room) else { break };
+                own.ready.extend(ready);
+                if !own.ready.is_empty() {
+                    own.told = clock::now();
+                    self.handoff.attended();
+                    return true;
+                }
+            }
+            self.handoff.attended();
+            false
+        })
+    }
+}
+
+impl Circle {
+    /// A place for the connection of a request that came by way of the ring thread.
+    fn invite(&self, job: &Job) -> Option<Seat> {
+        let (token, fd) = (job.token?, job.lent?);
+        self.readiness.as_ref()?.add(fd, token).ok()?;
+        Some(Seat { token, fd, listener: job.listener, peer: None, since: job.finished.millis() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::pace::tests::after;
+
+    #[test]
+    fn a_few_make_a_circle_and_more_where_answers_come_fast() {
+        let (fast, slow) = (after(&[0; 100], WORTH_US - 1), after(&[0; 100], 2 * WORTH_US));
+        assert!(is_circle(FEW, slow) && !is_circle(FEW + 1, slow));
+        assert!(is_circle(MANY, fast) && !is_circle(MANY + 1, fast));
+    }
+
+    #[test]
+    fn a_circle_that_was_of_little_use_is_not_made_again_soon() {
+        for (served, rest) in [(REST - 1, LONG_REST), (REST, REST)] {
+            let mut own = Own { served, ready: [Token(1)].into(), ..Own::default() };
+            own.recalled();
+            assert_eq!((own.rest, own.served, own.ready.len()), (rest, 0, 0));
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Requests that an interpreter thread receives by itself, without the ring thread: those that go to the application as they
+//! are, in a worker whose configuration leaves nothing to be done before. `lone` and `circle` say when it does.
+
+use std::os::fd::RawFd;
+
+use crossbeam_queue::ArrayQueue;
+
+use super::direct::{self, Sent};
+use super::job::{self, Job, Parcel};
+use super::reading::{self, Heads};
+use super::serve::Desk;
+use super::{Plan, acceptor, preface};
+use crate::base::clock::Micros;
+use crate::base::engine::Kind;
+use crate::base::protocol::{Cover, SocketProtocol};
+use crate::plugin::host::Outcome;
+use crate::proto::http::{Peer, Site};
+use crate::proto::{self, Step};
+use crate::request::Body;
+use crate::sys::socket::Listener;
+use crate::sys::{host, net};
+
+/// Jobs that are ready for an interpreter thread: more than come before the ring thread has more.
+const SPARES: usize = 128;
+
+/// Where it is possible, and with what.
+#[derive(Debug)]
+pub struct Shortcut {
+    /// What is configured leaves nothing to be done between head and application but what is done here.
+    possible: bool,
+    /// Of each door; `None`: of what comes there more is to be known.
+    sites: Box<[Option<Site>]>,
+    spares: ArrayQueue<Parcel>,
+}
+
+impl Shortcut {
+    /// For a worker; `rules`: requests are looked at before the application is called.
+    pub fn new(plan: &Plan, rules: bool) -> Shortcut {
+        let settings = &plan.settings.request;
+        let bounded =
+            settings.queue_size > 0 || settings.queue_timeout > 0 || settings.keepalive_requests > 0;
+        let looks = rules || settings.tracing || plan.settings.monitor.health_checks;
+        let host = host::node();
+        let site = |listener: &Listener| {
+            let plain = matches!(listener.cover, Cover::None)
+                && matches!(
+                    listener.protocol,
+                    SocketProtocol::Uwsgi | SocketProtocol::Http | SocketProtocol::Auto
+                )
+                && !preface::possible(settings, listener.protocol);
+            plain.then(|| acceptor::site(&host, listener))
+        };
+        Shortcut {
+            possible: plan.settings.process.threads == 1
+                && plan.area.instance().engine() == Kind::IoUring
+                && !bounded
+                && !looks
+                && settings.trusted_proxies.is_empty(),
+            sites: plan.listeners.iter().map(site).collect(),
+            spares: ArrayQueue::new(SPARES),
+        }
+    }
+
+    /// Whether there is any.
+    pub fn is_possible(&self) -> bool {
+        self.possible
+    }
+
+    /// Whether what comes by a listening socket can be served so.
+    pub fn knows(&self, listener: usize) -> bool {
+        self.site(listener).is_some()
+    }
+
+    fn site(&self, listener: usize) -> Option<&Site> {
+        self.sites.get(listener)?.as_ref()
+    }
+
+    /// *Ring.* Gives a cleared job for the next request, if one is needed.
+    pub fn refill(&self, parcel: Parcel) -> Option<Parcel> {
+        self.spares.push(parcel).err()
+    }
+
+    /// *Interpreter.* A job for the next request.
+    pub fn spare(&self) -> Parcel {
+        self.spares.pop().unwrap_or_else(job::blank)
+    }
+}
+
+impl Desk {
+    /// *Interpreter.* Whether a request is over in the usual way, and another may follow.
+    pub(super) fn may_follow(&self, job: &Job) -> bool {
+        let usual = job.sent == Sent::Whole && job.outcome != Outcome::LastException;
+        let open = !self.plan.slot().is_draining() && !self.plan.area.is_paused();
+        let told = !self.handoff.is_backed_up();
+        usual && open && told && !direct::may_send_on(job) && self.shortcut.knows(job.listener)
+    }
+
+    /// *Interpreter.* Makes the received bytes a request that came at `arrived`, if they are one that goes to the application as
+    /// it is. `peer`: who the client of the connection is, once that was asked for.
+    pub(super) fn make_plain(
+        &self,
+        parcel: &mut Parcel,
+        fd: RawFd,
+        peer: &mut Option<Peer>,
+        arrived: Micros,
+    ) -> bool {
+        let job = &mut parcel.job;
+        let Some(site) = self.shortcut.site(job.listener) else { return false };
+        if job.head.is_empty() || !self.is_plain(job, site, fd, peer) {
+            return false;
+        }
+        job.lent = Some(fd);
+        job.since = arrived.millis();
+        (job.arrived, job.ready) = (arrived, arrived);
+        if self.plan.area.is_draining() || self.plan.settings.request.keepalive_ms == 0 {
+            job.request.keep_alive = false;
+        }
+        parcel.lend(|job| reading::view(job, &job.head, site.text()));
+        true
+    }
+
+    /// Whether a request is all here, and nothing but the application has to do with it.
+    fn is_plain(&self, job: &mut Job, site: &Site, fd: RawFd, peer: &mut Option<Peer>) -> bool {
+        let settings = &self.plan.settings.request;
+        let listener = &self.plan.listeners[job.listener];
+        let protocol = listener.protocol;
+        if peer.is_none() && proto::is_http(protocol, &job.head) {
+            *peer = Some(Peer::new(if listener.is_tcp() { net::peer(fd) } else { None }));
+        }
+        let step = Heads { settings, protocol, site, peer: peer.as_ref() }.reparse(job);
+        let behind = job.head.len().saturating_sub(job.request.head_bytes) as u64;
+        match (step, &job.request.body) {
+            (Ok(Step::Head), Body::None) => behind == 0,
+            (Ok(Step::Head), &Body::Sized(len)) if settings.limit_post == 0 || len <= settings.limit_post => {
+                (job.body_len, job.body_in_head) = (len, true);
+                behind == len
+            }
+            _ => false,
+        }
+    }
+}
