@@ -62,3 +62,70 @@ impl Readiness {
         Ok(room.0[..count].iter().map(|event| Token(event.data())).filter(|token| token.0 != BELL))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use nix::sys::eventfd::{EfdFlags, EventFd};
+
+    use super::*;
+
+    struct Set {
+        bell: EventFd,
+        readiness: Readiness,
+        room: Room,
+    }
+
+    impl Set {
+        fn new() -> Set {
+            let bell = EventFd::from_flags(EfdFlags::EFD_NONBLOCK).expect("an eventfd");
+            let readiness = Readiness::new(bell.as_raw_fd()).expect("a set");
+            Set { bell, readiness, room: Room::default() }
+        }
+
+        /// What is there now: the bell rings.
+        fn told(&mut self) -> Vec<u64> {
+            self.bell.write(1).expect("rung");
+            let told = self.readiness.wait(&mut self.room).expect("waited");
+            told.map(|token| token.0).collect()
+        }
+    }
+
+    #[test]
+    fn each_that_has_something_is_told_once() {
+        let mut set = Set::new();
+        let pairs: Vec<_> = (0..3).map(|_| UnixStream::pair().expect("a pair")).collect();
+        // Before it is added, and after.
+        (&pairs[1].1).write_all(b"a").expect("written");
+        for (n, (ours, _)) in pairs.iter().enumerate() {
+            set.readiness.add(ours.as_raw_fd(), Token(n as u64)).expect("added");
+        }
+        assert_eq!(set.told(), [1]);
+        (&pairs[2].1).write_all(b"b").expect("written");
+        assert_eq!(set.told(), [2]);
+        assert!(set.told().is_empty(), "nothing new has come");
+        (&pairs[1].1).write_all(b"c").expect("written");
+        pairs[0].1.shutdown(std::net::Shutdown::Write).expect("shut down");
+        let mut told = set.told();
+        told.sort_unstable();
+        assert_eq!(told, [0, 1]);
+        (&pairs[1].0).read_exact(&mut [0; 2]).expect("read");
+        (&pairs[1].1).write_all(b"d").expect("written");
+        assert_eq!(set.told(), [1]);
+    }
+
+    #[test]
+    fn of_one_that_is_removed_nothing_is_told() {
+        let mut set = Set::new();
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        set.readiness.add(ours.as_raw_fd(), Token(7)).expect("added");
+        set.readiness.remove(ours.as_raw_fd());
+        theirs.write_all(b"a").expect("written");
+        assert!(set.told().is_empty());
+        set.readiness.add(ours.as_raw_fd(), Token(8)).expect("added");
+        assert_eq!(set.told(), [8]);
+    }
+}

@@ -1,5 +1,5 @@
 //! Requests that come one after the other, which a worker may serve by a shorter way: each gets its own answer, is counted
-//! and logged, and nobody else waits for the one who asks all the time.
+//! and logged, and nobody else waits for the one who asks all the time. (Those of several, on connections that stay: `circle`.)
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,25 +10,25 @@ use crate::support::{
 };
 
 /// Enough for the shorter way to be taken.
-const ROW: usize = 60;
+pub const ROW: usize = 60;
 
-fn in_turn() -> ServerBuilder {
+pub fn in_turn() -> ServerBuilder {
     Server::app("in_turn").http()
 }
 
 /// What the application says of a request, as the client knows it.
-fn said(method: &str, path: &str, body: &[u8]) -> String {
+pub fn said(method: &str, path: &str, body: &[u8]) -> String {
     let sum: usize = body.iter().map(|byte| usize::from(*byte)).sum();
     format!("{method} {path} 127.0.0.1 {} {sum}", body.len())
 }
 
 /// Number `n` of a row; it differs from the others in length, too.
-fn body(n: usize) -> Vec<u8> {
+pub fn body(n: usize) -> Vec<u8> {
     (0..n * 37 % 3_000).map(|at| u8::try_from((at + n) % 251).expect("small")).collect()
 }
 
 #[track_caller]
-fn by_packet(to: &Address, n: usize) {
+pub fn by_packet(to: &Address, n: usize) {
     let (path, body) = (format!("/packet/{n}"), body(n));
     let packet = if n.is_multiple_of(3) { Packet::get(&path).post(&body) } else { Packet::get(&path) };
     let expected = if n.is_multiple_of(3) { said("POST", &path, &body) } else { said("GET", &path, b"") };
@@ -45,7 +45,7 @@ fn by_http(to: &Address, n: usize) {
 
 /// The same on a connection that stays.
 #[track_caller]
-fn kept(client: &mut Connection, path: &str, body: &[u8]) -> Response {
+pub fn kept(client: &mut Connection, path: &str, body: &[u8]) -> Response {
     let method = if body.is_empty() { "GET" } else { "POST" };
     let head = format!("{method} {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\r\n", body.len());
     client.send([head.as_bytes(), body].concat());
@@ -53,14 +53,14 @@ fn kept(client: &mut Connection, path: &str, body: &[u8]) -> Response {
 }
 
 /// Somebody who asks all the time until told to end; then, how often.
-struct Row {
+pub struct Row {
     over: Arc<AtomicBool>,
     asked: Arc<AtomicUsize>,
     client: JoinHandle<()>,
 }
 
 impl Row {
-    fn new(mut ask: impl FnMut(usize) + Send + 'static) -> Row {
+    pub fn new(mut ask: impl FnMut(usize) + Send + 'static) -> Row {
         let (over, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (until, count) = (Arc::clone(&over), Arc::clone(&asked));
         let client = std::thread::spawn(move || {
@@ -74,7 +74,7 @@ impl Row {
     }
 
     /// Until some more were answered.
-    fn go_on(&self) {
+    pub fn go_on(&self) {
         let until = self.asked.load(Ordering::Relaxed) + ROW;
         while self.asked.load(Ordering::Relaxed) < until {
             assert!(!self.client.is_finished(), "the client has given up");
@@ -82,7 +82,7 @@ impl Row {
         }
     }
 
-    fn end(self) -> usize {
+    pub fn end(self) -> usize {
         self.over.store(true, Ordering::Relaxed);
         self.client.join().expect("each answer was right");
         self.asked.load(Ordering::Relaxed)
@@ -127,49 +127,6 @@ fn an_end_at_once_leaves_no_line_out() {
         server.log().wait_end();
         assert_eq!(server.log().count(|line| line.contains(" /packet/")), ROW, "{}", server.log().text());
     }
-}
-
-#[test]
-fn a_connection_that_stays_may_bring_anything_after_a_row() {
-    if uwring_only("http-socket keeps no connection, and http11-socket waits for its one client") {
-        return;
-    }
-    let server = in_turn().ini("buffer-size = 8192").start();
-    let mut client = server.tcp(0).connect();
-    let row = |client: &mut Connection, name: &str| {
-        for n in 0..ROW {
-            let (path, body) = (format!("/{name}/{n}"), body(n));
-            let method = if body.is_empty() { "GET" } else { "POST" };
-            assert_eq!(kept(client, &path, &body).expect(200).text(), said(method, &path, &body));
-        }
-    };
-    row(&mut client, "first");
-    // A head that comes in pieces: whoever waits has seen the first before the second is sent.
-    client.send("GET /pieces HT");
-    by_packet(&server.socket(), 1);
-    client.send("TP/1.1\r\nHost: test\r\n\r\n");
-    assert_eq!(client.response("GET").expect(200).text(), said("GET", "/pieces", b""));
-    row(&mut client, "second");
-    // A body likewise, and one that is larger than what is received at a time.
-    client.send("POST /late HTTP/1.1\r\nHost: test\r\nContent-Length: 6\r\n\r\nabc");
-    by_packet(&server.socket(), 2);
-    client.send("def");
-    assert_eq!(client.response("POST").expect(200).text(), said("POST", "/late", b"abcdef"));
-    row(&mut client, "third");
-    let large = vec![b'x'; 300_000];
-    assert_eq!(kept(&mut client, "/large", &large).expect(200).text(), said("POST", "/large", &large));
-    row(&mut client, "fourth");
-    // Several at once, and a long head.
-    let one = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: test\r\nX: {}\r\n\r\n", "y".repeat(3_000));
-    client.send([one("/a"), one("/b"), one("/c")].concat());
-    for path in ["/a", "/b", "/c"] {
-        assert_eq!(client.response("GET").expect(200).text(), said("GET", path, b""));
-    }
-    row(&mut client, "fifth");
-    client.send("nonsense\r\n\r\n");
-    assert_eq!(client.response("GET").status(), 400);
-    assert!(client.is_closed());
-    assert_eq!(server.stop().code(), Some(0));
 }
 
 #[test]

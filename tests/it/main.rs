@@ -11,6 +11,7 @@ mod agents;
 mod always;
 mod cache;
 mod check;
+mod circle;
 mod configs;
 mod conformance;
 mod control;
