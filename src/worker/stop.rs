@@ -76,7 +76,6 @@ impl<R: Reactor> Ring<R> {
         self.succeeded = superseded;
         self.phase = if superseded { Phase::Draining } else { Phase::Sweeping };
         self.plan.slot().set_state(State::Draining);
-        self.end_circle();
         let last_call = self.now.millis().after(LAST_CALL_MS);
         let tokens: Vec<Token> = self
             .conns

@@ -126,6 +126,28 @@ fn a_connection_that_stays_may_bring_anything_after_a_row() {
 }
 
 #[test]
+fn requests_in_two_parts_are_served_beside_each_other() {
+    if uwring_only(WHY) {
+        return;
+    }
+    let server = in_turn().ini("disable-logging = true").start();
+    let in_parts = || {
+        let mut client = server.tcp(0).connect();
+        Row::new(move |n| {
+            let path = format!("/parts/{n}");
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: te"));
+            // The second one may come after the first was told of, and before it is received.
+            client.send("st\r\n\r\n");
+            assert_eq!(client.response("GET").expect(200).text(), said("GET", &path, b""));
+        })
+    };
+    let clients: Vec<Row> = (0..4).map(|_| in_parts()).collect();
+    (0..20).for_each(|_| clients.iter().for_each(Row::go_on));
+    clients.into_iter().for_each(|row| assert!(row.end() > ROW));
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
 fn who_goes_away_is_forgotten_while_others_go_on() {
     if uwring_only(WHY) {
         return;
