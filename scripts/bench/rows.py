@@ -70,6 +70,7 @@ def _http_rows():
     yield Row("http-keepalive-64-free", HTTP_KEEPALIVE, 64, HTTP_PEERS, pinned=False, goals=keepalive)
     yield Row("http-keepalive-256", HTTP_KEEPALIVE, 256, HTTP_PEERS, goals=keepalive)
     yield Row("http-keepalive-64-free-p2", HTTP_KEEPALIVE, 64, HTTP_PEERS, pinned=False, processes=2)
+    yield Row("http-keepalive-4", HTTP_KEEPALIVE, 4, HTTP_PEERS)
     yield Row("http-keepalive-1", HTTP_KEEPALIVE, 1, HTTP_PEERS, goals=_goals(p50_us=(1.0, native)))
     yield Row("http-close-64", HTTP_CLOSE, 64, HTTP_PEERS, goals=_goals(cpu_us=(0.9, native)))
 

@@ -9,7 +9,8 @@
 //!    └─ ring thread ◄┘ takes all back when the thread has done nothing here for 4 ms, and who has not asked for 100
 //! ```
 //! For the ring thread a connection in the circle is lent, and all of them together are one request in flight. It hears
-//! 4 ms later at most of what was done (`Reply::Seated`), counts and logs it. The kernel's list of connections that have
+//! a millisecond later, or soon after, of what was done (`Reply::Seated`), counts and logs it: of more at once it would take
+//! long to, and who asks just then would wait. The kernel's list of connections that have
 //! something to be read only tells: nothing is received before the interpreter thread has taken a connection out of the shared
 //! list, so those that are in it can be taken back at any time, while an application is slow with the request of another.
 //!

@@ -11,7 +11,7 @@ use crate::engine::Token;
 use crate::engine::readiness::Room;
 use crate::sys::net;
 use crate::worker::direct::WORTH_US;
-use crate::worker::handoff::Reply;
+use crate::worker::handoff::{LATER_US, Reply};
 use crate::worker::job::{Job, Parcel};
 use crate::worker::pace::Pace;
 use crate::worker::serve::Desk;
@@ -20,8 +20,6 @@ use crate::worker::serve::Desk;
 const FEW: u32 = 8;
 /// …and with so many, those that come too fast, or are too large, to be held for that.
 const MANY: u32 = 24;
-/// The ring thread hears of what was done so late, microseconds.
-const TOLD_US: u64 = 4_000;
 /// After all were taken back, or something came that is not served here, so many requests go their usual way…
 const REST: u32 = 64;
 /// …and so many where all were taken back before the circle had served as many.
@@ -114,7 +112,7 @@ impl Desk {
         self.lone.stop();
         own.served = own.served.saturating_add(u32::from(exchange.job.seated));
         // Told before the ring thread can take the connection back.
-        self.handoff.answer_within(Reply::Seated(exchange), now, TOLD_US);
+        self.handoff.answer_within(Reply::Seated(exchange), now, LATER_US);
         None
     }
 
