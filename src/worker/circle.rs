@@ -9,10 +9,10 @@
 //!    └─ ring thread ◄┘ takes all back when the thread has done nothing here for 4 ms, and who has not asked for 100
 //! ```
 //! For the ring thread a connection in the circle is lent, and all of them together are one request in flight. It hears
-//! a millisecond later, or soon after, of what was done (`Reply::Seated`), counts and logs it: of more at once it would take
-//! long to, and who asks just then would wait. The kernel's list of connections that have
-//! something to be read only tells: nothing is received before the interpreter thread has taken a connection out of the shared
-//! list, so those that are in it can be taken back at any time, while an application is slow with the request of another.
+//! a millisecond later, or soon after, of what was done (`Reply::Seated`), counts and logs it: with more at once it would be busy
+//! for so long that who asks just then waits. The kernel's list of connections that have something to be read only tells: nothing
+//! is received before the interpreter thread has taken a connection out of the shared list. So those that are in it can be taken
+//! back at any time, while an application is slow with the request of another.
 //!
 //! Where more than a few ask for what takes its time, the ring thread, which sends several answers at once, is better
 //! (docs/performance.md). `thread` has the interpreter thread's side.

@@ -375,6 +375,18 @@ mod tests {
     }
 
     #[test]
+    fn who_hears_of_too_much_at_once_is_to_catch_up() {
+        let handoff = Handoff::new(2).expect("made");
+        for n in 0..4 {
+            assert!(!handoff.is_backed_up(), "{n} of 6");
+            handoff.answer(Reply::Left(Token(n), Vec::new()));
+        }
+        assert!(handoff.is_backed_up());
+        handoff.reply().expect("one of them");
+        assert!(!handoff.is_backed_up());
+    }
+
+    #[test]
     fn no_wake_up_is_lost_between_many_sleepers() {
         let sleepers = Arc::new(Sleepers::default());
         let work = Arc::new(ArrayQueue::new(64));
