@@ -54,7 +54,20 @@ impl Readiness {
 
     /// Waits until something is there, or the bell rings: those that have something.
     pub fn wait<'a>(&self, room: &'a mut Room) -> io::Result<impl Iterator<Item = Token> + use<'a>> {
-        let count = match self.0.wait(&mut room.0, EpollTimeout::NONE) {
+        self.ask(room, EpollTimeout::NONE)
+    }
+
+    /// Those that have something now.
+    pub fn look<'a>(&self, room: &'a mut Room) -> io::Result<impl Iterator<Item = Token> + use<'a>> {
+        self.ask(room, EpollTimeout::ZERO)
+    }
+
+    fn ask<'a>(
+        &self,
+        room: &'a mut Room,
+        timeout: EpollTimeout,
+    ) -> io::Result<impl Iterator<Item = Token> + use<'a>> {
+        let count = match self.0.wait(&mut room.0, timeout) {
             Ok(count) => count,
             Err(Errno::EINTR) => 0,
             Err(errno) => return Err(errno.into()),
@@ -115,6 +128,17 @@ mod tests {
         (&pairs[1].0).read_exact(&mut [0; 2]).expect("read");
         (&pairs[1].1).write_all(b"d").expect("written");
         assert_eq!(set.told(), [1]);
+    }
+
+    #[test]
+    fn a_look_does_not_wait() {
+        let mut set = Set::new();
+        assert_eq!(set.readiness.look(&mut set.room).expect("looked").count(), 0);
+        let (ours, mut theirs) = UnixStream::pair().expect("a pair");
+        set.readiness.add(ours.as_raw_fd(), Token(7)).expect("added");
+        theirs.write_all(b"a").expect("written");
+        let told: Vec<Token> = set.readiness.look(&mut set.room).expect("looked").collect();
+        assert_eq!(told, [Token(7)]);
     }
 
     #[test]

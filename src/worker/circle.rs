@@ -215,7 +215,7 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn end_circle(&mut self) {
         if self.circle.counted {
             let seats = self.desk.circle.take_all();
-            // A thread that begins to wait now sees that, or is seen here.
+            // A thread that begins to wait now sees that (`wait_for_circle`), or is seen here.
             fence(Ordering::SeqCst);
             self.desk.handoff.ring_bell();
             self.recall_all(seats);

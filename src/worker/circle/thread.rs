@@ -20,6 +20,8 @@ use crate::worker::serve::Desk;
 const FEW: u32 = 8;
 /// …and with so many, those that come too fast, or are too large, to be held for that.
 const MANY: u32 = 24;
+/// While others come all the time, the circle has its turn after so many of them.
+const TURN: u32 = 8;
 /// After all were taken back, or something came that is not served here, so many requests go their usual way…
 const REST: u32 = 64;
 /// …and so many where all were taken back before the circle had served as many.
@@ -31,6 +33,8 @@ struct Own {
     /// Those that have something to be read, in the order in which that came.
     ready: VecDeque<Token>,
     room: Room,
+    /// Requests from elsewhere since that was asked for.
+    passed: u32,
     /// When that was told.
     told: Micros,
     /// The one whose request the application has.
@@ -54,6 +58,11 @@ fn is_circle(connections: u32, pace: Pace) -> bool {
 }
 
 impl Own {
+    /// Who has something to be read was asked for just now.
+    fn was_told(&mut self) {
+        (self.passed, self.told) = (0, clock::now());
+    }
+
     /// All were taken back.
     fn recalled(&mut self) {
         self.rest = if self.served < REST { LONG_REST } else { REST };
@@ -141,6 +150,7 @@ impl Desk {
             return None;
         }
         OWN.with_borrow_mut(|own| {
+            self.look_in_turn(own);
             while let Some(token) = own.ready.pop_front() {
                 let Some((seat, others)) = self.circle.take(token) else { continue };
                 own.has_company = others;
@@ -150,6 +160,23 @@ impl Desk {
             }
             None
         })
+    }
+
+    /// Where the thread does not come to wait, since others have requests all the time, it looks who has one in the circle.
+    fn look_in_turn(&self, own: &mut Own) {
+        if !own.ready.is_empty() || self.handoff.waiting() == 0 {
+            return;
+        }
+        own.passed += 1;
+        if own.passed >= TURN
+            && let Some(readiness) = &self.circle.readiness
+        {
+            // One that cannot be asked is left to the ring thread, which takes all back.
+            if let Ok(ready) = readiness.look(&mut own.room) {
+                own.ready.extend(ready);
+            }
+            own.was_told();
+        }
     }
 
     /// The request that has come on a connection, if it is a plain one. If not, the ring thread goes on with what was received.
@@ -183,14 +210,17 @@ impl Desk {
     /// *Interpreter.* Waits until something comes from the circle, if somebody sits there. `false`: there is something else to
     /// do, or nobody is there any more.
     pub(in crate::worker) fn wait_for_circle(&self) -> bool {
-        let Some(readiness) = &self.circle.readiness else { return false };
+        let Some(readiness) = self.circle.readiness.as_ref().filter(|_| self.circle.is_on()) else {
+            return false;
+        };
         OWN.with_borrow_mut(|own| {
-            while self.circle.is_on() && self.handoff.attend() {
+            // In this order: the ring thread takes all back, and then looks whether somebody attends.
+            while self.handoff.attend() && self.circle.is_on() {
                 // A set that cannot be waited for is left to the ring thread, which takes all back.
                 let Ok(ready) = readiness.wait(&mut own.room) else { break };
                 own.ready.extend(ready);
                 if !own.ready.is_empty() {
-                    own.told = clock::now();
+                    own.was_told();
                     self.handoff.attended();
                     return true;
                 }
