@@ -22,10 +22,14 @@ const FEW: u32 = 8;
 const MANY: u32 = 24;
 /// While others come all the time, the circle has its turn after so many of them.
 const TURN: u32 = 8;
-/// After all were taken back, or something came that is not served here, so many requests go their usual way…
+/// Where requests take longer than this, microseconds, a change of threads is nothing, and those beside would wait.
+const SLOW_US: u64 = 1_000;
+/// After something came that is not served here, so many requests go their usual way…
 const REST: u32 = 64;
-/// …and so many where all were taken back before the circle had served as many.
+/// …and so many after all were taken back from a circle that had not even served…
 const LONG_REST: u32 = 1_024;
+/// …so many.
+const WORTH: u32 = 16;
 
 /// What the thread has of its own.
 #[derive(Default)]
@@ -54,7 +58,7 @@ thread_local! {
 /// Whether so many connections make a circle, where requests come like this.
 fn is_circle(connections: u32, pace: Pace) -> bool {
     let max = if pace.taken_for_small_us() < WORTH_US { MANY } else { FEW };
-    connections <= max
+    connections <= max && pace.taken_us() < SLOW_US
 }
 
 impl Own {
@@ -65,7 +69,7 @@ impl Own {
 
     /// All were taken back.
     fn recalled(&mut self) {
-        self.rest = if self.served < REST { LONG_REST } else { REST };
+        self.rest = if self.served < WORTH { LONG_REST } else { 0 };
         self.served = 0;
         self.ready.clear();
     }
@@ -250,11 +254,12 @@ mod tests {
         let (fast, slow) = (after(&[0; 100], WORTH_US - 1), after(&[0; 100], 2 * WORTH_US));
         assert!(is_circle(FEW, slow) && !is_circle(FEW + 1, slow));
         assert!(is_circle(MANY, fast) && !is_circle(MANY + 1, fast));
+        assert!(!is_circle(1, after(&[0; 100], SLOW_US + 8)), "those beside would wait");
     }
 
     #[test]
     fn a_circle_that_was_of_little_use_is_not_made_again_soon() {
-        for (served, rest) in [(REST - 1, LONG_REST), (REST, REST)] {
+        for (served, rest) in [(WORTH - 1, LONG_REST), (WORTH, 0)] {
             let mut own = Own { served, ready: [Token(1)].into(), ..Own::default() };
             own.recalled();
             assert_eq!((own.rest, own.served, own.ready.len()), (rest, 0, 0));

@@ -77,8 +77,8 @@ impl Desk {
             let job = &exchange.job;
             own.habit.finished();
             let fits = own.habit.is_ripe(pace) && own.means.is_some() && self.may_follow(job);
-            // Who sits in the circle is waited for there.
-            if !fits || job.keep_alive || self.circle.is_on() {
+            // Who sits in the circle is waited for there. (Its requests are not in flight one by one, as the one is that is kept.)
+            if !fits || job.keep_alive || job.seated || self.circle.is_on() {
                 self.lone.stop();
                 return Some(exchange);
             }
