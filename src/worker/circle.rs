@@ -20,22 +20,18 @@
 mod thread;
 
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::connection::{After, Reading};
 use super::job::Parcel;
 use super::ring_thread::Ring;
-use super::stop::Phase;
-use crate::base::clock::{Micros, Millis};
+use super::shortcut::{Moves, TICK_MS};
+use crate::base::clock::Millis;
 use crate::engine::readiness::Readiness;
 use crate::engine::{Reactor, Token};
 use crate::proto::http::Peer;
 
-/// The ring thread looks so often, milliseconds…
-const TICK_MS: u64 = 4;
-/// …and takes all back from a thread that has done nothing here for so long, microseconds.
-const HOLD_US: u64 = 4_000;
 /// Who did not ask for so long, milliseconds, goes back: the ring thread knows how long he may stay.
 const IDLE_MS: u64 = 100;
 
@@ -71,8 +67,8 @@ pub struct Circle {
     seats: Mutex<Seats>,
     /// Somebody sits here.
     is_on: AtomicBool,
-    /// When the interpreter thread did something here last, microseconds.
-    moved: AtomicU64,
+    /// The interpreter thread does something here.
+    moves: Moves,
 }
 
 impl Circle {
@@ -83,7 +79,7 @@ impl Circle {
             readiness: bell.and_then(|bell| Readiness::new(bell).ok()),
             seats: Mutex::default(),
             is_on: AtomicBool::new(false),
-            moved: AtomicU64::new(0),
+            moves: Moves::default(),
         }
     }
 
@@ -105,16 +101,6 @@ impl Circle {
     /// The list has changed.
     fn settle(&self, seats: &Seats) {
         self.is_on.store(!seats.list.is_empty() || seats.is_one_out, Ordering::Relaxed);
-    }
-
-    /// *Interpreter.* Something was done here.
-    fn move_on(&self, now: Micros) {
-        self.moved.store(now.0, Ordering::Relaxed);
-    }
-
-    /// Whether nothing was for long.
-    fn is_late(&self, now: Micros) -> bool {
-        now.since(Micros(self.moved.load(Ordering::Relaxed))) > HOLD_US
     }
 
     /// *Ring.* Takes all back; the one that is out does not return.
@@ -212,7 +198,7 @@ impl<R: Reactor> Ring<R> {
     }
 
     /// Takes all back: the interpreter thread has something else to do, or the worker ends.
-    pub(super) fn end_circle(&mut self) {
+    fn end_circle(&mut self) {
         if self.circle.counted {
             let seats = self.desk.circle.take_all();
             // A thread that begins to wait now sees that (`wait_for_circle`), or is seen here.
@@ -228,8 +214,7 @@ impl<R: Reactor> Ring<R> {
             return;
         }
         let now = self.now.millis();
-        let open = self.phase == Phase::Open && !self.plan.area.is_paused();
-        if !open || self.desk.circle.is_late(self.now) {
+        if !self.may_take_shortcuts() || self.desk.circle.moves.are_late(self.now) {
             self.end_circle();
         } else if now >= self.circle.look_at {
             self.circle.look_at = now.after(IDLE_MS);
@@ -291,12 +276,5 @@ mod tests {
         assert!(circle.is_on() && !circle.seats().recalled);
         assert_eq!(tokens(&circle.take_idle(Millis(7))), [2]);
         assert!(!circle.is_on());
-    }
-
-    #[test]
-    fn a_thread_that_does_nothing_there_is_late() {
-        let circle = with(&[(1, 5)]);
-        circle.move_on(Micros(10_000));
-        assert!(!circle.is_late(Micros(10_000 + HOLD_US)) && circle.is_late(Micros(10_001 + HOLD_US)));
     }
 }

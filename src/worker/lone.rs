@@ -10,7 +10,7 @@
 //! ```
 //! For the ring thread the connection stays lent all the while, and a request in flight: nothing else changes hands. Whoever
 //! comes at that door meanwhile is the interpreter thread's; the ring thread accepts none there as long as it sees the
-//! interpreter thread come back within [`HOLD_US`], and looks each [`TICK_MS`].
+//! interpreter thread come back within [`HOLD_US`](super::shortcut::HOLD_US), and looks each [`TICK_MS`].
 //!
 //! `thread` has the interpreter thread's side, `habit` when to wait at all.
 
@@ -18,23 +18,18 @@ mod habit;
 mod thread;
 
 use std::os::fd::{IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Plan;
 use super::connection::Reading;
 use super::job::Parcel;
 use super::ring_thread::Ring;
-use super::stop::Phase;
-use crate::base::clock::Micros;
+use super::shortcut::{Moves, TICK_MS};
 use crate::engine::Reactor;
 use crate::shared::area::bump;
 use crate::sys::host;
 
-/// The ring thread looks at what is kept so often, milliseconds…
-const TICK_MS: u64 = 4;
-/// …and takes it back from a thread that has not begun to wait for so long, microseconds.
-const HOLD_US: u64 = 4_000;
 /// With so many in the line at a door, and requests that take their time (`habit`), the ring thread, which receives from many
 /// at once, is as good, and leaves another core for the application.
 const CROWD: u32 = 24;
@@ -46,8 +41,8 @@ pub struct Lone {
     crowd: Option<u32>,
     /// The door that is kept, from 1; 0: none.
     door: AtomicUsize,
-    /// When the thread began to wait last, microseconds.
-    came: AtomicU64,
+    /// The thread begins to wait.
+    moves: Moves,
     /// Requests are taken here.
     is_on: AtomicBool,
     /// Connections that were closed here. As long as the ring thread has not heard of all, the descriptor it knows of one that
@@ -79,7 +74,7 @@ impl Lone {
         Lone {
             crowd: has_room(plan).then_some(CROWD),
             door: AtomicUsize::new(0),
-            came: AtomicU64::new(0),
+            moves: Moves::default(),
             is_on: AtomicBool::new(false),
             closed: Mutex::new(0),
         }
@@ -103,11 +98,6 @@ impl Lone {
     /// Whether a thread takes requests here, or is at a door to.
     fn is_begun(&self) -> bool {
         self.is_on() || self.door().is_some()
-    }
-
-    /// Whether the thread has not come to wait for long.
-    fn is_late(&self, now: Micros) -> bool {
-        now.since(Micros(self.came.load(Ordering::Relaxed))) > HOLD_US
     }
 
     /// How many were closed here; until it is dropped, no more are.
@@ -208,8 +198,7 @@ impl<R: Reactor> Ring<R> {
     }
 
     fn comes_back(&self) -> bool {
-        let takes = self.phase == Phase::Open && !self.plan.area.is_paused();
-        takes && self.in_flight > 0 && !self.desk.lone.is_late(self.now)
+        self.may_take_shortcuts() && self.in_flight > 0 && !self.desk.lone.moves.are_late(self.now)
     }
 
     /// Whether requests are over of which the ring thread has not been told.

@@ -257,6 +257,11 @@ impl<R: Reactor> Ring<R> {
         self.desk.lone.is_on() || self.desk.circle.is_on()
     }
 
+    /// Whether one may.
+    pub(super) fn may_take_shortcuts(&self) -> bool {
+        self.phase == Phase::Open && !self.plan.area.is_paused()
+    }
+
     /// Whether the interpreter thread may be late with the news of answers that it has sent: more of them are to come.
     fn is_patient(&self) -> bool {
         self.in_flight > 1 || self.takes_shortcuts()

@@ -2,6 +2,7 @@
 //! are, in a worker whose configuration leaves nothing to be done before. `lone` and `circle` say when it does.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -22,6 +23,27 @@ use crate::sys::{host, net};
 
 /// Jobs that are ready for an interpreter thread: more than come before the ring thread has more.
 const SPARES: usize = 128;
+
+/// While an interpreter thread takes them, the ring thread looks so often, milliseconds, whether it still gets to it…
+pub const TICK_MS: u64 = 4;
+/// …and takes back what that thread has left alone for so long, microseconds.
+pub const HOLD_US: u64 = 4_000;
+
+/// When an interpreter thread did something last, microseconds.
+#[derive(Debug, Default)]
+pub struct Moves(AtomicU64);
+
+impl Moves {
+    /// *Interpreter.* It does something.
+    pub fn on(&self, now: Micros) {
+        self.0.store(now.0, Ordering::Relaxed);
+    }
+
+    /// *Ring.* Whether it did nothing for long.
+    pub fn are_late(&self, now: Micros) -> bool {
+        now.since(Micros(self.0.load(Ordering::Relaxed))) > HOLD_US
+    }
+}
 
 /// Where it is possible, and with what.
 #[derive(Debug)]
@@ -137,5 +159,17 @@ impl Desk {
             }
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_that_does_nothing_there_is_late() {
+        let moves = Moves::default();
+        moves.on(Micros(10_000));
+        assert!(!moves.are_late(Micros(10_000 + HOLD_US)) && moves.are_late(Micros(10_001 + HOLD_US)));
     }
 }

@@ -9,22 +9,32 @@ use crate::support::{Connection, Gate, Packet, Server, uwring_only};
 
 const WHY: &str = "http-socket keeps no connection, and http11-socket waits for its one client";
 
-/// Somebody who asks all the time on one connection, and looks at the answers.
-fn row(server: &Server, name: &'static str) -> Row {
-    let mut client = server.tcp(0).connect();
-    Row::new(move |n| ask(&mut client, &format!("/{name}/{n}"), n))
+/// Some who ask all the time, on a connection each, and look at the answers.
+fn rows_of(server: &Server, clients: usize) -> Vec<Row> {
+    let row = |_| {
+        let mut client = server.tcp(0).connect();
+        Row::new(move |n| ask(&mut client, &format!("/other/{n}"), n))
+    };
+    (0..clients).map(row).collect()
 }
 
-/// Several of them.
-fn row_of(server: &Server, clients: usize) -> Vec<Row> {
-    (0..clients).map(|_| row(server, "other")).collect()
+/// Each of them was answered all the time.
+#[track_caller]
+fn end_all(rows: Vec<Row>) {
+    rows.into_iter().for_each(|row| assert!(row.end() > ROW));
 }
 
+/// Number `n` of a row: each third has a body.
 #[track_caller]
 fn ask(client: &mut Connection, path: &str, n: usize) {
     let body = if n.is_multiple_of(3) { body(n) } else { Vec::new() };
+    ask_with(client, path, &body);
+}
+
+#[track_caller]
+fn ask_with(client: &mut Connection, path: &str, body: &[u8]) {
     let method = if body.is_empty() { "GET" } else { "POST" };
-    assert_eq!(kept(client, path, &body).expect(200).text(), said(method, path, &body));
+    assert_eq!(kept(client, path, body).expect(200).text(), said(method, path, body));
 }
 
 #[test]
@@ -76,14 +86,10 @@ fn an_end_at_once_leaves_no_line_out() {
 /// Anything after a row, alone or in company.
 fn anything(company: usize) {
     let server = in_turn().ini("buffer-size = 8192").start();
-    let others = row_of(&server, company);
+    let others = rows_of(&server, company);
     let mut client = server.tcp(0).connect();
     let row = |client: &mut Connection, name: &str| {
-        for n in 0..ROW {
-            let (path, body) = (format!("/{name}/{n}"), body(n));
-            let method = if body.is_empty() { "GET" } else { "POST" };
-            assert_eq!(kept(client, &path, &body).expect(200).text(), said(method, &path, &body));
-        }
+        (0..ROW).for_each(|n| ask_with(client, &format!("/{name}/{n}"), &body(n)));
     };
     row(&mut client, "first");
     // A head that comes in pieces: whoever waits has seen the first before the second is sent.
@@ -98,8 +104,7 @@ fn anything(company: usize) {
     client.send("def");
     assert_eq!(client.response("POST").expect(200).text(), said("POST", "/late", b"abcdef"));
     row(&mut client, "third");
-    let large = vec![b'x'; 300_000];
-    assert_eq!(kept(&mut client, "/large", &large).expect(200).text(), said("POST", "/large", &large));
+    ask_with(&mut client, "/large", &vec![b'x'; 300_000]);
     row(&mut client, "fourth");
     // Several at once, and a long head.
     let one = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: test\r\nX: {}\r\n\r\n", "y".repeat(3_000));
@@ -111,7 +116,7 @@ fn anything(company: usize) {
     client.send("nonsense\r\n\r\n");
     assert_eq!(client.response("GET").status(), 400);
     assert!(client.is_closed());
-    others.into_iter().for_each(|row| assert!(row.end() > ROW));
+    end_all(others);
     assert_eq!(server.stop().code(), Some(0));
 }
 
@@ -143,7 +148,7 @@ fn requests_in_two_parts_are_served_beside_each_other() {
     };
     let clients: Vec<Row> = (0..4).map(|_| in_parts()).collect();
     (0..20).for_each(|_| clients.iter().for_each(Row::go_on));
-    clients.into_iter().for_each(|row| assert!(row.end() > ROW));
+    end_all(clients);
     assert_eq!(server.stop().code(), Some(0));
 }
 
@@ -153,7 +158,7 @@ fn who_goes_away_is_forgotten_while_others_go_on() {
         return;
     }
     let server = in_turn().ini("disable-logging = true\nmax-connections = 8").start();
-    let others = row_of(&server, 3);
+    let others = rows_of(&server, 3);
     // Many more than there may be at a time: each leaves a place to the next.
     for n in 0..100 {
         let mut client = server.tcp(0).connect();
@@ -163,7 +168,7 @@ fn who_goes_away_is_forgotten_while_others_go_on() {
             assert!(client.is_closed());
         }
     }
-    others.into_iter().for_each(|row| assert!(row.end() > ROW));
+    end_all(others);
     assert_eq!(server.stop().code(), Some(0));
 }
 
@@ -173,11 +178,11 @@ fn who_asks_no_more_is_told_when_his_time_is_over_while_others_go_on() {
         return;
     }
     let server = in_turn().ini("disable-logging = true\nhttp-keepalive = 2").start();
-    let others = row_of(&server, 2);
+    let others = rows_of(&server, 2);
     let mut client = server.tcp(0).connect();
     (0..ROW).for_each(|n| ask(&mut client, "/", n));
     assert!(client.is_closed());
-    others.into_iter().for_each(|row| assert!(row.end() > ROW));
+    end_all(others);
 }
 
 #[test]
@@ -201,7 +206,7 @@ fn those_beside_a_slow_request_are_served_by_another_worker() {
     gate.open();
     slow.response("GET").expect(200);
     (0..ROW).for_each(|_| drop(kept(&mut slow, "/", b"").expect(200)));
-    others.into_iter().for_each(|row| assert!(row.end() > ROW));
+    end_all(others);
     assert_eq!(server.stop().code(), Some(0));
 }
 
@@ -212,13 +217,13 @@ fn a_late_one_is_told_and_the_others_go_on() {
     }
     let server = in_turn().ini("harakiri = 1\nharakiri-graceful-timeout = 60").start();
     let before = server.workers();
-    let others = row_of(&server, 3);
+    let others = rows_of(&server, 3);
     let mut client = server.tcp(0).connect();
     (0..ROW).for_each(|n| ask(&mut client, "/", n));
     assert_eq!(kept(&mut client, "/sleep/60", b"").status(), 504);
     assert!(client.is_closed());
     others.iter().for_each(Row::go_on);
-    others.into_iter().for_each(|row| assert!(row.end() > ROW));
+    end_all(others);
     assert_eq!(server.workers(), before);
 }
 
@@ -228,13 +233,13 @@ fn new_clients_are_served_beside_those_who_ask_all_the_time() {
         return;
     }
     let server = in_turn().ini("disable-logging = true").start();
-    let others = row_of(&server, 3);
+    let others = rows_of(&server, 3);
     for n in 0..ROW {
         let path = format!("/new/{n}");
         assert_eq!(server.tcp(0).get(&path).expect(200).text(), said("GET", &path, b""));
         assert_eq!(server.socket().uwsgi(&Packet::get(&path)).expect(200).text(), said("GET", &path, b""));
     }
-    others.into_iter().for_each(|row| assert!(row.end() > ROW));
+    end_all(others);
     assert_eq!(server.stop().code(), Some(0));
 }
 

@@ -62,11 +62,6 @@ fn is_circle(connections: u32, pace: Pace) -> bool {
 }
 
 impl Own {
-    /// Who has something to be read was asked for just now.
-    fn was_told(&mut self) {
-        (self.passed, self.told) = (0, clock::now());
-    }
-
     /// All were taken back.
     fn recalled(&mut self) {
         self.rest = if self.served < WORTH { LONG_REST } else { 0 };
@@ -121,7 +116,7 @@ impl Desk {
         seat.since = now.millis();
         seats.list.push(seat);
         self.circle.settle(&seats);
-        self.circle.move_on(now);
+        self.circle.moves.on(now);
         self.lone.stop();
         own.served = own.served.saturating_add(u32::from(exchange.job.seated));
         // Told before the ring thread can take the connection back.
@@ -179,8 +174,14 @@ impl Desk {
             if let Ok(ready) = readiness.look(&mut own.room) {
                 own.ready.extend(ready);
             }
-            own.was_told();
+            self.told(own);
         }
+    }
+
+    /// Who has something to be read was asked for just now.
+    fn told(&self, own: &mut Own) {
+        (own.passed, own.told) = (0, clock::now());
+        self.circle.moves.on(own.told);
     }
 
     /// The request that has come on a connection, if it is a plain one. If not, the ring thread goes on with what was received.
@@ -191,7 +192,6 @@ impl Desk {
         // An end and an error are found again where all others are.
         let read = net::append_now(seat.fd, &mut parcel.job.head, POOL_BUFFER_BYTES);
         if self.make_plain(&mut parcel, seat.fd, &mut seat.peer, own.told) {
-            self.circle.move_on(clock::now());
             own.out = Some(seat);
             return Some(parcel);
         }
@@ -224,7 +224,7 @@ impl Desk {
                 let Ok(ready) = readiness.wait(&mut own.room) else { break };
                 own.ready.extend(ready);
                 if !own.ready.is_empty() {
-                    own.was_told();
+                    self.told(own);
                     self.handoff.attended();
                     return true;
                 }

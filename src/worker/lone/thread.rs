@@ -115,7 +115,7 @@ impl Desk {
 
     fn wait_for_next_with(&self, own: &mut Own) -> bool {
         let Some(mut kept) = own.kept.take() else { return false };
-        self.lone.came.store(kept.job.finished.0, Ordering::Relaxed);
+        self.lone.moves.on(kept.job.finished);
         if !self.handoff.attend() {
             self.give_back(kept, Rest::default());
             return false;
