@@ -63,8 +63,9 @@ FILE_BYTES = 10 * 1024 * 1024
 
 
 def _file():
-    """A file of 10 MiB for as long as the server lives, and an application that answers it by the server's own file wrapper."""
-    kept = tempfile.NamedTemporaryFile()
+    """A file of 10 MiB without a name, so that it ends with its server however that ends, and an application that answers it
+    by the server's own file wrapper."""
+    kept = tempfile.TemporaryFile()
     kept.write(bytes(FILE_BYTES))
     kept.flush()
 
@@ -72,7 +73,7 @@ def _file():
         headers = [("Content-Type", "application/octet-stream"), ("Content-Length", str(FILE_BYTES))]
         start_response("200 OK", headers)
         wrapper = environ.get("wsgi.file_wrapper", FileWrapper)
-        return wrapper(open(kept.name, "rb"), 65536)
+        return wrapper(open(f"/proc/self/fd/{kept.fileno()}", "rb"), 65536)
 
     return answer
 

@@ -72,18 +72,19 @@ impl Held {
     }
 
     /// *Interpreter.* Holds what is in `job.out`, if it is complete and `waiting` requests are a crowd, or if it came at
-    /// once and others wait; and what follows it.
+    /// once, or at once behind a piece that was sent, and others wait; and what follows it.
     pub fn hold(&self, job: &mut Job, waiting: impl FnOnce() -> usize, now: Micros) -> bool {
         if job.held {
             return self.add(job);
         }
         // Of most pieces this is all that is asked.
-        let has_begun = job.claimed || job.channel.is_some() || job.filter.is_some();
-        if has_begun || job.out.len() > BYTES_MAX {
+        if job.channel.is_some() || job.filter.is_some() || job.out.len() > BYTES_MAX {
             return false;
         }
-        let is_whole = matches!(&job.stage, Stage::Started(body) if body.is_whole());
-        let (us, waiting) = (now.since(job.started), waiting());
+        // What was claimed has begun to be sent: the last piece went then.
+        let us = now.since(if job.claimed { job.streamed } else { job.started });
+        let is_whole = !job.claimed && matches!(&job.stage, Stage::Started(body) if body.is_whole());
+        let waiting = waiting();
         if !(is_whole && is_worth(each(us, self.slots.len()), waiting) || us < WORTH_US && waiting > 0) {
             return false;
         }
@@ -266,5 +267,17 @@ mod tests {
         let mut claimed = job(Delimiter::Sized(0));
         claimed.claimed = true;
         assert!(!held.hold(&mut claimed, || CROWD, LATE), "part of it has gone");
+    }
+
+    #[test]
+    fn a_piece_is_held_behind_one_that_was_sent_just_now() {
+        let held = Held::new(2);
+        let sent = |claimed| Job { claimed, streamed: LATE, ..job(Delimiter::Chunked) };
+        let (soon, late) = (Micros(LATE.0 + WORTH_US - 1), Micros(LATE.0 + WORTH_US));
+        assert!(!held.hold(&mut sent(true), || 0, soon), "nobody waits");
+        assert!(!held.hold(&mut sent(true), || 1, late));
+        assert!(!held.hold(&mut sent(false), || 1, soon), "its request took its time");
+        let mut job = sent(true);
+        assert!(held.hold(&mut job, || 1, soon) && job.out.is_empty());
     }
 }
