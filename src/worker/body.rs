@@ -6,42 +6,27 @@ use std::sync::Arc;
 
 use super::channel::{Channel, End};
 use super::connection::Reading;
-use super::job::{Job, Parcel, Pending, Spool};
+use super::job::{Parcel, Pending, Spool};
 use super::ring_thread::Ring;
+use super::sized::{self, Keep, PIECE_BYTES};
 use crate::base::clock::Millis;
 use crate::base::errors;
 use crate::base::limits;
 use crate::engine::{Chunk, Reactor, Token};
 use crate::proto::Error;
-use crate::request::{Body, Version};
-
-/// Body bytes received, or written to a spool file, at once; those kept in memory as many as have come, if that is more, and
-/// all that are left where there is room for them.
-const PIECE_BYTES: usize = 64 * 1024;
-
-/// Where a request's body goes before the application sees it.
-enum Keep {
-    /// It is all here.
-    InHead,
-    /// Into memory.
-    Memory,
-    /// Into a temporary file.
-    File,
-    /// Nowhere: the application reads it from the connection.
-    Stream,
-}
+use crate::request::Body;
 
 impl<R: Reactor> Ring<R> {
     pub(super) fn sized_body(&mut self, token: Token, mut parcel: Parcel, len: u64) {
         let here = self.behind_head(&parcel.job).len();
         parcel.job.body_len = len;
-        match self.keep_where(&mut parcel.job, len, here) {
-            Keep::InHead => {
-                parcel.job.body_in_head = true;
-                let len = usize::try_from(len).expect("no longer than what was received");
-                self.keep_leftover(token, &parcel.job, len);
-                self.dispatch(token, parcel);
-            }
+        if here as u64 >= len {
+            parcel.job.body_in_head = true;
+            let len = usize::try_from(len).expect("no longer than what was received");
+            self.keep_leftover(token, &parcel.job, len);
+            return self.dispatch(token, parcel);
+        }
+        match self.desk.keep_where(&mut parcel.job) {
             Keep::Stream => {
                 parcel.job.body_in_head = true;
                 let left = len - here as u64;
@@ -58,11 +43,8 @@ impl<R: Reactor> Ring<R> {
                 if matches!(keep, Keep::File) && !self.open_spool(token, &mut parcel) {
                     return self.retire(parcel);
                 }
+                sized::make_room(&mut parcel.job);
                 let mut body = std::mem::take(&mut parcel.job.body);
-                if parcel.job.granted.is_some() {
-                    // Room, not memory: that is taken as bytes come. Else each doubling would copy them.
-                    body.reserve_exact(usize::try_from(len).unwrap_or(0));
-                }
                 body.extend_from_slice(self.behind_head(&parcel.job));
                 parcel.job.body = body;
                 self.own_head(&mut parcel);
@@ -71,23 +53,6 @@ impl<R: Reactor> Ring<R> {
                 }
                 self.receive_body(token, parcel);
             }
-        }
-    }
-
-    fn keep_where(&self, job: &mut Job, len: u64, here: usize) -> Keep {
-        if here as u64 >= len {
-            return Keep::InHead;
-        }
-        let buffering = self.plan.settings.request.post_buffering;
-        let faces_clients = self.doors.door(job.listener).listener.faces_clients;
-        let http = job.request.version != Version::Uwsgi;
-        if len <= limits::BODY_MEMORY_MAX.max(buffering) {
-            Keep::Memory
-        } else if buffering == 0 && !faces_clients && !http {
-            Keep::Stream
-        } else {
-            job.granted = if buffering == 0 { self.allowance.grant(len) } else { None };
-            if job.granted.is_some() { Keep::Memory } else { Keep::File }
         }
     }
 
@@ -114,15 +79,8 @@ impl<R: Reactor> Ring<R> {
         if left == 0 {
             return self.dispatch(token, parcel);
         }
+        let max = usize::try_from(left).unwrap_or(usize::MAX).min(sized::at_once(job));
         let buffer = std::mem::take(&mut job.body);
-        let at_once = match (&job.spool, &job.granted) {
-            (Some(_), _) => PIECE_BYTES,
-            // There is room for all of it.
-            (None, Some(_)) => usize::MAX,
-            // Memory grows with what has come, not with what is promised.
-            (None, None) => buffer.len().max(PIECE_BYTES),
-        };
-        let max = usize::try_from(left).unwrap_or(usize::MAX).min(at_once);
         let deadline = self.body_patience(job.since, job.body_len - left);
         let Some(conn) = self.conn(token) else { return self.retire(parcel) };
         let Some(fd) = conn.raw() else { return self.retire(parcel) };

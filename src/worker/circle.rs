@@ -46,6 +46,8 @@ struct Seat {
     peer: Option<Peer>,
     /// The last request was over then.
     since: Millis,
+    /// A request whose body is on its way.
+    begun: Option<Parcel>,
 }
 
 /// Who sits in the circle.
@@ -193,7 +195,8 @@ impl<R: Reactor> Ring<R> {
         self.read_replies();
         for seat in seats {
             self.desk.circle.forget(seat.fd);
-            self.recall(seat.token);
+            let read = seat.begun.map_or_else(Vec::new, |mut parcel| parcel.job.take_received());
+            self.left_circle(seat.token, read);
         }
     }
 
@@ -244,6 +247,7 @@ mod tests {
             listener: 0,
             peer: None,
             since: Millis(since),
+            begun: None,
         };
         let mut all = circle.seats();
         all.list.extend(seats.iter().map(seat));

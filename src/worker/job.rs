@@ -159,6 +159,13 @@ macro_rules! empty {
 }
 
 impl Job {
+    /// All that was received, of a request that somebody else goes on with: its head, and what is here of its body.
+    pub fn take_received(&mut self) -> Vec<u8> {
+        let mut received = std::mem::take(&mut self.head);
+        received.append(&mut self.body);
+        received
+    }
+
     /// Ready for the next request, keeping allocations of ordinary size.
     pub fn clear(&mut self) {
         for buffer in [&mut self.head, &mut self.body, &mut self.out] {

@@ -40,6 +40,7 @@ mod rules;
 mod serve;
 mod share;
 mod shortcut;
+mod sized;
 mod stop;
 mod trace;
 mod tracebacker;
@@ -182,6 +183,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
         pages: pages::Pages::read(&plan.settings.request.error_pages),
         claims: direct::Claims::new(plan.settings.process.threads),
         held: held::Held::new(plan.settings.process.threads),
+        allowance: allowance::Allowance::default(),
         plan: Arc::clone(&plan),
     }));
     let api: &'static _ = Box::leak(Box::new(host::api(desk, plan.id)));

@@ -11,7 +11,6 @@ use std::time::Duration;
 use slab::Slab;
 
 use super::acceptor::Doors;
-use super::allowance::Allowance;
 use super::census::Census;
 use super::connection::{Conn, Name};
 use super::gate::Gate;
@@ -58,7 +57,6 @@ pub struct Ring<R> {
     pub(super) share: super::share::Share,
     pub(super) relay: Relay,
     pub(super) bounds: Bounds,
-    pub(super) allowance: Allowance,
     pub(super) recycling: super::recycle::Bounds,
     pub(super) watch: super::harakiri::Watch,
     /// Bytes of answers that the engine has and the kernel has not taken yet.
@@ -119,7 +117,6 @@ impl<R: Reactor> Ring<R> {
             share: super::share::Share::default(),
             relay: Relay::new(plan.relay.clone()),
             bounds: Bounds::new(&plan, desk.handoff.capacity()),
-            allowance: Allowance::default(),
             recycling: super::recycle::Bounds::new(plan.settings.recycling, now.millis()),
             watch: super::harakiri::Watch::new(plan.settings.harakiri, desk),
             connections_max: super::room::connections_max(&plan),

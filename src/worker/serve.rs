@@ -6,6 +6,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::allowance::Allowance;
 use super::channel::{Channel, FilePart};
 use super::circle::Circle;
 use super::direct::{self, Claims};
@@ -37,6 +38,8 @@ pub struct Desk {
     pub claims: Claims,
     /// Answers that wait for others.
     pub held: Held,
+    /// Memory for large bodies.
+    pub allowance: Allowance,
     /// What an interpreter thread receives by itself.
     pub shortcut: Shortcut,
     /// Requests that come one after the other, each on a connection of its own.

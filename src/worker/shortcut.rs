@@ -1,8 +1,9 @@
 //! Requests that an interpreter thread receives by itself, without the ring thread: those that go to the application as they
 //! are, in a worker whose configuration leaves nothing to be done before. `lone` and `circle` say when it does.
 
+use std::cmp::Ordering;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -10,6 +11,7 @@ use super::direct::{self, Sent};
 use super::job::{self, Job, Parcel};
 use super::reading::{self, Heads};
 use super::serve::Desk;
+use super::sized::{self, Come, Keep};
 use super::{Plan, acceptor, preface};
 use crate::base::clock::Micros;
 use crate::base::engine::Kind;
@@ -36,12 +38,12 @@ pub struct Moves(AtomicU64);
 impl Moves {
     /// *Interpreter.* It does something.
     pub fn on(&self, now: Micros) {
-        self.0.store(now.0, Ordering::Relaxed);
+        self.0.store(now.0, Relaxed);
     }
 
     /// *Ring.* Whether it did nothing for long.
     pub fn are_late(&self, now: Micros) -> bool {
-        now.since(Micros(self.0.load(Ordering::Relaxed))) > HOLD_US
+        now.since(Micros(self.0.load(Relaxed))) > HOLD_US
     }
 }
 
@@ -117,48 +119,75 @@ impl Desk {
         usual && open && told && !direct::may_send_on(job) && self.shortcut.knows(job.listener)
     }
 
-    /// *Interpreter.* Makes the received bytes a request that came at `arrived`, if they are one that goes to the application as
-    /// it is. `peer`: who the client of the connection is, once that was asked for.
+    /// *Interpreter.* What was received in `parcel`, and now, at `now`, of the rest of a body: `Whole` is a request that goes to
+    /// the application as it is. `peer`: who the client of the connection is, once that was asked for.
     pub(super) fn make_plain(
         &self,
         parcel: &mut Parcel,
         fd: RawFd,
         peer: &mut Option<Peer>,
-        arrived: Micros,
-    ) -> bool {
+        now: Micros,
+    ) -> Come {
         let job = &mut parcel.job;
-        let Some(site) = self.shortcut.site(job.listener) else { return false };
-        if job.head.is_empty() || !self.is_plain(job, site, fd, peer) {
-            return false;
+        let Some(site) = self.shortcut.site(job.listener) else { return Come::Else };
+        let come = if job.arrived == Micros(0) {
+            (job.since, job.arrived) = (now.millis(), now);
+            self.plain(job, site, fd, peer)
+        } else {
+            sized::receive_now(job, fd)
+        };
+        if come == Come::Whole {
+            job.lent = Some(fd);
+            job.ready = now;
+            if self.plan.area.is_draining() || self.plan.settings.request.keepalive_ms == 0 {
+                job.request.keep_alive = false;
+            }
+            parcel.lend(|job| reading::view(job, &job.head, site.text()));
         }
-        job.lent = Some(fd);
-        job.since = arrived.millis();
-        (job.arrived, job.ready) = (arrived, arrived);
-        if self.plan.area.is_draining() || self.plan.settings.request.keepalive_ms == 0 {
-            job.request.keep_alive = false;
-        }
-        parcel.lend(|job| reading::view(job, &job.head, site.text()));
-        true
+        come
     }
 
-    /// Whether a request is all here, and nothing but the application has to do with it.
-    fn is_plain(&self, job: &mut Job, site: &Site, fd: RawFd, peer: &mut Option<Peer>) -> bool {
+    /// What a head and what came with it are, if nothing but the application has to do with that, and with what is here of its
+    /// body.
+    fn plain(&self, job: &mut Job, site: &Site, fd: RawFd, peer: &mut Option<Peer>) -> Come {
         let settings = &self.plan.settings.request;
         let listener = &self.plan.listeners[job.listener];
         let protocol = listener.protocol;
+        if job.head.is_empty() {
+            return Come::Else;
+        }
         if peer.is_none() && proto::is_http(protocol, &job.head) {
             *peer = Some(Peer::new(if listener.is_tcp() { net::peer(fd) } else { None }));
         }
         let step = Heads { settings, protocol, site, peer: peer.as_ref() }.reparse(job);
         let behind = job.head.len().saturating_sub(job.request.head_bytes) as u64;
         match (step, &job.request.body) {
-            (Ok(Step::Head), Body::None) => behind == 0,
+            (Ok(Step::Head), Body::None) if behind == 0 => Come::Whole,
             (Ok(Step::Head), &Body::Sized(len)) if settings.limit_post == 0 || len <= settings.limit_post => {
-                (job.body_len, job.body_in_head) = (len, true);
-                behind == len
+                job.body_len = len;
+                match behind.cmp(&len) {
+                    Ordering::Less => self.begin_body(job, fd),
+                    Ordering::Equal => {
+                        job.body_in_head = true;
+                        Come::Whole
+                    }
+                    Ordering::Greater => Come::Else,
+                }
             }
-            _ => false,
+            _ => Come::Else,
         }
+    }
+
+    /// Receives what is here of a body whose beginning lies behind its head.
+    fn begin_body(&self, job: &mut Job, fd: RawFd) -> Come {
+        // A client that waits to be told to go on is told by the ring thread.
+        if job.request.expect_continue || self.keep_where(job) != Keep::Memory {
+            return Come::Else;
+        }
+        sized::make_room(job);
+        job.body.extend_from_slice(&job.head[job.request.head_bytes..]);
+        job.head.truncate(job.request.head_bytes);
+        sized::receive_now(job, fd)
     }
 }
 

@@ -152,6 +152,78 @@ fn requests_in_two_parts_are_served_beside_each_other() {
     assert_eq!(server.stop().code(), Some(0));
 }
 
+/// The head of a request with a body of so many bytes.
+fn head(path: &str, bytes: usize) -> String {
+    format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: {bytes}\r\n\r\n")
+}
+
+#[test]
+fn bodies_of_any_size_come_whole_beside_each_other() {
+    if uwring_only(WHY) {
+        return;
+    }
+    /// Around what is received with the head, and what always goes into memory.
+    const SIZES: [usize; 8] = [1, 700, 4_000, 4_096, 9_000, 300, 65_536, 65_537];
+    let server = in_turn().ini("disable-logging = true").start();
+    let with_bodies = |client: usize| {
+        let mut connection = server.tcp(0).connect();
+        Row::new(move |n| {
+            // Now and then one that needs room for itself, or more than there is.
+            let size = if n % 40 == 39 { (1 << 20) + n % 80 / 40 } else { SIZES[(n + client) % SIZES.len()] };
+            ask_with(&mut connection, &format!("/{client}/{n}"), &vec![u8::try_from(n % 90).expect("small"); size]);
+        })
+    };
+    let clients: Vec<Row> = (0..5).map(with_bodies).collect();
+    (0..2).for_each(|_| clients.iter().for_each(Row::go_on));
+    end_all(clients);
+    assert_eq!(server.stop().code(), Some(0));
+}
+
+#[test]
+fn a_body_that_comes_in_parts_holds_up_nobody_and_is_not_lost() {
+    if uwring_only(WHY) {
+        return;
+    }
+    let server = in_turn().ini("disable-logging = true").start();
+    let others = rows_of(&server, 2);
+    let mut client = server.tcp(0).connect();
+    let mut slow = server.tcp(0).connect();
+    let body = vec![b'x'; 30_000];
+    for n in 0..12 {
+        (0..ROW).for_each(|n| ask(&mut client, "/row", n));
+        client.send([head("/parts", body.len()).as_bytes(), &body[..10_000]].concat());
+        others.iter().for_each(Row::go_on);
+        if n % 3 == 2 {
+            // While the application is busy for so long, all are taken back.
+            assert_eq!(
+                kept(&mut slow, "/sleep/0.05", b"").expect(200).text(),
+                said("GET", "/sleep/0.05", b"")
+            );
+        }
+        client.send(&body[10_000..20_000]);
+        others.iter().for_each(Row::go_on);
+        client.send(&body[20_000..]);
+        assert_eq!(client.response("POST").expect(200).text(), said("POST", "/parts", &body));
+        // Two at once, and the end of a line behind: what follows a body is another's.
+        let one = [head("/two", 5_000).as_bytes(), &body[..5_000]].concat();
+        client.send([&one[..], &one[..], &b"\r\n"[..]].concat());
+        for _ in 0..2 {
+            assert_eq!(client.response("POST").expect(200).text(), said("POST", "/two", &body[..5_000]));
+        }
+        client.send("POST /told HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
+        assert_eq!(client.response("POST").status(), 100);
+        client.send("abc");
+        assert_eq!(client.response("POST").expect(200).text(), said("POST", "/told", b"abc"));
+    }
+    // The end, while a body is on its way.
+    (0..ROW).for_each(|n| ask(&mut client, "/row", n));
+    client.send([head("/end", body.len()).as_bytes(), &body[..10_000]].concat());
+    others.iter().for_each(Row::go_on);
+    end_all(others);
+    drop(client);
+    assert_eq!(server.stop().code(), Some(0));
+}
+
 #[test]
 fn who_goes_away_is_forgotten_while_others_go_on() {
     if uwring_only(WHY) {
@@ -163,9 +235,13 @@ fn who_goes_away_is_forgotten_while_others_go_on() {
     for n in 0..100 {
         let mut client = server.tcp(0).connect();
         (0..8).for_each(|n| ask(&mut client, "/guest", n));
-        if n % 2 == 0 {
-            client.finish_sending();
-            assert!(client.is_closed());
+        match n % 3 {
+            0 => {
+                client.finish_sending();
+                assert!(client.is_closed());
+            }
+            1 => client.send("POST /gone HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\nhalf"),
+            _ => {}
         }
     }
     end_all(others);

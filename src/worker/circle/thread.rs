@@ -15,6 +15,7 @@ use crate::worker::handoff::{LATER_US, Reply};
 use crate::worker::job::{Job, Parcel};
 use crate::worker::pace::Pace;
 use crate::worker::serve::Desk;
+use crate::worker::sized::Come;
 
 /// With more connections than this, the ring thread sends several answers at once…
 const FEW: u32 = 8;
@@ -184,31 +185,43 @@ impl Desk {
         self.circle.moves.on(own.told);
     }
 
-    /// The request that has come on a connection, if it is a plain one. If not, the ring thread goes on with what was received.
+    /// The request that has come on a connection, if it is a plain one and whole. If it is none, the ring thread goes on with what
+    /// was received.
     fn receive(&self, own: &mut Own, mut seat: Seat) -> Option<Parcel> {
-        let mut parcel = self.shortcut.spare();
-        parcel.job.token = Some(seat.token);
-        parcel.job.listener = seat.listener;
-        // An end and an error are found again where all others are.
-        let read = net::append_now(seat.fd, &mut parcel.job.head, POOL_BUFFER_BYTES);
-        if self.make_plain(&mut parcel, seat.fd, &mut seat.peer, own.told) {
+        let (mut parcel, nothing) = match seat.begun.take() {
+            Some(parcel) => (parcel, false),
+            None => self.first_bytes(&seat),
+        };
+        let come = self.make_plain(&mut parcel, seat.fd, &mut seat.peer, own.told);
+        if come == Come::Whole {
             own.out = Some(seat);
             return Some(parcel);
         }
-        let nothing = matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         let mut seats = self.circle.seats();
         seats.is_one_out = false;
-        if nothing && !seats.recalled {
+        if (nothing || come == Come::Part) && !seats.recalled {
+            seat.begun = (come == Come::Part).then_some(parcel);
             seats.list.push(seat);
             return None;
         }
         self.circle.settle(&seats);
         self.circle.forget(seat.fd);
-        if !parcel.job.head.is_empty() {
+        let read = parcel.job.take_received();
+        if come == Come::Else && !read.is_empty() {
             own.rest = REST;
         }
-        self.handoff.answer(Reply::Left(seat.token, std::mem::take(&mut parcel.job.head)));
+        self.handoff.answer(Reply::Left(seat.token, read));
         None
+    }
+
+    /// Receives the first bytes of a request. `true`: there is nothing.
+    fn first_bytes(&self, seat: &Seat) -> (Parcel, bool) {
+        let mut parcel = self.shortcut.spare();
+        parcel.job.token = Some(seat.token);
+        parcel.job.listener = seat.listener;
+        // An end and an error are found again where all others are.
+        let read = net::append_now(seat.fd, &mut parcel.job.head, POOL_BUFFER_BYTES);
+        (parcel, matches!(&read, Err(error) if error.kind() == io::ErrorKind::WouldBlock))
     }
 
     /// *Interpreter.* Waits until something comes from the circle, if somebody sits there. `false`: there is something else to
@@ -240,7 +253,14 @@ impl Circle {
     fn invite(&self, job: &Job) -> Option<Seat> {
         let (token, fd) = (job.token?, job.lent?);
         self.readiness.as_ref()?.add(fd, token).ok()?;
-        Some(Seat { token, fd, listener: job.listener, peer: None, since: job.finished.millis() })
+        Some(Seat {
+            token,
+            fd,
+            listener: job.listener,
+            peer: None,
+            since: job.finished.millis(),
+            begun: None,
+        })
     }
 }
 

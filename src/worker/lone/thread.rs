@@ -18,6 +18,7 @@ use crate::worker::handoff::Reply;
 use crate::worker::job::{Job, Parcel};
 use crate::worker::pace::Pace;
 use crate::worker::serve::Desk;
+use crate::worker::sized::Come;
 
 /// So long it waits where the ring thread does not look yet.
 const WAIT: Until = Until::BellOr(Duration::from_millis(1));
@@ -183,10 +184,10 @@ impl Desk {
         {
             own.habit.crowd();
         }
-        if self.make_plain(&mut parcel, fd, &mut None, clock::now()) {
+        if self.make_plain(&mut parcel, fd, &mut None, clock::now()) == Come::Whole {
             return Came::Request(parcel, guest);
         }
-        Came::Else(Rest { guest: Some(guest), read: std::mem::take(&mut parcel.job.head), knocked: false })
+        Came::Else(Rest { guest: Some(guest), read: parcel.job.take_received(), knocked: false })
     }
 }
 
