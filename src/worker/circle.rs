@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! answered ──► in the circle ──► a plain request is here ──► answered
-//!    ▲               │   │
+//!    ▲               │   │ ▲
+//!    │               │   │ └── so far as its body is here: it waits for the rest
 //!    │               │   └─► anything else, or the end: `Reply::Left`, what was received goes with it
 //!    └─ ring thread ◄┘ takes all back when the thread has done nothing here for 4 ms, and who has not asked for 100
 //! ```

@@ -85,7 +85,7 @@ fn an_end_at_once_leaves_no_line_out() {
 
 /// Anything after a row, alone or in company.
 fn anything(company: usize) {
-    let server = in_turn().ini("buffer-size = 8192").start();
+    let server = in_turn().ini("buffer-size = 8192\nlimit-post = 300000").start();
     let others = rows_of(&server, company);
     let mut client = server.tcp(0).connect();
     let row = |client: &mut Connection, name: &str| {
@@ -116,6 +116,10 @@ fn anything(company: usize) {
     client.send("nonsense\r\n\r\n");
     assert_eq!(client.response("GET").status(), 400);
     assert!(client.is_closed());
+    let mut client = server.tcp(0).connect();
+    row(&mut client, "sixth");
+    client.send([head("/longer", 300_001).as_bytes(), &vec![b'x'; 300_001]].concat());
+    assert_eq!(client.response("POST").status(), 413);
     end_all(others);
     assert_eq!(server.stop().code(), Some(0));
 }
@@ -170,7 +174,11 @@ fn bodies_of_any_size_come_whole_beside_each_other() {
         Row::new(move |n| {
             // Now and then one that needs room for itself, or more than there is.
             let size = if n % 40 == 39 { (1 << 20) + n % 80 / 40 } else { SIZES[(n + client) % SIZES.len()] };
-            ask_with(&mut connection, &format!("/{client}/{n}"), &vec![u8::try_from(n % 90).expect("small"); size]);
+            ask_with(
+                &mut connection,
+                &format!("/{client}/{n}"),
+                &vec![u8::try_from(n % 90).expect("small"); size],
+            );
         })
     };
     let clients: Vec<Row> = (0..5).map(with_bodies).collect();
