@@ -44,21 +44,23 @@ pub struct Doors {
     say_at: Millis,
 }
 
-/// What the requests of a socket have in common.
-pub(super) fn site(host: &str, listener: &Listener) -> Site {
-    let site = Site::new(host, port(&listener.name));
-    if matches!(listener.cover, Cover::Tls(_)) { site.over_tls() } else { site }
+/// Of each listening socket of a worker, what its requests have in common.
+pub fn sites(plan: &Plan) -> Box<[Site]> {
+    let host = crate::sys::host::node();
+    let site = |listener: &Listener| {
+        let site = Site::new(&host, port(&listener.name));
+        if matches!(listener.cover, Cover::Tls(_)) { site.over_tls() } else { site }
+    };
+    plan.listeners.iter().map(site).collect()
 }
 
 impl Doors {
     /// Those of `plan`, fit for `engine`.
     pub fn new(plan: &Plan, engine: &mut impl Reactor) -> Doors {
-        let host = crate::sys::host::node();
         let doors: Vec<Door> = plan
             .listeners
             .iter()
             .map(|listener| Door {
-                site: site(&host, listener),
                 preface: preface::possible(&plan.settings.request, listener.protocol),
                 listener: listener.clone(),
             })

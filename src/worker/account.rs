@@ -77,7 +77,7 @@ impl<R: Reactor> Ring<R> {
     fn tally(&self, job: &Job, took: u64, raised: bool) {
         let tally = self.plan.tally();
         let (request, head) = (&job.request, self.head_bytes(job));
-        let fixed = self.doors.door(job.listener).site.text();
+        let fixed = self.desk.site(job.listener).text();
         tally.answered(request.bytes(request.method, head, fixed), job.status);
         tally.took(took);
         bump(&tally.rx_bytes, request.head_bytes as u64 + job.body_len);
@@ -120,7 +120,7 @@ impl<R: Reactor> Ring<R> {
         }
         let started_wall_us = self.logbook.wall_us(job.started, self.now);
         let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));
-        let fixed = self.doors.door(job.listener).site.text();
+        let fixed = self.desk.site(job.listener).text();
         let text = |span| request.bytes(span, head, fixed);
         let no_app = job.outcome == Outcome::NoApp;
         let record = Record {

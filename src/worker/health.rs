@@ -11,7 +11,7 @@ impl<R: Reactor> Ring<R> {
     /// Answers a request that is one of the three, or gives it back. None is logged.
     pub(super) fn by_health(&mut self, mut parcel: Parcel) -> Option<Parcel> {
         let job = &parcel.job;
-        let fixed = self.doors.door(job.listener).site.text();
+        let fixed = self.desk.site(job.listener).text();
         let received = Received { request: &job.request, head: self.head_bytes(job), fixed };
         let path = received.value(b"PATH_INFO").filter(|path| health::is_asked(path)).unwrap_or_default();
         let answer = std::str::from_utf8(path).ok().filter(|path| !path.is_empty()).and_then(|path| {

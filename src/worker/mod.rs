@@ -184,6 +184,7 @@ fn serve(plan: Plan) -> Result<i32, Error> {
         claims: direct::Claims::new(plan.settings.process.threads),
         held: held::Held::new(plan.settings.process.threads),
         allowance: allowance::Allowance::default(),
+        sites: acceptor::sites(&plan),
         plan: Arc::clone(&plan),
     }));
     let api: &'static _ = Box::leak(Box::new(host::api(desk, plan.id)));

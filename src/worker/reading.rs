@@ -320,7 +320,7 @@ impl<R: Reactor> Ring<R> {
 
     /// Fills in what the plugin sees.
     fn show(&self, parcel: &mut Parcel) {
-        let fixed = self.doors.door(parcel.job.listener).site.text();
+        let fixed = self.desk.site(parcel.job.listener).text();
         let engine = &self.engine;
         parcel.lend(|job| {
             let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| engine.bytes(chunk));
@@ -348,7 +348,7 @@ impl<R: Reactor> Ring<R> {
         Some(Heads {
             settings: &self.plan.settings.request,
             protocol: door.listener.protocol,
-            site: &door.site,
+            site: self.desk.site(conn.listener),
             peer: conn.peer.as_deref(),
         })
     }

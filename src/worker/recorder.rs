@@ -151,7 +151,7 @@ impl<R: Reactor> Ring<R> {
 
     fn name(&self, job: &Job, flown: &mut Flown) {
         let (request, head) = (&job.request, self.head_bytes(job));
-        let fixed = self.doors.door(job.listener).site.text();
+        let fixed = self.desk.site(job.listener).text();
         flown.name(request.bytes(request.method, head, fixed), request.bytes(request.uri, head, fixed));
     }
 

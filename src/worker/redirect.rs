@@ -14,7 +14,7 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn send_on(&mut self, token: Token, mut parcel: Parcel, port: u16) {
         let job = &mut parcel.job;
         let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));
-        let fixed = self.doors.door(job.listener).site.text();
+        let fixed = self.desk.site(job.listener).text();
         let request = &job.request;
         let uri = request.bytes(request.uri, head, fixed);
         let place = location(request.value(b"HTTP_HOST", head, fixed).unwrap_or_default(), port, uri);

@@ -27,7 +27,6 @@ use crate::base::clock::{self, Micros, Millis};
 use crate::base::limits;
 use crate::engine::timer::Wheel;
 use crate::engine::{Event, Payload, Reactor, Token};
-use crate::proto::http::Site;
 use crate::sys::socket::Listener;
 
 /// Spare jobs and buffers kept for the next requests: with what `job::reset` leaves each, 16 MiB at most.
@@ -37,12 +36,11 @@ const SPARES: usize = 128;
 /// milliseconds, should it get stuck.
 const UNTOLD_MS: u64 = 5;
 
-/// A listening socket and what its requests have in common.
+/// A listening socket.
 pub struct Door {
     pub listener: Listener,
     /// Connections may begin with a proxy's preface.
     pub preface: bool,
-    pub site: Site,
 }
 
 /// Everything the ring thread owns.

@@ -142,13 +142,13 @@ impl<R: Reactor> Ring<R> {
         if rules.routes.is_late() {
             // Rules that look at the answer run on interpreter threads, which have no way to the pool.
             self.own_head(&mut parcel);
-            let fixed = self.doors.door(parcel.job.listener).site.text();
+            let fixed = self.desk.site(parcel.job.listener).text();
             parcel.job.notes.fixed.extend_from_slice(fixed);
         }
         let mut told = Vec::new();
         let job = &mut parcel.job;
         let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));
-        let fixed = self.doors.door(job.listener).site.text();
+        let fixed = self.desk.site(job.listener).text();
         let received = Received { request: &job.request, head, fixed };
         let outcome = rules.request(received, &mut job.notes, &mut job.logvars, &mut |text| told.push(text));
         if !job.notes.vars.is_empty() {
@@ -203,7 +203,7 @@ impl<R: Reactor> Ring<R> {
         };
         let job = &mut parcel.job;
         let head = job.chunk.as_ref().map_or(job.head.as_slice(), |chunk| self.engine.bytes(chunk));
-        let fixed = self.doors.door(job.listener).site.text();
+        let fixed = self.desk.site(job.listener).text();
         let received = Received { request: &job.request, head, fixed };
         rules.follow(&rules.routes.last, received, &mut job.notes, &mut job.logvars, job.status, None);
     }

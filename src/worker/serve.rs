@@ -25,6 +25,7 @@ use crate::base::errors;
 use crate::plugin::host::{CacheCall, Host, Outcome, Piece, Refusal, SignalCall, Wake};
 use crate::proto::fastcgi;
 use crate::proto::head::{BodyOut, DateCache, Head, Length};
+use crate::proto::http::Site;
 use crate::response::Answer;
 use crate::shared::core::CoreSlot;
 
@@ -40,6 +41,8 @@ pub struct Desk {
     pub held: Held,
     /// Memory for large bodies.
     pub allowance: Allowance,
+    /// Of each listening socket, what its requests have in common.
+    pub sites: Box<[Site]>,
     /// What an interpreter thread receives by itself.
     pub shortcut: Shortcut,
     /// Requests that come one after the other, each on a connection of its own.
@@ -60,6 +63,11 @@ thread_local! {
 }
 
 impl Desk {
+    /// What the requests of a listening socket have in common.
+    pub fn site(&self, listener: usize) -> &Site {
+        &self.sites[listener]
+    }
+
     /// The shared line of an interpreter thread.
     fn core(&self, thread: u32) -> Option<&CoreSlot> {
         self.plan.area.core(self.plan.slot, thread)

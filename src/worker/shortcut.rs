@@ -12,16 +12,16 @@ use super::job::{self, Job, Parcel};
 use super::reading::{self, Heads};
 use super::serve::Desk;
 use super::sized::{self, Come, Keep};
-use super::{Plan, acceptor, preface};
+use super::{Plan, preface};
 use crate::base::clock::Micros;
 use crate::base::engine::Kind;
 use crate::base::protocol::{Cover, SocketProtocol};
 use crate::plugin::host::Outcome;
-use crate::proto::http::{Peer, Site};
+use crate::proto::http::Peer;
 use crate::proto::{self, Step};
 use crate::request::Body;
+use crate::sys::net;
 use crate::sys::socket::Listener;
-use crate::sys::{host, net};
 
 /// Jobs that are ready for an interpreter thread: more than come before the ring thread has more.
 const SPARES: usize = 128;
@@ -52,8 +52,8 @@ impl Moves {
 pub struct Shortcut {
     /// What is configured leaves nothing to be done between head and application but what is done here.
     possible: bool,
-    /// Of each door; `None`: of what comes there more is to be known.
-    sites: Box<[Option<Site>]>,
+    /// Of each listening socket, whether no more is to be known of what comes there.
+    known: Box<[bool]>,
     spares: ArrayQueue<Parcel>,
 }
 
@@ -64,15 +64,13 @@ impl Shortcut {
         let bounded =
             settings.queue_size > 0 || settings.queue_timeout > 0 || settings.keepalive_requests > 0;
         let looks = rules || settings.tracing || plan.settings.monitor.health_checks;
-        let host = host::node();
-        let site = |listener: &Listener| {
-            let plain = matches!(listener.cover, Cover::None)
+        let is_known = |listener: &Listener| {
+            matches!(listener.cover, Cover::None)
                 && matches!(
                     listener.protocol,
                     SocketProtocol::Uwsgi | SocketProtocol::Http | SocketProtocol::Auto
                 )
-                && !preface::possible(settings, listener.protocol);
-            plain.then(|| acceptor::site(&host, listener))
+                && !preface::possible(settings, listener.protocol)
         };
         Shortcut {
             possible: plan.settings.process.threads == 1
@@ -80,7 +78,7 @@ impl Shortcut {
                 && !bounded
                 && !looks
                 && settings.trusted_proxies.is_empty(),
-            sites: plan.listeners.iter().map(site).collect(),
+            known: plan.listeners.iter().map(is_known).collect(),
             spares: ArrayQueue::new(SPARES),
         }
     }
@@ -92,11 +90,7 @@ impl Shortcut {
 
     /// Whether what comes by a listening socket can be served so.
     pub fn knows(&self, listener: usize) -> bool {
-        self.site(listener).is_some()
-    }
-
-    fn site(&self, listener: usize) -> Option<&Site> {
-        self.sites.get(listener)?.as_ref()
+        self.known[listener]
     }
 
     /// *Ring.* Gives a cleared job for the next request, if one is needed.
@@ -129,10 +123,9 @@ impl Desk {
         now: Micros,
     ) -> Come {
         let job = &mut parcel.job;
-        let Some(site) = self.shortcut.site(job.listener) else { return Come::Else };
         let come = if job.arrived == Micros(0) {
             (job.since, job.arrived) = (now.millis(), now);
-            self.plain(job, site, fd, peer)
+            self.plain(job, fd, peer)
         } else {
             sized::receive_now(job, fd)
         };
@@ -142,14 +135,14 @@ impl Desk {
             if self.plan.area.is_draining() || self.plan.settings.request.keepalive_ms == 0 {
                 job.request.keep_alive = false;
             }
-            parcel.lend(|job| reading::view(job, &job.head, site.text()));
+            parcel.lend(|job| reading::view(job, &job.head, self.site(job.listener).text()));
         }
         come
     }
 
     /// What a head and what came with it are, if nothing but the application has to do with that, and with what is here of its
     /// body.
-    fn plain(&self, job: &mut Job, site: &Site, fd: RawFd, peer: &mut Option<Peer>) -> Come {
+    fn plain(&self, job: &mut Job, fd: RawFd, peer: &mut Option<Peer>) -> Come {
         let settings = &self.plan.settings.request;
         let listener = &self.plan.listeners[job.listener];
         let protocol = listener.protocol;
@@ -159,6 +152,7 @@ impl Desk {
         if peer.is_none() && proto::is_http(protocol, &job.head) {
             *peer = Some(Peer::new(if listener.is_tcp() { net::peer(fd) } else { None }));
         }
+        let site = self.site(job.listener);
         let step = Heads { settings, protocol, site, peer: peer.as_ref() }.reparse(job);
         let behind = job.head.len().saturating_sub(job.request.head_bytes) as u64;
         match (step, &job.request.body) {

@@ -32,7 +32,7 @@ impl<R: Reactor> Ring<R> {
         let known = self.conn(token).and_then(|conn| conn.peer.as_ref().map(|peer| peer.is_near()));
         let settings = &self.plan.settings.request;
         let job = &parcel.job;
-        let fixed = self.doors.door(job.listener).site.text();
+        let fixed = self.desk.site(job.listener).text();
         let received = Received { request: &job.request, head: self.head_bytes(job), fixed };
         let believed = if settings.trusted_proxies.is_empty() {
             // A uwsgi packet is a front end's own.

@@ -29,7 +29,7 @@ impl<R: Reactor> Ring<R> {
     pub(super) fn weigh_claims(&self, parcel: &mut Parcel) {
         let trusted = &self.plan.settings.request.trusted_proxies;
         let job = &parcel.job;
-        let fixed = self.doors.door(job.listener).site.text();
+        let fixed = self.desk.site(job.listener).text();
         let received = Received { request: &job.request, head: self.head_bytes(job), fixed };
         let belief = weigh(received, trusted);
         belief.apply(&mut parcel.job.request);
