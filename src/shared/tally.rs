@@ -9,7 +9,7 @@ use super::slot::bump;
 pub const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "PATCH", "_OTHER"];
 /// Where connections can be.
-pub const PLACES: usize = 5;
+pub const PLACES: usize = 6;
 /// Classes of status codes: none at all, then `1xx` to `5xx`.
 pub const CLASSES: usize = 6;
 /// Upper bounds of the buckets of times, microseconds: 100 µs to 60 s.
@@ -32,6 +32,8 @@ pub enum Place {
     Writing = 3,
     /// It ends.
     Closing = 4,
+    /// An interpreter thread waits for its next request, or works on it.
+    Kept = 5,
 }
 
 /// Times in buckets.

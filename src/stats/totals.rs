@@ -63,16 +63,19 @@ impl Totals {
         totals
     }
 
-    /// Connections open, by what they do. Of those with a request in hand the one with the application are told apart.
+    /// Connections open, by what they do. Of those with a request in hand the one with the application are told apart, and of
+    /// those that interpreter threads keep.
     pub fn connections(&self) -> [(&'static str, u64); 6] {
         let of = |place: Place| self.connections[place as usize];
         // One that runs may be writing already; one that waits is not.
         let waiting = u64::from(self.in_hand.saturating_sub(self.running)).min(of(Place::Working));
+        let running = of(Place::Working) - waiting;
+        let kept_running = u64::from(self.running).saturating_sub(running).min(of(Place::Kept));
         [
-            ("idle", of(Place::Idle)),
+            ("idle", of(Place::Idle) + of(Place::Kept) - kept_running),
             ("reading", of(Place::Reading)),
             ("waiting", waiting),
-            ("running", of(Place::Working) - waiting),
+            ("running", running + kept_running),
             ("writing", of(Place::Writing)),
             ("closing", of(Place::Closing)),
         ]
@@ -128,6 +131,23 @@ mod tests {
         area.slot(3).vacate();
         let totals = Totals::of(&area);
         assert_eq!((totals.answers[0][2], totals.accepted, totals.app.counts[0]), (3, 6, 3));
-        assert_eq!((totals.connections, totals.in_hand, totals.running), ([0, 5, 0, 0, 0], 3, 0));
+        assert_eq!((totals.connections, totals.in_hand, totals.running), ([0, 5, 0, 0, 0, 0], 3, 0));
+    }
+
+    #[test]
+    fn of_those_that_are_kept_as_many_run_as_are_not_found_elsewhere() {
+        let shown = |working, kept, in_hand, running| {
+            let mut totals = Totals { in_hand, running, ..Totals::default() };
+            totals.connections[Place::Idle as usize] = 10;
+            totals.connections[Place::Working as usize] = working;
+            totals.connections[Place::Kept as usize] = kept;
+            totals.connections().map(|(_, count)| count)
+        };
+        // Idle, reading, waiting, running, writing, closing.
+        assert_eq!(shown(3, 0, 3, 1), [10, 0, 2, 1, 0, 0]);
+        assert_eq!(shown(0, 4, 1, 0), [14, 0, 0, 0, 0, 0], "nobody asks");
+        assert_eq!(shown(0, 4, 1, 1), [13, 0, 0, 1, 0, 0]);
+        assert_eq!(shown(2, 4, 3, 1), [13, 0, 2, 1, 0, 0], "two wait for that");
+        assert_eq!(shown(0, 0, 1, 1), [10, 0, 0, 0, 0, 0], "it is writing already");
     }
 }

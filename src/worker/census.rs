@@ -43,6 +43,7 @@ impl Conn {
             (Reading::Drain | Reading::Closing, _) => Place::Closing,
             (Reading::Head, Writing::Idle) if self.job.is_none() => Place::Idle,
             (Reading::Head | Reading::Body, Writing::Idle) => Place::Reading,
+            (Reading::Dispatched, Writing::Idle) if self.lent && self.kept => Place::Kept,
             (Reading::Dispatched, Writing::Idle) => Place::Working,
             _ => Place::Writing,
         }
@@ -58,5 +59,24 @@ impl<R: Reactor> Ring<R> {
             conn.counted = place;
             self.census.moved(before, place);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_told_apart_while_it_is_lent() {
+        let file = std::fs::File::open("/").expect("opened");
+        let mut conn = Conn::new(file.into(), 0);
+        assert_eq!(conn.place(), Place::Idle);
+        conn.reading = Reading::Dispatched;
+        conn.kept = true;
+        assert_eq!(conn.place(), Place::Working, "it has come back");
+        conn.lent = true;
+        assert_eq!(conn.place(), Place::Kept);
+        conn.writing = Writing::Whole;
+        assert_eq!(conn.place(), Place::Writing);
     }
 }

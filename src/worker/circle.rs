@@ -156,7 +156,18 @@ impl<R: Reactor> Ring<R> {
             self.in_flight += 1;
         }
         self.count_seated(&parcel);
+        if let (false, Some(token)) = (parcel.job.seated, parcel.job.token) {
+            self.keeps(token);
+        }
         self.finished_elsewhere(parcel);
+    }
+
+    /// A connection is in the circle from now on.
+    fn keeps(&mut self, token: Token) {
+        if let Some(conn) = self.conn(token) {
+            conn.kept = true;
+        }
+        self.recount(token);
     }
 
     /// A request is over: one that came by way of the ring thread was in flight, any other one is told of only now.

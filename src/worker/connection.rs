@@ -103,6 +103,8 @@ pub struct Conn {
     pub lent: bool,
     /// …but afterwards.
     pub leaving: bool,
+    /// It is lent for more than the answer to one request.
+    pub kept: bool,
     /// FastCGI's number of the request under way; 0 where there are no records.
     pub record_id: u16,
     /// Requests served.
@@ -144,6 +146,7 @@ impl Conn {
             disowned: false,
             lent: false,
             leaving: false,
+            kept: false,
             record_id: 0,
             served: 0,
             arrived: Micros(0),

@@ -195,6 +195,7 @@ impl<R: Reactor> Ring<R> {
             let Some(conn) = parcel.job.token.and_then(|token| self.conn(token)) else { return };
             parcel.job.lent = fd;
             conn.lent = fd.is_some();
+            conn.kept = false;
         }
     }
 
