@@ -4,6 +4,7 @@
 """
 
 import itertools
+import os
 import tempfile
 import time
 from wsgiref.util import FileWrapper
@@ -65,15 +66,16 @@ FILE_BYTES = 10 * 1024 * 1024
 def _file():
     """A file of 10 MiB without a name, so that it ends with its server however that ends, and an application that answers it
     by the server's own file wrapper."""
-    kept = tempfile.TemporaryFile()
-    kept.write(bytes(FILE_BYTES))
-    kept.flush()
+    with tempfile.TemporaryFile() as file:
+        file.write(bytes(FILE_BYTES))
+        file.flush()
+        kept = os.dup(file.fileno())
 
     def answer(environ, start_response):
         headers = [("Content-Type", "application/octet-stream"), ("Content-Length", str(FILE_BYTES))]
         start_response("200 OK", headers)
         wrapper = environ.get("wsgi.file_wrapper", FileWrapper)
-        return wrapper(open(f"/proc/self/fd/{kept.fileno()}", "rb"), 65536)
+        return wrapper(open(f"/proc/self/fd/{kept}", "rb"), 65536)
 
     return answer
 
