@@ -48,6 +48,7 @@ impl<R: Reactor> Ring<R> {
                 body.extend_from_slice(self.behind_head(&parcel.job));
                 parcel.job.body = body;
                 self.own_head(&mut parcel);
+                sized::cut_head(&mut parcel.job);
                 if here == 0 {
                     self.welcome_body(token, &parcel);
                 }

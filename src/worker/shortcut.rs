@@ -180,7 +180,7 @@ impl Desk {
         }
         sized::make_room(job);
         job.body.extend_from_slice(&job.head[job.request.head_bytes..]);
-        job.head.truncate(job.request.head_bytes);
+        sized::cut_head(job);
         sized::receive_now(job, fd)
     }
 }

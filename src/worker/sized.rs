@@ -60,6 +60,13 @@ pub fn make_room(job: &mut Job) {
     }
 }
 
+/// What came behind the head is in the body: the head alone stays. It can be as long as all that an interpreter thread has
+/// received before it passed the connection on, and nobody counts that.
+pub fn cut_head(job: &mut Job) {
+    job.head.truncate(job.request.head_bytes);
+    job.head.shrink_to(limits::POOL_BUFFER_BYTES);
+}
+
 /// How many bytes of a body are received at once, so far as memory is concerned.
 pub fn at_once(job: &Job) -> usize {
     match (&job.spool, &job.granted) {
@@ -139,6 +146,14 @@ mod tests {
         theirs.write_all(&vec![b'x'; 100_000]).expect("sent");
         assert_eq!(receive_now(&mut job, ours.as_raw_fd()), Come::Whole);
         assert_eq!((job.body.len(), job.body.as_ptr()), (100_000, place));
+    }
+
+    #[test]
+    fn behind_a_head_nothing_is_kept_twice() {
+        let mut job = Job { head: vec![b'x'; 1 << 20], ..Job::default() };
+        job.request.head_bytes = 100;
+        cut_head(&mut job);
+        assert!(job.head.len() == 100 && job.head.capacity() <= limits::POOL_BUFFER_BYTES);
     }
 
     #[test]
